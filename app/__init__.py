@@ -1,0 +1,1 @@
+"""qwen-thread: a Qwen Chat account as a local OpenAI API that never loses the thread."""

@@ -1,0 +1,232 @@
+"""Settings: one table, read from the environment, `.env` and `config.toml`, in this order of strength.
+
+Each field of `Settings` is a row of the table: its name in upper case is the name in the environment and in `.env`,
+in lower case the key in `config.toml`; the metadata holds the help text. `docs/configuration.md` is made from it.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from app.config_values import (
+    ApiKey,
+    Secret,
+    one_of,
+    parse_api_keys,
+    parse_database_url,
+    parse_flag,
+    parse_http_url,
+    parse_origins,
+    parse_secret,
+    parse_text,
+    seconds,
+    whole,
+)
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+ALIASES = "model_aliases"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` holds one sentence for each fault, each with its key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _row(default: str, parse: Callable[[str], Any], text: str, *, secret: bool = False) -> Any:
+    """Declare a setting: its default as a person would write it, its reader, its help."""
+    return field(metadata={"default": default, "parse": parse, "help": text, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting. `root` is the project folder that relative paths start from."""
+
+    root: Path
+    model_aliases: Mapping[str, str]
+    token_in_environment: Secret
+
+    qwen_auth_token: Secret = _row("", parse_secret, "The account's token: `.env` or environment only", secret=True)
+    env_file: str = _row(".env", parse_text, "Where the token is read and watched")
+    config_file: str = _row("config.toml", parse_text, "The file of settings")
+    qwen_cookie: Secret = _row(
+        "", parse_secret, "Optional: the Cookie header of your own browser, sent along with the token", secret=True
+    )
+    qwen_base_url: str = _row("https://chat.qwen.ai", parse_http_url, "The site")
+    upstream: str = _row(
+        "auto", one_of("auto", "qwen", "emulator"), "`auto`: `qwen` with a token, else the embedded `emulator`"
+    )
+    host: str = _row("127.0.0.1", parse_text, "Address to listen on")
+    port: int = _row("5000", whole(0, 65535), "Port to listen on; 0 takes a free one")
+    api_keys: tuple[ApiKey, ...] = _row(
+        "",
+        parse_api_keys,
+        "Comma list of `KEY` or `OWNER:KEY`; empty: open, on loopback only. Owners do not see each other's chats",
+        secret=True,
+    )
+    allow_open: bool = _row("0", parse_flag, "1: listen beyond loopback without keys (a trusted network only)")
+    cors_origins: tuple[str, ...] = _row(
+        "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*,https://127.0.0.1:*,app://*",
+        parse_origins,
+        "Comma list of web origins that may call; `*` only with API keys",
+    )
+    database_url: str = _row(
+        "sqlite:///data/qwen-thread.db",
+        parse_database_url,
+        "Three slashes: relative to the project folder; four: absolute",
+    )
+    emulator_file: str = _row("data/emulator.json", parse_text, "Where the embedded emulator keeps its chats")
+    max_concurrent: int = _row("64", whole(0), "Answers that the account may generate at once; 0: no limit")
+    queue_size: int = _row("1000", whole(0), "Requests that may wait for their turn; one more gets 429")
+    pace_seconds: float = _row("0", seconds(0), "Least seconds between the starts of two answers")
+    connect_timeout: float = _row("10", seconds(0, above=True), "Seconds to reach upstream")
+    first_event_timeout: float = _row("120", seconds(0, above=True), "Seconds until upstream begins to answer")
+    between_events_timeout: float = _row("120", seconds(0, above=True), "Seconds of silence in mid-answer")
+    total_timeout: float = _row("1800", seconds(0, above=True), "Seconds that one answer may take")
+    shutdown_timeout: float = _row("20", seconds(0), "Seconds that running answers get to end on a stop")
+    keep_alive_seconds: float = _row(
+        "10", seconds(0, above=True), "Seconds of silence after which a stream gets a comment"
+    )
+    models_ttl: float = _row("600", seconds(0), "Seconds after which the model list is fetched again")
+    delete_retry_seconds: float = _row(
+        "1", seconds(0, above=True), "Seconds to the first try and retry of a deletion, doubling up to 30"
+    )
+    retention_days: int = _row("0", whole(0, 36500), "Days without use after which our chats are deleted; 0: never")
+    max_input_tokens: int = _row("96000", whole(1), "Tokens that one message may hold, by our estimate")
+    body_budget: int = _row("92160", whole(0), "Bytes of one message upstream; 0: no limit but the tokens")
+    max_body_bytes: int = _row("33554432", whole(1024), "Bytes of one request to this server")
+    default_model: str = _row(
+        "", parse_text, "Model for aliases whose target is gone; empty: the first general one of the list"
+    )
+    is_delete: bool = _row("0", parse_flag, "1: delete each chat after its answer; conversations are then replayed")
+    store_text: bool = _row("1", parse_flag, "0: keep hashes and lengths, no texts")
+    log_level: str = _row("info", one_of("debug", "info", "warning", "error"), "How much is logged")
+
+    def path(self, text: str) -> Path:
+        """Return a path of the configuration, relative ones taken from the project folder."""
+        return self.root / Path(text).expanduser()
+
+    @property
+    def database_path(self) -> Path:
+        """The file of the SQLite store."""
+        return self.path(self.database_url.removeprefix("sqlite:///"))
+
+    @property
+    def uses_emulator(self) -> bool:
+        """Whether the embedded emulator answers."""
+        return self.upstream == "emulator" or (self.upstream == "auto" and not self.qwen_auth_token)
+
+
+def rows() -> list[Field[Any]]:
+    """Return the table of settings, in the order of the documentation."""
+    return [row for row in fields(Settings) if "default" in row.metadata]
+
+
+def load(root: Path, environ: Mapping[str, str]) -> Settings:
+    """Read all settings. Raises ConfigError with every problem at once."""
+    problems: list[str] = []
+    named = {row.name: row for row in rows()}
+    paths = {
+        key: root / Path(environ.get(key.upper()) or str(named[key].metadata["default"])).expanduser()
+        for key in ("env_file", "config_file")
+    }
+    if "CONFIG_FILE" in environ and not paths["config_file"].is_file():
+        problems.append(f"CONFIG_FILE: there is no file {paths['config_file']}")
+    from_toml, aliases = _read_toml(paths["config_file"], named, problems)
+    from_env_file = _read_env_file(paths["env_file"], named, problems)
+    from_environ = {key: environ[key.upper()] for key in named if key.upper() in environ}
+
+    values: dict[str, Any] = {}
+    for key, row in named.items():
+        for source in (from_environ, from_env_file, from_toml, {key: row.metadata["default"]}):
+            text = source.get(key)
+            if text is None or (text == "" and source is not from_toml and row.metadata["default"] != ""):
+                continue
+            try:
+                values[key] = row.metadata["parse"](text.strip())
+            except ValueError as problem:
+                shown = "" if row.metadata["secret"] else f" (it is {text!r})"
+                problems.append(f"{key.upper()}: {problem}{shown}")
+            break
+    if not problems:
+        token = Secret(from_environ.get("qwen_auth_token", "").strip())
+        settings = Settings(root=root, model_aliases=aliases, token_in_environment=token, **values)
+        problems = _contradictions(settings)
+        if not problems:
+            return settings
+    raise ConfigError(problems)
+
+
+def _read_toml(
+    path: Path, named: Mapping[str, Field[Any]], problems: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the settings of `config.toml` as text by key, and the model aliases."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}, {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        problems.append(f"CONFIG_FILE: {path.name} cannot be read: {problem}")
+        return {}, {}
+    texts: dict[str, str] = {}
+    aliases = table.pop(ALIASES, {})
+    if not isinstance(aliases, dict) or not all(isinstance(target, str) and target for target in aliases.values()):
+        problems.append(f'{ALIASES}: must be a table of alias = "model id"')
+        aliases = {}
+    for name, value in table.items():
+        key = name.lower()
+        if key not in named:
+            problems.append(_unknown(name, path.name, [*named, ALIASES]))
+        elif key in {"qwen_auth_token", "qwen_cookie", "config_file"}:
+            problems.append(f"{key.upper()}: belongs into .env or the environment, not into {path.name}")
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            texts[key] = ",".join(value)
+        elif isinstance(value, str | int | float):
+            texts[key] = str(int(value)) if isinstance(value, bool) else str(value)
+        else:
+            problems.append(f"{key.upper()}: must be a text or a number")
+    return texts, aliases
+
+
+def _read_env_file(path: Path, named: Mapping[str, Field[Any]], problems: list[str]) -> dict[str, str]:
+    """Return the settings of `.env` by key."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            values = dotenv_values(stream=stream, interpolate=False)
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as problem:
+        problems.append(f"ENV_FILE: {path.name} cannot be read: {problem}")
+        return {}
+    for name in values:
+        if name.lower() not in named:
+            problems.append(_unknown(name, path.name, [key.upper() for key in named]))
+    return {name.lower(): text for name, text in values.items() if text is not None}
+
+
+def _unknown(name: str, file: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists them"
+    return f"{name}: {file} has no such setting{hint}"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Return the problems that only several settings together have."""
+    problems = []
+    if settings.host not in LOOPBACK_HOSTS and not settings.api_keys and not settings.allow_open:
+        problems.append(
+            f"HOST: {settings.host} is reachable from other machines and there are no API_KEYS; "
+            "set API_KEYS, or ALLOW_OPEN=1 if everyone who can reach it may use your account"
+        )
+    if "*" in settings.cors_origins and not settings.api_keys:
+        problems.append("CORS_ORIGINS: * lets every web page use your account; set API_KEYS, or list the origins")
+    if settings.upstream == "qwen" and not settings.qwen_auth_token:
+        problems.append("QWEN_AUTH_TOKEN: UPSTREAM=qwen needs the account's token; put it into .env (see the README)")
+    return problems

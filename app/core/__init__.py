@@ -1,0 +1,1 @@
+"""The pure domain: finding the place of a request in a conversation. No HTTP, no SQL."""

@@ -1,0 +1,50 @@
+"""What an upstream says while it answers, in the program's own words."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as upstream counts them; output includes reasoning."""
+
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Upstream accepted the prompt. The ids are upstream's own: of the stored user message and of the answer."""
+
+    response_id: str
+    user_message_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The next piece of the model's thinking; never part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """The count so far; each report replaces the one before."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is whole."""
+
+
+Event = Started | ReasoningDelta | TextDelta | UsageReport | Finished

@@ -1,0 +1,335 @@
+"""Every error that a caller can meet, with the status, code and advice it is answered with.
+
+    GatewayError
+    ├── InvalidRequest              400  what the client sent cannot be served
+    │   ├── UnsupportedFeature      400  a part of the OpenAI API that does not exist here
+    │   └── ContextTooLong          400  context_length_exceeded
+    ├── InvalidApiKey               401
+    ├── ForbiddenHost               403
+    ├── ModelNotFound               404
+    ├── RouteNotFound               404
+    ├── MethodNotAllowed            405
+    ├── BodyTooLarge                413
+    ├── UnsupportedMediaType        415
+    ├── QueueFull                   429
+    ├── StoreError                  503
+    │   ├── StoreBusy               503  another process holds the write lock
+    │   └── StoreUnusable           503  newer, foreign, damaged or locked by a second daemon
+    ├── ShuttingDown                503
+    └── UpstreamError               502
+        ├── UpstreamRateLimited     429  a limit of the account, with the seconds to wait
+        ├── UpstreamBusy            503  the site is overloaded; later works
+        ├── UpstreamLoginRequired   503
+        ├── UpstreamBlocked         503  an anti-bot answer
+        ├── UpstreamRefused         400  the site's content inspection said no
+        ├── UpstreamRejected        502  the site did not accept the request's shape or values
+        ├── UpstreamUnreachable     502  no connection, or a gateway's error page
+        ├── UpstreamTimeout         504
+        ├── UpstreamCut             502  the stream ended in mid-answer
+        ├── UpstreamEmpty           502  the answer had no text
+        ├── UpstreamProtocolError   502  an answer of a shape that we do not know
+        ├── UpstreamInputTooLong    400  context_length_exceeded, said by the site
+        ├── UpstreamModelUnknown    404  the model left the site's list
+        ├── ChatInProgress          503  the chat's lock outlasts its answer
+        ├── ChatGone                502  the chat was deleted on the site
+        └── ParentUnknown           502  the message to continue from is not in the chat
+
+The last three are mended by the gateway (docs/sessions.md, Recovery) and reach a client only when that fails too.
+docs/errors.md lists what each one means for the person at the client.
+"""
+
+import logging
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """An error with a public message.
+
+    `param` names the field of the request at fault; `retry_after` is in seconds; `accepted` says that upstream
+    had taken the prompt, after which a client must not simply send it again.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    code: ClassVar[str | None] = None
+    retry: ClassVar[bool] = True
+    log_level: ClassVar[int] = logging.INFO
+    advice: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.retry_after = retry_after
+        self.accepted = False
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do, for a person."""
+        said = str(self.args[0])
+        return f"{said} {self.advice}" if self.advice else said
+
+    @property
+    def should_retry(self) -> bool:
+        """Whether a client's automatic retry can help and does no harm."""
+        return self.retry and not self.accepted
+
+
+class InvalidRequest(GatewayError):
+    """The request cannot be served as it is; `param` names the field."""
+
+    status = 400
+    type = "invalid_request_error"
+    retry = False
+
+
+class UnsupportedFeature(InvalidRequest):
+    """A part of the OpenAI API that this server does not have, refused rather than pretended."""
+
+    code = "unsupported_parameter"
+
+
+class ContextTooLong(InvalidRequest):
+    """The prompt is larger than one upstream message may be."""
+
+    code = "context_length_exceeded"
+    advice = "Start a new conversation, or send less text."
+
+
+class InvalidApiKey(InvalidRequest):
+    """The caller's key is missing or wrong."""
+
+    status = 401
+    code = "invalid_api_key"
+    advice = "Send one of the keys in API_KEYS as `Authorization: Bearer KEY`."
+
+
+class ForbiddenHost(InvalidRequest):
+    """The guard against DNS rebinding: an open server answers to loopback names only."""
+
+    status = 403
+    code = "forbidden_host"
+    advice = "Call it as localhost or 127.0.0.1, or set API_KEYS to serve other names."
+
+
+class ModelNotFound(InvalidRequest):
+    """The model is neither in the live list nor an alias."""
+
+    status = 404
+    code = "model_not_found"
+    advice = "GET /v1/models lists the models."
+
+
+class RouteNotFound(InvalidRequest):
+    """No such path."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path exists, the method does not; `allowed` goes into the `Allow` header."""
+
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request's body is above MAX_BODY_BYTES."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is not JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    advice = "Send `Content-Type: application/json`."
+
+
+class QueueFull(GatewayError):
+    """As many generations wait as QUEUE_SIZE allows."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class StoreError(GatewayError):
+    """The session store could not do what was asked."""
+
+    status = 503
+    code = "store_error"
+    log_level = logging.ERROR
+
+
+class StoreBusy(StoreError):
+    """Another process held the database's write lock for longer than we wait."""
+
+    code = "store_busy"
+    advice = "A shell or a backup may be holding a write transaction open; close it and try again."
+
+
+class StoreUnusable(StoreError):
+    """The database file cannot be used and was left as it was."""
+
+    code = "store_unusable"
+    retry = False
+
+
+class ShuttingDown(GatewayError):
+    """The server is stopping."""
+
+    status = 503
+    code = "shutting_down"
+
+
+class UpstreamError(GatewayError):
+    """Upstream did not do what was asked. `cause` is upstream's own code, for the log."""
+
+    status = 502
+    code = "upstream_error"
+    log_level = logging.WARNING
+
+    def __init__(
+        self, message: str, *, cause: str = "", param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.cause = cause
+
+
+class UpstreamRateLimited(UpstreamError):
+    """A limit of the account; `retry_after` in seconds where upstream told it."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class UpstreamBusy(UpstreamError):
+    """Upstream is overloaded."""
+
+    status = 503
+    code = "upstream_busy"
+    advice = "Try again in a little while."
+
+
+class UpstreamLoginRequired(UpstreamError):
+    """The token is missing, expired or refused."""
+
+    status = 503
+    code = "upstream_login_required"
+    retry = False
+    advice = (
+        "Sign in at chat.qwen.ai, copy the token again and put it into .env as QWEN_AUTH_TOKEN; no restart is needed."
+    )
+
+
+class UpstreamBlocked(UpstreamError):
+    """Upstream's bot protection answered in place of the model."""
+
+    status = 503
+    code = "upstream_blocked"
+    retry = False
+    advice = (
+        "Open chat.qwen.ai in your browser with the same account, pass the check it shows, and wait some minutes; "
+        "repeating the request deepens the block."
+    )
+
+
+class UpstreamRefused(UpstreamError):
+    """Upstream's content inspection refused the prompt or the answer."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "content_filter"
+    retry = False
+
+
+class UpstreamRejected(UpstreamError):
+    """Upstream did not accept the shape or a value of our request."""
+
+    code = "upstream_rejected"
+    retry = False
+    advice = "If it happens again, the site may have changed; please report it with the server's log."
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection, or a gateway's error in place of an answer."""
+
+    code = "upstream_unreachable"
+    advice = "Check the network and whether chat.qwen.ai opens in a browser."
+
+
+class UpstreamTimeout(UpstreamError):
+    """Upstream was silent for longer than a configured time; the message names the setting."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamCut(UpstreamError):
+    """The stream ended before the answer did."""
+
+    code = "upstream_cut"
+
+
+class UpstreamEmpty(UpstreamError):
+    """The answer ended without any text."""
+
+    code = "upstream_empty_answer"
+    advice = (
+        "The site sometimes does this for input that is too long or that it will not discuss; change it and try again."
+    )
+
+
+class UpstreamProtocolError(UpstreamError):
+    """An answer of a shape that the adapter does not know."""
+
+    code = "upstream_protocol_error"
+    advice = "The site may have changed; please report it with the server's log."
+
+
+class UpstreamInputTooLong(UpstreamError):
+    """Upstream says that the input exceeds the model's context."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "context_length_exceeded"
+    retry = False
+    advice = "Start a new conversation, or send less text."
+
+
+class UpstreamModelUnknown(UpstreamError):
+    """Upstream does not know the model (any more)."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_found"
+    retry = False
+    advice = "GET /v1/models lists the models."
+
+
+class ChatInProgress(UpstreamError):
+    """The chat is locked by a generation, or still for some seconds after one."""
+
+    status = 503
+    code = "upstream_chat_in_progress"
+    advice = "Try again in some seconds."
+
+
+class ChatGone(UpstreamError):
+    """The chat no longer exists upstream."""
+
+    code = "upstream_chat_gone"
+
+
+class ParentUnknown(UpstreamError):
+    """The message that we wanted to continue from is not in the chat."""
+
+    code = "upstream_parent_unknown"

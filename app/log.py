@@ -1,0 +1,61 @@
+"""Logging: one line an event, with the id of the request it belongs to and without any secret."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
+
+from app.config_values import Secret
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
+
+_SHAPES = re.compile(
+    r"(?P<keep>bearer\s+|x-api-key:\s*|(?:set-)?cookie:\s*)[^\s'\",][^\r\n'\"]*"  # headers
+    r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # JSON Web Tokens
+    r"|(?P<name>(?:access_|refresh_)?token|x5secdata)=[^\s;&'\"]+",  # cookies and signed addresses
+    re.IGNORECASE,
+)
+
+
+class Redaction:
+    """Replaces secrets in a text: the known ones wherever they stand, others by their shape."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._known = [secret.reveal() for secret in secrets if len(secret.reveal()) >= 6]
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        for known in self._known:
+            text = text.replace(known, "***")
+        return _SHAPES.sub(self._mask, text)
+
+    @staticmethod
+    def _mask(found: re.Match[str]) -> str:
+        if found["keep"]:
+            return found["keep"] + "***"
+        return f"{found['name']}=***" if found["name"] else "***"
+
+
+class _Formatter(logging.Formatter):
+    """Adds the request id and redacts the finished line, tracebacks included."""
+
+    def __init__(self, redact: Redaction) -> None:
+        super().__init__("{asctime} {levelname:<7} [{request_id}] {name}: {message}", style="{")
+        self.default_msec_format = "%s.%03d"
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.request_id = REQUEST_ID.get()
+        return self._redact(super().format(record))
+
+
+def configure(level: str, secrets: Iterable[Secret] = ()) -> None:
+    """Send the log of `level` and above to standard error; calling again replaces the earlier set-up."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(Redaction(secrets)))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("asyncio", "aiosqlite", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

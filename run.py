@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Start qwen-thread, or run its tests, on a machine that has nothing but Python.
+
+    python3 run.py             the server
+    python3 run.py test        ruff, mypy and the whole test suite
+    python3 run.py --help      everything else
+
+The first run makes `.venv` from `requirements.lock`. The program itself is in `app/`.
+"""
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+RUNTIME = [ROOT / "requirements.lock"]
+CHECKS = [
+    ["ruff", "check", "."],
+    ["ruff", "format", "--check", "."],
+    ["mypy"],
+    ["pytest", "--cov", "--cov-report=term"],
+]
+
+
+@contextmanager
+def one_at_a_time() -> "Iterator[None]":
+    """Hold a lock that the system releases with the process: two first starts at once are normal."""
+    with (ROOT / ".venv.lock").open("a") as lock:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def prepare(locks: "list[Path]") -> None:
+    """Make the environment that these lock files describe, unless it is there."""
+    python = f"made-by-{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    wanted = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:16]
+    stamp = VENV / f"{python}-for-{wanted}"
+    if stamp.exists():
+        return
+    with one_at_a_time():
+        if stamp.exists():
+            return
+        if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
+            sys.exit("Python's venv module is missing. On Debian and Ubuntu: sudo apt install python3-venv")
+        print("Preparing the environment in .venv; this happens once and takes a moment.", file=sys.stderr)
+        if not list(VENV.glob(f"{python}-for-*")):
+            step([sys.executable, "-m", "venv", "--clear", str(VENV)], "make the virtual environment")
+        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+        step([*pip, *(f"-r{lock}" for lock in locks)], "install the packages of the lock file")
+        stamp.touch()
+
+
+def step(command: "list[str]", purpose: str) -> None:
+    """Run a command of the set-up; end with its purpose if it fails."""
+    if subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit(f"Could not {purpose}; the lines above say why. Mend it and run the same command again.")
+
+
+def test() -> None:
+    """Run every check; stop at the first that fails."""
+    prepare([*RUNTIME, ROOT / "tests" / "requirements.lock"])
+    for command in CHECKS:
+        print("$", *command, flush=True)
+        if code := subprocess.run([str(PYTHON), "-m", *command], cwd=ROOT).returncode:
+            sys.exit(code)
+
+
+def main() -> None:
+    """Do what the command line says; everything but `test` is the program's own."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"qwen-thread needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    if sys.argv[1:2] == ["test"]:
+        test()
+        return
+    prepare(RUNTIME)
+    command = [str(PYTHON), "-m", "app", *sys.argv[1:]]
+    os.environ["PYTHONPATH"] = str(ROOT)
+    if sys.platform == "win32":
+        sys.exit(subprocess.run(command).returncode)
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()
