@@ -129,6 +129,11 @@ def rows() -> list[Field[Any]]:
     return [row for row in fields(Settings) if "default" in row.metadata]
 
 
+def secrets(settings: Settings) -> list[Secret]:
+    """Return every secret of the settings, for the log to leave out."""
+    return [settings.qwen_auth_token, settings.qwen_cookie, *(entry.key for entry in settings.api_keys)]
+
+
 def load(root: Path, environ: Mapping[str, str]) -> Settings:
     """Read all settings. Raises ConfigError with every problem at once."""
     problems: list[str] = []
