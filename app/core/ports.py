@@ -1,13 +1,14 @@
-"""What the core asks of the world: an upstream that answers and a store that remembers.
+"""What the core asks of the world: an upstream that answers, a store that remembers, an owner for its tasks.
 
 Adapters live in `app/upstream` and `app/store`; only `app/main.py` names one. All datetimes are aware and in UTC.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from app.core.events import Event
 
@@ -82,7 +83,8 @@ class Upstream(Protocol):
         """Send a message and stream the answer.
 
         Entering the context raises what upstream says in place of an answer. The iterator yields a non-empty batch
-        for what arrived together: `Started` once and first, deltas, `Finished` last, after which it ends. It raises
+        for what arrived together: `Started` once and first, deltas (each after the `UsageReport` that counts it),
+        `Finished` last, after which it ends. It raises
         what upstream says in mid-answer, `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
         Leaving the context early closes the connection but does not end the generation: see `stop`.
         """
@@ -94,6 +96,17 @@ class Upstream(Protocol):
 
     async def delete_chat(self, chat_id: str) -> None:
         """Delete one chat. No error if it is gone already. An empty or malformed id is refused without a call."""
+        ...
+
+
+# --- tasks ----------------------------------------------------------------------------------------------------------
+
+
+class Background(Protocol):
+    """Owns tasks that must outlive the request that began them; awaits them before the program ends."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` as an owned task. A failure that nobody awaits is logged."""
         ...
 
 

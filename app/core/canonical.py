@@ -1,0 +1,70 @@
+"""The canonical form of texts, for keys only: equal under everything clients do to a history without meaning to.
+
+docs/sessions.md, Canonical form. Upstream always gets the raw text.
+"""
+
+import re
+import unicodedata
+from hashlib import blake2b
+
+from app.core.messages import Message
+
+_BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u180e]+")
+_THINKING = re.compile(r"<(think|thinking|thought|seed:think)>.*?</\1>", re.DOTALL)
+_OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DOTALL)
+_DETAILS = re.compile(
+    r"<details\s[^>]*type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b[^>]*>.*?</details>", re.DOTALL
+)
+_TOOL_USE = re.compile(r"<tool_use>.*?</tool_use>", re.DOTALL)
+_QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
+_SWITCH = re.compile(r"\s*/(?:no_)?think\s*$")
+_PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
+_BARE_RESULT = re.compile(r"\s*\[\s*\{\s*\"type\"\s*:")
+
+
+def squeeze(text: str) -> str:
+    """Normalise to NFC and remove all white space and zero-width characters."""
+    if text.isascii():
+        return "".join(text.split())
+    return _BLANK.sub("", unicodedata.normalize("NFC", text))
+
+
+def canonical_user(text: str) -> str:
+    """Return what a user's text is known by: without a trailing thinking switch."""
+    return squeeze(_SWITCH.sub("", text) if "think" in text[-16:] else text)
+
+
+def canonical_assistant(text: str) -> str:
+    """Return what an answer is known by: without thinking, tool calls and quoted reasoning."""
+    if "<" in text:
+        text = _THINKING.sub("", text)
+        text = _OPEN_THINKING.sub("", text) if _OPEN_THINKING.match(text) else text
+        text = _DETAILS.sub("", text)
+        text = _TOOL_USE.sub("", text)
+    if text.lstrip()[:1] == ">":
+        text = _QUOTED_HEAD.sub("", text, count=1)
+    return squeeze(text)
+
+
+def is_tool_result(message: Message, *, after_call: bool) -> bool:
+    """Say whether a message carries tool results, also in the forms of clients without a tool role.
+
+    `after_call`: the assistant message before it holds a tool call, which a bare JSON array needs to count as one.
+    """
+    if message.role == "tool":
+        return True
+    if message.role != "user":
+        return False
+    if _PROMPT_RESULT.match(message.text):
+        return True
+    return after_call and bool(_BARE_RESULT.match(message.text)) and message.text.rstrip().endswith("]")
+
+
+def digest(*parts: str) -> str:
+    """Return 32 hexadecimal digits for a sequence of texts; different sequences never share an encoding."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        state.update(len(raw).to_bytes(8, "big"))
+        state.update(raw)
+    return state.hexdigest()

@@ -1,0 +1,123 @@
+"""The use case: a stateless request finds its place in a stateful chat and is answered there (docs/sessions.md)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.core.admission import Admission
+from app.core.budget import check_budget
+from app.core.catalog import ModelCatalog
+from app.core.cut import Cut
+from app.core.drafts import IS_DELETE, SIDE_CALL, continuation, opening
+from app.core.history import History, read_history
+from app.core.messages import ChatRequest
+from app.core.ports import Place
+from app.core.side_calls import side_call
+from app.core.turn import Draft, Surroundings, Turn
+from app.errors import ChatGone, ChatInProgress, ParentUnknown
+
+_log = logging.getLogger(__name__)
+_SETTLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the server's owner decided: bytes and tokens of one message, and whether chats outlive their answer."""
+
+    body_budget: int
+    max_input_tokens: int
+    is_delete: bool
+
+
+class Gateway:
+    """Answers requests. Owns which chats are busy with a live answer; everything else is in the store."""
+
+    def __init__(self, around: Surroundings, catalog: ModelCatalog, admission: Admission, policy: Policy) -> None:
+        self._around = around
+        self._catalog = catalog
+        self._admission = admission
+        self._policy = policy
+        self._live: set[Turn] = set()
+
+    @asynccontextmanager
+    async def answer(self, request: ChatRequest) -> AsyncIterator[Turn]:
+        """Begin the answer to a request; leaving the context early ends it upstream and keeps what was written.
+
+        Raises GatewayError subclasses on entry, before upstream accepted anything.
+        """
+        async with self._admission.slot():
+            turn = await self._start(request)
+            try:
+                yield turn
+            except BaseException as problem:
+                turn.abandon(problem)
+                raise
+            finally:
+                await self._part_with(turn)
+
+    async def _start(self, request: ChatRequest) -> Turn:
+        """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
+        choice = await self._catalog.choose(request.model)
+        account = self._around.upstream.account().account
+        history = read_history(request.messages, request.owner, account)
+        shape = side_call(request)
+        delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
+        if shape:
+            _log.info("A side call (%s), answered in a chat of its own", shape)
+        place = None if delete_because else await self._find(history, request.owner)
+        if place is not None:
+            try:
+                return await self._begin(continuation(request, choice, history, place), request)
+            except (ChatGone, ParentUnknown) as lost:
+                _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
+                await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
+            except ChatInProgress:
+                _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
+        return await self._begin(opening(request, choice, history, account, delete_because), request)
+
+    async def _find(self, history: History, owner: str) -> Place | None:
+        """Look up the place, exact or not at all. A chat that is busy with another answer does not count."""
+        if history.begins:
+            return None
+        await self._settle(owner)
+        store = self._around.store
+        if history.step_key is not None:
+            place = await store.find_step(history.step_key)
+        else:
+            place = await store.find_turn(history.turn_key or "")
+        if place is None:
+            _log.info("No stored answer has this history of %d messages; replaying", len(history.earlier))
+        elif any(turn.chat_id == place.chat_id for turn in self._live):
+            _log.info("Chat %s is busy with another answer; replaying", place.chat_id)
+            return None
+        return place
+
+    async def _settle(self, owner: str) -> None:
+        """Let answers that this owner just gave up be recorded first: the next request often continues one."""
+        closing = [turn.closing for turn in self._live if turn.closing and turn.draft.owner == owner]
+        if closing:
+            await asyncio.wait(closing, timeout=_SETTLE_SECONDS)
+
+    async def _begin(self, draft: Draft, request: ChatRequest) -> Turn:
+        check_budget(draft.prompt.text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
+        turn = Turn(self._around, draft, Cut(request.stop, request.max_tokens))
+        self._live.add(turn)
+        try:
+            await turn.begin()
+        except BaseException as problem:
+            turn.abandon(problem)
+            await self._part_with(turn)
+            raise
+        return turn
+
+    async def _part_with(self, turn: Turn) -> None:
+        """Close the turn's connection; its chat is free once the turn is recorded and stopped upstream."""
+        try:
+            await turn.leave()
+        finally:
+            if turn.closing is None or turn.closing.done():
+                self._live.discard(turn)
+            else:
+                turn.closing.add_done_callback(lambda _: self._live.discard(turn))

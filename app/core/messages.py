@@ -1,0 +1,45 @@
+"""A conversation as the program sees it, whichever wire format it came in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that an assistant message holds; `arguments` is JSON text as the client sent it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `text` is raw: what upstream is sent, never a canonical form.
+
+    `developer` messages are `system`, `function` messages are `tool`.
+    """
+
+    role: Role
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A stateless request: the whole conversation as the client knows it, and how to answer.
+
+    `thinking` is None where the client left it open. `max_tokens` limits the answer, not the thinking.
+    """
+
+    owner: str
+    model: str
+    messages: tuple[Message, ...]
+    thinking: bool | None = None
+    thinking_budget: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()

@@ -1,0 +1,51 @@
+"""The identity of a system prompt: its text with dates and times masked (docs/sessions.md, System prompt).
+
+Clients write the clock into their system prompt at every request; that is no change of instructions. Numbers are
+masked only inside a recognised date or time, so "at most 100 words" against "at most 50 words" stays a change.
+"""
+
+import re
+from collections.abc import Iterable
+
+from app.core.canonical import digest, squeeze
+from app.core.messages import Message
+
+_MONTHS = (
+    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?"
+)
+_WEEKDAYS = "mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?"
+_CLOCK = r"\d{1,2}[:：]\d{2}(?:[:：]\d{2}(?:[.,]\d{1,9})?)?"
+_ZONE = r"(?:z|utc|gmt)?(?:\s*[+-]\d{1,2}(?::?\d{2})?)?(?![a-z0-9])"
+_TIME = rf"{_CLOCK}(?:\s*[ap]\.?m\.?(?![a-z]))?(?:\s*{_ZONE})?"
+_DATE_OR_TIME = re.compile(
+    "|".join(
+        (
+            rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}(?:[t\s]+{_TIME})?",
+            r"\d{4}\s*年\s*(?:\d{1,2}\s*月\s*(?:\d{1,2}\s*[日号])?)?",
+            r"\d{1,2}\s*月\s*\d{1,2}\s*[日号]",
+            r"\d{1,4}[/.]\d{1,2}[/.]\d{2,4}(?![\d.])",
+            rf"(?<![a-z])(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
+            rf"\d{{1,2}}(?:st|nd|rd|th)?\.?\s+(?:of\s+)?(?:{_MONTHS})\.?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
+            r"(?:[上下]午|凌晨|早上|中午|晚上)\s*\d{1,2}\s*[:：点时]\s*(?:\d{1,2}\s*分?)?(?:[:：]?\s*\d{1,2}\s*秒?)?",
+            r"\d{1,2}\s*[点时]\s*\d{1,2}\s*分(?:\s*\d{1,2}\s*秒)?",
+            _TIME,
+            r"\d{1,2}\s*[ap]\.?m\.?(?![a-z])",
+            rf"(?<![a-z])(?:{_WEEKDAYS})(?![a-z])",
+            r"(?:星期|周|礼拜)[一二三四五六日天]",
+        )
+    ),
+    re.IGNORECASE,
+)
+
+
+def system_text(messages: Iterable[Message]) -> str:
+    """Join all system messages, raw, in their order."""
+    return "\n\n".join(message.text for message in messages if message.role == "system" and message.text.strip())
+
+
+def system_digest(text: str) -> str:
+    """Return the identity of a system prompt; "" for none."""
+    masked = squeeze(_DATE_OR_TIME.sub("\0", text))
+    masked = re.sub("\0[,，]?(?=\0)", "", masked)
+    return digest("system-1", masked) if masked else ""

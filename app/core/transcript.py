@@ -1,0 +1,77 @@
+"""What upstream is sent: only the new text where the chat knows the rest, else a transcript of everything.
+
+docs/sessions.md, Transcript. The web backend has no system role and takes one message a turn, so instructions and
+earlier turns travel as text, in tags that occur nowhere else in that text.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from app.core.messages import Message, ToolCall
+
+CONTINUE = "Continue."
+
+
+def fence(tag: str, text: str) -> str:
+    """Enclose a text in a tag, numbered where the text itself holds the plain one."""
+    name, number = tag, 1
+    while f"</{name}>" in text:
+        number += 1
+        name = f"{tag}-{number}"
+    return f"<{name}>\n{text}\n</{name}>"
+
+
+def first_message(system: str, earlier: Sequence[Message], said: str) -> str:
+    """Return the text that opens a chat: what was newly said, below the instructions and the conversation so far.
+
+    Without either it is sent byte for byte.
+    """
+    parts = []
+    if system:
+        parts.append(fence("instructions", system))
+    if earlier:
+        parts.append(fence("conversation", "\n\n".join(_spoken(earlier))))
+        parts.append("Above is our conversation so far. Go on from there: reply to what follows, as the assistant.")
+    return "\n\n".join([*parts, said])
+
+
+def next_message(changed_system: str | None, said: str) -> str:
+    """Return the text that continues a chat; the new system prompt goes in front if it changed ("": it is gone)."""
+    if changed_system is None:
+        return said
+    if not changed_system:
+        return f"The instructions given earlier no longer apply.\n\n{said}"
+    return f"These instructions replace the ones given earlier:\n{fence('instructions', changed_system)}\n\n{said}"
+
+
+def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
+    """Return the raw text of what the client newly said; results of tools name the call they answer."""
+    calls = {call.id: call for message in earlier for call in message.tool_calls}
+    texts = [_result(message, calls) if message.role == "tool" else message.text for message in new]
+    return "\n\n".join(text for text in texts if text) or CONTINUE
+
+
+def _spoken(messages: Iterable[Message]) -> list[str]:
+    """Return each message in a tag of its role."""
+    calls: dict[str, ToolCall] = {}
+    spoken = []
+    for message in messages:
+        calls |= {call.id: call for call in message.tool_calls}
+        if message.role == "tool":
+            spoken.append(fence("user", _result(message, calls)))
+        else:
+            texts = [message.text, *map(_call, message.tool_calls)]
+            spoken.append(fence(message.role, "\n".join(text for text in texts if text)))
+    return spoken
+
+
+def _call(call: ToolCall) -> str:
+    """Write a tool call in the form that models of this family are taught by Cherry Studio."""
+    arguments = call.arguments.strip() or "{}"
+    return f"<tool_use>\n  <name>{call.name}</name>\n  <arguments>{arguments}</arguments>\n</tool_use>"
+
+
+def _result(message: Message, calls: dict[str, ToolCall]) -> str:
+    """Write a tool's result in the matching form."""
+    call = calls.get(message.tool_call_id or "")
+    name = call.name if call else message.name or "tool"
+    return f"<tool_use_result>\n  <name>{name}</name>\n  <result>{message.text}</result>\n</tool_use_result>"

@@ -1,0 +1,249 @@
+"""One answer, from the place in its chat to the committed node (docs/sessions.md, Life of a turn)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from app.clock import Clock
+from app.core.cut import Cut
+from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
+from app.core.history import History
+from app.core.ports import Background, NewNode, NewSession, NodeEnd, Prompt, SessionStore, Upstream
+from app.errors import ChatInProgress, GatewayError, UpstreamEmpty, UpstreamError
+
+_log = logging.getLogger(__name__)
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The answer is whole and its node is committed; `usage` is None where upstream did not count."""
+
+    finish_reason: FinishReason
+    usage: Usage | None
+
+
+AnswerEvent = ReasoningDelta | TextDelta | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first."""
+
+    owner: str
+    history: History
+    node: NewNode
+    prompt: Prompt
+    session: NewSession | None
+    show_reasoning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a chat's lock that outlasts its answer is waited out, in seconds."""
+
+    every: float = 1.0
+    total: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every turn works with. `on_chat_released` is told when a chat may be deleted."""
+
+    upstream: Upstream
+    store: SessionStore
+    background: Background
+    clock: Clock
+    patience: Patience
+    deletion_delay: timedelta
+    on_chat_released: Callable[[], None]
+
+
+class Turn:
+    """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
+
+    `closing` is the task that records an abandoned turn; the chat is free again when it is done.
+    """
+
+    def __init__(self, around: Surroundings, draft: Draft, cut: Cut) -> None:
+        self.draft = draft
+        self.chat_id = draft.prompt.chat_id
+        self.closing: asyncio.Task[None] | None = None
+        self._around = around
+        self._cut = cut
+        self._stack = AsyncExitStack()
+        self._opening: asyncio.Task[None] | None = None
+        self._batches: AsyncIterator[Sequence[Event]] | None = None
+        self._first: Sequence[Event] = ()
+        self._response_id: str | None = None
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._usage: Usage | None = None
+        self._generating = False
+        self._recorded = False
+
+    async def begin(self) -> None:
+        """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
+
+        Raises UpstreamError before anything was accepted, StoreError.
+        """
+        self._opening = self._around.background.spawn(self._open(), "open a turn")
+        await asyncio.wait([self._opening])
+        self._opening.result()
+        prompt = replace(self.draft.prompt, chat_id=self.chat_id)
+        waited = 0.0
+        while True:
+            try:
+                await self._send(prompt)
+                return
+            except ChatInProgress:
+                if waited >= self._around.patience.total:
+                    break
+            await asyncio.sleep(self._around.patience.every)
+            waited += self._around.patience.every
+        _log.info("Chat %s is still in progress after %.0f s; asking upstream to stop it", self.chat_id, waited)
+        await self._stop()
+        await self._send(prompt)
+
+    async def _open(self) -> None:
+        """Run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile."""
+        session = self.draft.session
+        if session is not None:
+            self.chat_id = await self._around.upstream.create_chat(self.draft.prompt.model)
+            session = replace(session, chat_id=self.chat_id)
+        await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
+
+    async def _send(self, prompt: Prompt) -> None:
+        async with AsyncExitStack() as attempt:
+            self._generating = True
+            try:
+                batches = await attempt.enter_async_context(self._around.upstream.send(prompt))
+                self._first = await anext(batches)
+            except UpstreamError:
+                self._generating = False
+                raise
+            self._batches = batches
+            self._stack = attempt.pop_all()
+
+    async def answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
+        """Relay the answer in batches; the last one ends with `Ended`, when the node is committed.
+
+        Raises UpstreamError and StoreError; from then on the prompt counts as accepted.
+        """
+        assert self._batches is not None
+        out: list[AnswerEvent] = []
+        batch: Sequence[Event] | None = self._first
+        while batch is not None:
+            whole = self._relay(batch, out)
+            if whole or self._cut.reason:
+                break
+            if out:
+                yield out
+                out = []
+            batch = await anext(self._batches, None)
+        if rest := self._cut.rest():
+            self._say(rest, out)
+        if not self._cut.reason and not any(piece.strip() for piece in self._text):
+            raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
+        reason: FinishReason = self._cut.reason or "stop"
+        await self._complete(reason)
+        out.append(Ended(reason, self._usage))
+        yield out
+
+    def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
+        """Turn upstream's events into the client's; return whether the answer is whole."""
+        for event in batch:
+            if isinstance(event, TextDelta):
+                if text := self._cut.feed(event.text):
+                    self._say(text, out)
+                if self._cut.reason:
+                    return False
+            elif isinstance(event, ReasoningDelta):
+                if self.draft.show_reasoning:
+                    self._reasoning.append(event.text)
+                    out.append(event)
+            elif isinstance(event, UsageReport):
+                self._usage = event.usage
+                self._cut.count(event.usage)
+            elif isinstance(event, Started):
+                self._response_id = event.response_id
+            else:
+                assert isinstance(event, Finished)
+                self._generating = False
+                return True
+        return False
+
+    def _say(self, text: str, out: list[AnswerEvent]) -> None:
+        self._text.append(text)
+        out.append(TextDelta(text))
+
+    async def _complete(self, reason: FinishReason) -> None:
+        """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
+        self._recorded = True
+        commit = self._around.background.spawn(self._record("complete", reason, None), "commit a node")
+        await asyncio.wait([commit])
+        commit.result()
+        if self._generating:
+            self.closing = self._around.background.spawn(self._stop(), "stop a generation")
+
+    def abandon(self, problem: BaseException) -> None:
+        """The request is over before its answer: record what was written, and end the generation upstream."""
+        if isinstance(problem, GatewayError) and self._response_id:
+            problem.accepted = True
+        if self._recorded or self._opening is None:
+            return
+        self._recorded = True
+        self.closing = self._around.background.spawn(self._record_abandoned(problem), "record an abandoned turn")
+
+    async def leave(self) -> None:
+        """Close the connection to upstream."""
+        await self._stack.aclose()
+
+    async def _record_abandoned(self, problem: BaseException) -> None:
+        assert self._opening is not None
+        await asyncio.wait([self._opening])
+        if self._opening.cancelled() or self._opening.exception() is not None:
+            return
+        error = str(problem) if isinstance(problem, GatewayError) else "the client left"
+        try:
+            await self._record("aborted" if self._text else "failed", None, error)
+        finally:
+            if self._generating:
+                await self._stop()
+
+    async def _record(
+        self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None
+    ) -> None:
+        """Write the node's end, and let a chat that is to be deleted go."""
+        text = "".join(self._text)
+        turn_key, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
+        now = self._around.clock.now()
+        end = NodeEnd(
+            node_id=self.draft.node.id,
+            state=state,
+            response_id=self._response_id,
+            answer_text=text,
+            reasoning_text="".join(self._reasoning),
+            finish_reason=reason,
+            error=error,
+            turn_key=turn_key,
+            step_key=step_key,
+            input_tokens=self._usage.input_tokens if self._usage else None,
+            output_tokens=self._usage.output_tokens if self._usage else None,
+        )
+        await self._around.store.finish_turn(end, now)
+        session = self.draft.session
+        if session is not None and session.delete_because:
+            await self._around.store.release(session.id, now + self._around.deletion_delay)
+            self._around.on_chat_released()
+
+    async def _stop(self) -> None:
+        try:
+            await self._around.upstream.stop(self.chat_id, self._response_id)
+        except UpstreamError as problem:
+            _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)
