@@ -1,0 +1,190 @@
+"""The composition root: the only place that names concrete adapters, and the life of the process."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from app import __version__
+from app.clock import Clock, SystemClock
+from app.config import Settings
+from app.core.admission import Admission
+from app.core.catalog import ModelCatalog
+from app.core.gateway import Gateway, Policy
+from app.core.ports import Upstream
+from app.core.turn import Patience, Surroundings
+from app.errors import UpstreamError
+from app.store.sqlite import open_sqlite
+from app.tasks.background import BackgroundTasks, running
+from app.tasks.cleaner import Cleaner, SweepReport
+from app.upstream.qwen.auth import TokenSource
+from app.upstream.qwen.client import QwenUpstream
+from app.web.keys import Services
+from app.web.routes import make_app
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
+_BACKGROUND_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The opened program: what the web serves and what runs beside it."""
+
+    services: Services
+    cleaner: Cleaner
+
+
+@asynccontextmanager
+async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstream]:
+    """Open the adapter to the site, or to the embedded emulator of it."""
+    async with AsyncExitStack() as stack:
+        if settings.uses_emulator:
+            from app.emulator import Emulator, EmulatorOptions  # a real account never needs it
+
+            emulator = await stack.enter_async_context(Emulator(EmulatorOptions()))
+            tokens = TokenSource.fixed(emulator.mint_token())
+            yield await stack.enter_async_context(
+                QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator")
+            )
+        else:
+            tokens = TokenSource(settings, clock)
+            yield await stack.enter_async_context(
+                QwenUpstream(settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen")
+            )
+
+
+@asynccontextmanager
+async def open_program(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
+    """Open the store, the upstream and everything between them; closed in reverse. Raises StoreError."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(
+            open_sqlite(settings.database_path, MIGRATIONS, store_text=settings.store_text, clock=clock)
+        )
+        interrupted = await store.fail_interrupted(clock.now())
+        if interrupted:
+            _log.warning("%d answers were interrupted by the last stop; their history says so", interrupted)
+        upstream = await stack.enter_async_context(open_upstream(settings, clock))
+        first_retry = timedelta(seconds=settings.delete_retry_seconds)
+        cleaner = Cleaner(
+            upstream, store, clock, first_retry=first_retry, retention=timedelta(days=settings.retention_days)
+        )
+        background = await stack.enter_async_context(BackgroundTasks(patience=_BACKGROUND_SECONDS))
+        catalog = ModelCatalog(
+            upstream, clock, aliases=settings.model_aliases, default=settings.default_model, ttl=settings.models_ttl
+        )
+        around = Surroundings(
+            upstream=upstream,
+            store=store,
+            background=background,
+            clock=clock,
+            patience=Patience(),
+            deletion_delay=first_retry,
+            on_chat_released=cleaner.wake,
+        )
+        admission = Admission(
+            clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
+        )
+        policy = Policy(settings.body_budget, settings.max_input_tokens, settings.is_delete)
+        gateway = Gateway(around, catalog, admission, policy)
+        yield Program(Services(settings, clock, gateway, catalog, upstream, store), cleaner)
+
+
+async def warm_up(services: Services) -> None:
+    """Fetch the model list and the account's settings, so that the first request need not wait for them."""
+    try:
+        await services.catalog.models()
+        await services.upstream.load_settings()
+    except UpstreamError as problem:
+        _log.warning("The site could not be asked for its models yet: %s", problem.message)
+
+
+@asynccontextmanager
+async def listening(services: Services) -> AsyncIterator[str]:
+    """Serve HTTP; gives the address. On leaving, running answers get SHUTDOWN_TIMEOUT seconds to end."""
+    settings = services.settings
+    runner = web.AppRunner(
+        make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=settings.shutdown_timeout
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
+    stop = _signalled()
+    async with (
+        open_program(settings, SystemClock()) as program,
+        running(program.cleaner.run(), "clean up"),
+        running(warm_up(program.services), "warm up"),
+        listening(program.services) as address,
+    ):
+        _greet(settings, address)
+        await stop.wait()
+        _log.info("Stopping; running answers get %g seconds", settings.shutdown_timeout)
+    _log.info("Stopped")
+
+
+async def sweep(settings: Settings) -> SweepReport:
+    """Do the clean-up that is due, once."""
+    async with open_program(settings, SystemClock()) as program:
+        return await program.cleaner.sweep()
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine as the program, on uvloop where it exists."""
+    try:
+        import uvloop  # not on Windows
+
+        new_loop = uvloop.new_event_loop
+    except ImportError:
+        new_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(main)
+
+
+def _signalled() -> asyncio.Event:
+    """Return an event that the first signal to stop sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, on_signal)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
+    return stop
+
+
+def _greet(settings: Settings, address: str) -> None:
+    """Tell the person at the terminal where the server is and who answers."""
+    lines = [f"qwen-thread {__version__} is ready at {address}/v1"]
+    if settings.uses_emulator:
+        lines += [
+            "No QWEN_AUTH_TOKEN is set: a built-in emulator answers, and its answers are simulated.",
+            "To use your own account, put the token into .env (the README says how) and start again.",
+        ]
+    print("\n".join(lines), flush=True)
+    _log.info(
+        "Listening at %s, answers come from %s", address, "the emulator" if settings.uses_emulator else "the site"
+    )

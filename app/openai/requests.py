@@ -1,0 +1,243 @@
+"""Decode a chat completion request: once, strictly where it matters, with an error that names the field."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from app.core.messages import ChatRequest, Message, ToolCall
+from app.errors import InvalidRequest, UnsupportedFeature
+
+_EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
+_SWITCH = re.compile(r"/(no_)?think\s*$")
+_MAX_STOPS = 4
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str = "{}"
+
+
+class _ToolCall(msgspec.Struct):
+    function: _Function
+    id: str = ""
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str = ""
+    refusal: str = ""
+
+
+class _Message(msgspec.Struct):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _ResponseFormat(msgspec.Struct):
+    type: str = "text"
+
+
+class _TemplateArguments(msgspec.Struct):
+    enable_thinking: bool | None = None
+    thinking_budget: int | None = None
+
+
+class _Body(msgspec.Struct):
+    """The fields that are honoured or refused; every other one is ignored and named."""
+
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    enable_thinking: bool | None = None
+    thinking_budget: int | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: _TemplateArguments | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    response_format: _ResponseFormat | None = None
+    modalities: list[str] | None = None
+    audio: Any = None
+
+
+_HONOURED = frozenset(_Body.__struct_fields__)
+_body_decoder = msgspec.json.Decoder(_Body)
+_names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall:
+    """A decoded request: what the core answers, and how the answer is written."""
+
+    request: ChatRequest
+    stream: bool
+    include_usage: bool
+    ignored: tuple[str, ...]
+
+
+def decode_chat(body: bytes, owner: str) -> ChatCall:
+    """Decode a request body. Raises InvalidRequest with `param`, UnsupportedFeature for what does not exist here."""
+    try:
+        names = _names_decoder.decode(body)
+        parsed = _body_decoder.decode(body)
+    except msgspec.ValidationError as problem:
+        _refuse_shape(problem)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise InvalidRequest(f"The request body is not valid JSON: {problem}") from None
+    except RecursionError:
+        raise InvalidRequest("The request body is nested too deeply.") from None
+    _refuse_unsupported(parsed)
+    messages = _messages(parsed.messages)
+    thinking, budget = _thinking(parsed, messages)
+    request = ChatRequest(
+        owner=owner,
+        model=parsed.model,
+        messages=messages,
+        thinking=thinking,
+        thinking_budget=budget,
+        max_tokens=_limit(parsed),
+        stop=_stops(parsed),
+    )
+    options = parsed.stream_options
+    ignored = tuple(name for name, value in names.items() if name not in _HONOURED and bytes(value) != b"null")
+    return ChatCall(request, bool(parsed.stream), bool(options and options.include_usage), ignored)
+
+
+def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
+    """Say which field is wrong, in the words of the decoder."""
+    text, _, path = str(problem).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    missing = re.search(r"missing required field `(\w+)`", text)
+    if missing:
+        path = f"{path}.{missing[1]}".lstrip(".")
+        raise InvalidRequest(f"'{path}' is missing.", param=path) from None
+    where = f"'{path}': " if path else "The request body: "
+    raise InvalidRequest(f"{where}{text[:1].lower()}{text[1:]}.", param=path or None) from None
+
+
+def _refuse_unsupported(body: _Body) -> None:
+    if not body.messages:
+        raise InvalidRequest("'messages' is empty; at least one message is needed.", param="messages")
+    if body.n not in {None, 1}:
+        raise InvalidRequest("'n' must be 1: the site gives one answer at a time.", param="n")
+    for name, offered, choice in (
+        ("tools", body.tools, body.tool_choice),
+        ("functions", body.functions, body.function_call),
+    ):
+        if offered and choice != "none":
+            raise UnsupportedFeature(
+                f"'{name}': native function calling is not available yet. In Cherry Studio set the assistant's "
+                'tool mode to "prompt"; in other clients switch tools off.',
+                param=name,
+            )
+    if body.response_format is not None and body.response_format.type != "text":
+        raise UnsupportedFeature(
+            f"'response_format': {body.response_format.type!r} is not available yet; ask for JSON in the prompt.",
+            param="response_format",
+        )
+    if body.audio is not None or any(kind != "text" for kind in body.modalities or ()):
+        raise UnsupportedFeature("'modalities': only text is answered.", param="modalities")
+
+
+def _messages(wire: list[_Message]) -> tuple[Message, ...]:
+    messages = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(wire))
+    if all(message.role == "system" for message in messages):
+        raise InvalidRequest(
+            "'messages' holds nothing but system messages; a user message is needed.", param="messages"
+        )
+    return messages
+
+
+def _message(wire: _Message, path: str) -> Message:
+    calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in wire.tool_calls or ()]
+    if wire.function_call is not None:
+        calls.append(ToolCall("", wire.function_call.name, wire.function_call.arguments))
+    if wire.content is None and wire.role != "assistant":
+        raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
+    role: Literal["system", "user", "assistant", "tool"]
+    match wire.role:
+        case "system" | "developer":
+            role = "system"
+        case "tool" | "function":
+            role = "tool"
+        case "user" | "assistant":
+            role = wire.role
+    return Message(role, _text(wire, path), tuple(calls), wire.tool_call_id, wire.name)
+
+
+def _text(wire: _Message, path: str) -> str:
+    """Join the text of the parts; an assistant's other parts are ignored, a user's are refused."""
+    if wire.content is None or isinstance(wire.content, str):
+        return wire.content or ""
+    texts = []
+    for index, part in enumerate(wire.content):
+        if part.type in {"text", "input_text", "output_text"}:
+            texts.append(part.text)
+        elif part.type == "refusal":
+            texts.append(part.refusal)
+        elif wire.role != "assistant":
+            raise UnsupportedFeature(
+                f"'{path}.content[{index}]': parts of type {part.type!r} are not available yet; only text is.",
+                param=f"{path}.content[{index}].type",
+            )
+    return "".join(texts)
+
+
+def _thinking(body: _Body, messages: tuple[Message, ...]) -> tuple[bool | None, int | None]:
+    """Return whether to think and with how many tokens; the more explicit parameter wins."""
+    template = body.chat_template_kwargs or _TemplateArguments()
+    budget = body.thinking_budget if body.thinking_budget is not None else template.thinking_budget
+    if budget is not None and budget < 0:
+        raise InvalidRequest("'thinking_budget' must be 0 or more tokens.", param="thinking_budget")
+    if body.reasoning_effort is not None and body.reasoning_effort not in _EFFORTS:
+        raise InvalidRequest(f"'reasoning_effort' must be one of {', '.join(_EFFORTS)}.", param="reasoning_effort")
+    last_user = next((message.text for message in reversed(messages) if message.role == "user"), "")
+    switch = _SWITCH.search(last_user[-16:])
+    candidates = (
+        body.enable_thinking,
+        template.enable_thinking,
+        False if budget == 0 else None,
+        _EFFORTS[body.reasoning_effort] if body.reasoning_effort is not None else None,
+        not switch[1] if switch else None,
+    )
+    return next((said for said in candidates if said is not None), None), budget or None
+
+
+def _limit(body: _Body) -> int | None:
+    limits = [
+        (name, value)
+        for name, value in (
+            ("max_completion_tokens", body.max_completion_tokens),
+            ("max_tokens", body.max_tokens),
+        )
+        if value is not None
+    ]
+    for name, value in limits:
+        if value < 1:
+            raise InvalidRequest(f"'{name}' must be 1 or more.", param=name)
+    return min((value for _, value in limits), default=None)
+
+
+def _stops(body: _Body) -> tuple[str, ...]:
+    stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    if len(stops) > _MAX_STOPS or not all(stops):
+        raise InvalidRequest(
+            f"'stop' must be a text or a list of at most {_MAX_STOPS}, none of them empty.", param="stop"
+        )
+    return stops

@@ -1,0 +1,107 @@
+"""Write answers in OpenAI's shape, whole or as a stream of chunks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from app.core.events import ReasoningDelta, TextDelta, Usage
+from app.core.ports import ModelInfo
+from app.core.turn import AnswerEvent, Ended
+
+DONE = b"data: [DONE]\n\n"
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What every piece of one answer repeats; `created` is in seconds since 1970."""
+
+    id: str
+    created: int
+    model: str
+
+
+def usage_fields(usage: Usage | None) -> dict[str, Any] | None:
+    """Write upstream's count of tokens; None where it did not count."""
+    if usage is None:
+        return None
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def completion(heading: Heading, events: Iterable[AnswerEvent]) -> bytes:
+    """Write a whole answer; `events` end with `Ended`."""
+    text: list[str] = []
+    reasoning: list[str] = []
+    reason, usage = None, None
+    for event in events:
+        if isinstance(event, TextDelta):
+            text.append(event.text)
+        elif isinstance(event, ReasoningDelta):
+            reasoning.append(event.text)
+        else:
+            reason, usage = event.finish_reason, event.usage
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text), "refusal": None}
+    if reasoning:
+        message["reasoning_content"] = "".join(reasoning)
+    return _encode(
+        {
+            "id": heading.id,
+            "object": "chat.completion",
+            "created": heading.created,
+            "model": heading.model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+            "usage": usage_fields(usage),
+        }
+    )
+
+
+class ChunkWriter:
+    """Writes one answer as server-sent events; the parts that every chunk repeats are written once."""
+
+    def __init__(self, heading: Heading, *, include_usage: bool) -> None:
+        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
+            _encode(heading.id),
+            heading.created,
+            _encode(heading.model),
+        )
+        self._include_usage = include_usage
+        self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+        self._begun = False
+
+    def write(self, events: Sequence[AnswerEvent]) -> bytes:
+        """Write a batch of events as one piece of the stream."""
+        frames = []
+        if not self._begun:
+            self._begun = True
+            frames.append(self._chunk(b'{"role":"assistant","content":"","refusal":null}'))
+        for event in events:
+            if isinstance(event, TextDelta):
+                frames.append(self._chunk(b'{"content":%b}' % _encode(event.text)))
+            elif isinstance(event, ReasoningDelta):
+                frames.append(self._chunk(b'{"reasoning_content":%b}' % _encode(event.text)))
+            else:
+                frames.extend(self._end(event))
+        return b"".join(frames)
+
+    def _end(self, end: Ended) -> Iterable[bytes]:
+        yield self._chunk(b"{}", _encode(end.finish_reason))
+        if self._include_usage:
+            yield b'%b[],"usage":%b}\n\n' % (self._head, _encode(usage_fields(end.usage)))
+        yield DONE
+
+    def _chunk(self, delta: bytes, reason: bytes = b"null") -> bytes:
+        choice = b'[{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]' % (delta, reason)
+        return b"".join((self._head, choice, self._tail))
+
+
+def model_fields(model: ModelInfo) -> dict[str, Any]:
+    """Write one model of the list."""
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}

@@ -1,0 +1,111 @@
+"""Deletes upstream the chats that are to go: after their answer, or for their age (docs/operating.md, Clean-up).
+
+The queue is in the database, so that a restart resumes it; only chats that this program made can be in it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.clock import Clock
+from app.core.ports import Deletion, SessionStore, Upstream
+from app.errors import StoreError, UpstreamBlocked, UpstreamError, UpstreamLoginRequired
+
+_log = logging.getLogger(__name__)
+_BATCH = 100
+_LONGEST_WAIT = timedelta(seconds=30)
+_WAIT_FOR_A_PERSON = timedelta(minutes=10)
+_NEED_A_PERSON = (UpstreamBlocked, UpstreamLoginRequired)
+_RETENTION_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What one sweep did."""
+
+    deleted: int
+    failed: int
+    aged: int
+
+
+class Cleaner:
+    """`sweep` does all that is due once; `run` keeps doing it. `first_retry` and `retention` are durations."""
+
+    def __init__(
+        self, upstream: Upstream, store: SessionStore, clock: Clock, *, first_retry: timedelta, retention: timedelta
+    ) -> None:
+        self._upstream = upstream
+        self._store = store
+        self._clock = clock
+        self._first_retry = first_retry
+        self._retention = retention
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that a deletion was queued."""
+        self._wake.set()
+
+    async def sweep(self) -> SweepReport:
+        """Queue chats that are too old, then try every deletion that is due. Raises StoreError."""
+        aged = 0
+        if self._retention:
+            now = self._clock.now()
+            while doomed := await self._store.doom_idle(now - self._retention, now, _BATCH):
+                aged += doomed
+        deleted = failed = 0
+        refused: UpstreamError | None = None
+        account = self._upstream.account().account
+        while due := await self._store.due_deletions(account, self._clock.now(), _BATCH):
+            for deletion in due:
+                problem = refused or await self._delete(deletion)
+                if problem is None:
+                    deleted += 1
+                    continue
+                failed += 1
+                await self._put_off(deletion, problem)
+                if isinstance(problem, _NEED_A_PERSON):
+                    refused = problem  # asking again for each of the others would make it worse
+        return SweepReport(deleted, failed, aged)
+
+    async def _delete(self, deletion: Deletion) -> UpstreamError | None:
+        try:
+            await self._upstream.delete_chat(deletion.chat_id)
+        except UpstreamError as problem:
+            return problem
+        await self._store.deletion_done(deletion.chat_id, self._clock.now())
+        return None
+
+    async def _put_off(self, deletion: Deletion, problem: UpstreamError) -> None:
+        """Try again later: soon after a passing fault, much later where a person has to act first."""
+        wait = min(self._first_retry * 2 ** min(deletion.attempts, 16), _LONGEST_WAIT)
+        if isinstance(problem, _NEED_A_PERSON):
+            wait = _WAIT_FOR_A_PERSON
+        _log.warning(
+            "Chat %s could not be deleted, next try in %.0f s: %s", deletion.chat_id, wait.total_seconds(), problem
+        )
+        now = self._clock.now()
+        await self._store.deletion_failed(deletion.chat_id, str(problem), now, now + wait)
+
+    async def run(self) -> None:
+        """Sweep whenever something is due, until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                report = await self.sweep()
+                wait = await self._until_due()
+            except StoreError as problem:
+                _log.error("The clean-up queue could not be read: %s", problem)
+                wait = _LONGEST_WAIT
+            else:
+                if report.deleted or report.aged:
+                    _log.info("Deleted %d chats upstream, %d of them for their age", report.deleted, report.aged)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
+
+    async def _until_due(self) -> timedelta:
+        due = await self._store.next_deletion_due(self._upstream.account().account)
+        if due is None:
+            return _RETENTION_EVERY
+        return min(max(due - self._clock.now(), timedelta(milliseconds=10)), _RETENTION_EVERY)

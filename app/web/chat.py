@@ -1,0 +1,70 @@
+"""`POST /v1/chat/completions`."""
+
+import re
+from contextlib import aclosing
+
+from aiohttp import web
+
+from app.core.turn import AnswerEvent, Turn
+from app.errors import GatewayError, InvalidRequest, UnsupportedMediaType
+from app.openai.errors import error_body
+from app.openai.requests import ChatCall, decode_chat
+from app.openai.responses import DONE, ChunkWriter, Heading, completion
+from app.web.event_stream import EventStream
+from app.web.keys import OWNER, SERVICES
+
+_IGNORED_BYTES = 1024
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """Answer a conversation, as one JSON object or as a stream."""
+    if request.content_type != "application/json":
+        raise UnsupportedMediaType(f"The body is {request.content_type}, not JSON.")
+    services = request.app[SERVICES]
+    call = decode_chat(await read_body(request), request[OWNER])
+    async with services.gateway.answer(call.request) as turn:
+        node = turn.draft.node
+        heading = Heading(
+            id=f"chatcmpl-{node.id.removeprefix('node_')}",
+            created=int(services.clock.now().timestamp()),
+            model=node.model,
+        )
+        headers = {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **_ignored(call)}
+        if call.stream:
+            writer = ChunkWriter(heading, include_usage=call.include_usage)
+            stream = EventStream(request, headers, keep_alive=services.settings.keep_alive_seconds)
+            return await _stream(turn, stream, writer)
+        events: list[AnswerEvent] = []
+        async with aclosing(turn.answer()) as batches:
+            async for batch in batches:
+                events += batch
+        return web.Response(body=completion(heading, events), content_type="application/json", headers=headers)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Read the whole body. Raises InvalidRequest if it cannot be decompressed or was cut short."""
+    try:
+        return await request.read()
+    except web.RequestPayloadError as problem:
+        raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
+
+
+async def _stream(turn: Turn, stream: EventStream, writer: ChunkWriter) -> web.StreamResponse:
+    """Relay the answer as it comes. An error after the first byte becomes a frame of its own."""
+    async with stream:
+        try:
+            async with aclosing(turn.answer()) as batches:
+                async for batch in batches:
+                    await stream.send(writer.write(batch))
+        except GatewayError as problem:
+            if not stream.opened:
+                raise
+            turn.abandon(problem)
+            await stream.send(b"data: " + error_body(problem) + b"\n\n" + DONE)
+        return await stream.end()
+
+
+def _ignored(call: ChatCall) -> dict[str, str]:
+    """Name the parameters that had no effect; a header holds token characters only, and no more than 1 KB of them."""
+    names = ",".join(re.sub(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]", "_", name) for name in call.ignored)
+    return {"X-Ignored-Params": names[:_IGNORED_BYTES]} if names else {}

@@ -1,0 +1,27 @@
+"""What handlers find in the application and in a request, by typed key."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from app.clock import Clock
+from app.config import Settings
+from app.core.catalog import ModelCatalog
+from app.core.gateway import Gateway
+from app.core.ports import SessionStore, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that handlers work with; built in `app/main.py`."""
+
+    settings: Settings
+    clock: Clock
+    gateway: Gateway
+    catalog: ModelCatalog
+    upstream: Upstream
+    store: SessionStore
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+OWNER: web.RequestKey[str] = web.RequestKey("owner", str)

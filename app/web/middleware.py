@@ -1,0 +1,128 @@
+"""What every request passes, outermost first: its id and log line, errors to JSON, the host guard, the caller's key."""
+
+import hmac
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from aiohttp import web
+
+from app.config import Settings
+from app.config_values import DEFAULT_OWNER
+from app.errors import (
+    BodyTooLarge,
+    ForbiddenHost,
+    GatewayError,
+    InvalidApiKey,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+)
+from app.log import REQUEST_ID
+from app.openai.errors import error_body, error_headers
+from app.web.keys import OWNER, SERVICES
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_log = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, the client's own if it sent a sane one, and log how it went."""
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex[:16]}"
+    token = REQUEST_ID.set(request_id)
+    began = time.monotonic()
+    status: int | str = "client left"
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        quiet = request.path in {"/health", "/ready"}
+        elapsed = (time.monotonic() - began) * 1000
+        _log.log(
+            logging.DEBUG if quiet else logging.INFO,
+            "%s %s: %s in %.0f ms",
+            request.method,
+            request.path,
+            status,
+            elapsed,
+        )
+        REQUEST_ID.reset(token)
+
+
+async def mark_answer(_request: web.Request, response: web.StreamResponse) -> None:
+    """Name the request on its answer; a signal, because streams send their headers before the middleware ends."""
+    response.headers["X-Request-Id"] = REQUEST_ID.get()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+@web.middleware
+async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error, aiohttp's own included, in OpenAI's shape."""
+    try:
+        return await handler(request)
+    except GatewayError as problem:
+        error = problem
+    except web.HTTPException as problem:
+        if problem.status < 400:
+            raise
+        error = _translate(request, problem)
+    except ConnectionError:
+        raise
+    except Exception:
+        _log.exception("This is a fault in qwen-thread itself")
+        error = GatewayError("The server met an unexpected error; its log says more under this request's id.")
+    _log.log(error.log_level, "%s %s: %s", type(error).__name__, error.code or "", error)
+    return web.Response(
+        status=error.status, body=error_body(error), content_type="application/json", headers=error_headers(error)
+    )
+
+
+def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError:
+    if isinstance(problem, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(problem.allowed_methods))
+        return MethodNotAllowed(f"{request.path} does not take {request.method}, but {allowed}.", allowed=allowed)
+    if isinstance(problem, web.HTTPNotFound):
+        return RouteNotFound(f"There is no {request.path} here. GET / lists what there is.")
+    if isinstance(problem, web.HTTPRequestEntityTooLarge):
+        limit = request.app[SERVICES].settings.max_body_bytes
+        return BodyTooLarge(f"The request body is larger than {limit:,} bytes (MAX_BODY_BYTES).")
+    if isinstance(problem, web.HTTPForbidden):
+        return ForbiddenHost(f"{problem.text}. CORS_ORIGINS lists the origins that may call.")
+    return InvalidRequest(problem.text or problem.reason)
+
+
+@web.middleware
+async def guard_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Without keys, answer to loopback names only: a web page cannot reach us through a name that it rebinds."""
+    settings = request.app[SERVICES].settings
+    if not settings.api_keys and not settings.allow_open and not _LOOPBACK_HOST.fullmatch(request.host):
+        raise ForbiddenHost(f"The server has no API_KEYS and was called as {request.host!r}.")
+    return await handler(request)
+
+
+@web.middleware
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find the owner behind the caller's key for everything under /v1."""
+    settings = request.app[SERVICES].settings
+    if settings.api_keys and request.path.startswith("/v1/") and request.method != "OPTIONS":
+        request[OWNER] = _owner(settings, request)
+    else:
+        request[OWNER] = DEFAULT_OWNER
+    return await handler(request)
+
+
+def _owner(settings: Settings, request: web.Request) -> str:
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    given = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("X-Api-Key", "")
+    raw = given.encode("utf-8", "surrogateescape")
+    owners = [entry.owner for entry in settings.api_keys if hmac.compare_digest(entry.key.reveal().encode(), raw)]
+    if not owners:
+        raise InvalidApiKey("The API key is wrong." if given else "An API key is needed.")
+    return owners[0]
