@@ -1,0 +1,24 @@
+"""What every test gets: no settings of this machine, and an alarm when code blocks the event loop."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from app.config import rows
+
+
+@pytest.fixture(autouse=True)
+def event_loop_alarm() -> Iterator[BlockBuster]:
+    with blockbuster_ctx("app") as alarm:
+        yield alarm
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in rows():
+        monkeypatch.delenv(row.name.upper(), raising=False)
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)

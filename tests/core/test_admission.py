@@ -1,0 +1,76 @@
+"""The account generates so many answers at once; the others wait in order."""
+
+import asyncio
+
+import pytest
+
+from app.clock import SystemClock
+from app.core.admission import Admission
+from app.errors import QueueFull
+from tests.core.fakes import FakeClock
+
+
+async def test_waiting_requests_get_their_turn_in_order() -> None:
+    admission = Admission(FakeClock(), concurrent=1, queue=10, pace=0)
+    order: list[int] = []
+    release = asyncio.Event()
+
+    async def answer(number: int) -> None:
+        async with admission.slot():
+            order.append(number)
+            await release.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(answer(number))
+        while admission.waiting < 3:
+            await asyncio.sleep(0)
+        assert (order, admission.running) == ([0], 1)
+        release.set()
+    assert order == [0, 1, 2, 3]
+    assert (admission.running, admission.waiting) == (0, 0)
+
+
+async def test_one_too_many_is_told_when_to_come_back() -> None:
+    admission = Admission(FakeClock(), concurrent=1, queue=0, pace=0)
+    async with admission.slot():
+        with pytest.raises(QueueFull) as refused:
+            async with admission.slot():
+                pass
+    assert (refused.value.status, refused.value.retry_after) == (429, 5.0)
+    async with admission.slot():
+        assert admission.running == 1
+
+
+async def test_a_request_that_gives_up_waiting_leaves_the_queue() -> None:
+    admission = Admission(FakeClock(), concurrent=1, queue=5, pace=0)
+
+    async def wait_for_a_slot() -> None:
+        async with admission.slot():
+            pass
+
+    async with admission.slot():
+        waiting = asyncio.create_task(wait_for_a_slot())
+        while not admission.waiting:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert admission.waiting == 0
+    async with admission.slot():
+        pass
+
+
+async def test_zero_means_no_limit() -> None:
+    admission = Admission(FakeClock(), concurrent=0, queue=0, pace=0)
+    async with admission.slot(), admission.slot(), admission.slot():
+        assert admission.running == 3
+
+
+async def test_answers_start_no_faster_than_the_pace() -> None:
+    clock = SystemClock()
+    admission = Admission(clock, concurrent=0, queue=0, pace=0.03)
+    starts = []
+    for _ in range(3):
+        async with admission.slot():
+            starts.append(clock.monotonic())
+    assert starts[2] - starts[0] >= 0.059

@@ -1,0 +1,50 @@
+"""Requests that only look like a first message are told by their known shapes; everything else is a conversation."""
+
+import pytest
+
+from app.core.messages import ChatRequest, Message
+from app.core.side_calls import side_call
+
+NAMING = '[{"role":"user","mainText":"hi"},{"role":"assistant","mainText":"Hello"}]'
+
+
+def request(*messages: tuple[str, str], max_tokens: int | None = None) -> ChatRequest:
+    said = tuple(
+        Message("system" if role == "system" else "assistant" if role == "assistant" else "user", text)
+        for role, text in messages
+    )
+    return ChatRequest(owner="owner", model="m", messages=said, max_tokens=max_tokens)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("topic name", request(("system", "Name the topic."), ("user", NAMING))),
+        ("health check", request(("system", "test"), ("user", "hi"))),
+        ("translation", request(("system", "Translate: Guten Tag"), ("user", "follow system instruction"))),
+        ("Open WebUI", request(("user", "### Task:\nGenerate a title\n<chat_history>"))),
+        ("at most 50 tokens", request(("user", "Title for: hello"), max_tokens=16)),
+    ],
+)
+def test_a_known_shape_is_a_side_call(name: str, call: ChatRequest) -> None:
+    found = side_call(call)
+    assert found is not None
+    assert name in found
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        request(("user", "hi")),
+        request(("system", "You are kind."), ("user", "hi")),
+        request(("user", "What does ### Task: mean?")),
+        request(("user", "[1, 2]")),
+        request(("user", "[not json")),
+        request(("user", "follow system instruction")),
+        request(("user", "hi"), ("assistant", "Hello"), ("user", "### Task: x"), max_tokens=10),
+        request(("user", "hi"), ("user", NAMING)),
+        request(("user", "hi"), max_tokens=51),
+    ],
+)
+def test_everything_else_is_a_conversation(conversation: ChatRequest) -> None:
+    assert side_call(conversation) is None

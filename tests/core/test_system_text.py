@@ -1,0 +1,46 @@
+"""A clock in the system prompt is no change of instructions; anything else is."""
+
+import pytest
+
+from app.core.system_text import system_digest
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("It is 2026-11-23T05:14:46.123Z.", "It is 2026-11-24T18:02:01.001Z."),
+        ("Now: 11/23/2026, 5:14:46 AM", "Now: 12/1/2026, 11:59:03 PM"),
+        ("Date: 23.11.2026 17:20", "Date: 24.11.2026 09:01"),
+        ("Today is Monday, November 23, 2026.", "Today is Tuesday, December 1, 2026."),
+        ("Today is 23 Nov 2026, Mon", "Today is 1 Dec 2026, Tue"),
+        ("今天是2026年11月23日 星期一 下午3:20", "今天是2026年12月1日 星期二 上午11:05"),
+        ("现在 2026/11/23 15:20:01", "现在 2026/12/1 09:00:59"),
+        ("Time 05:14:46 GMT+0700", "Time 15:44:06 GMT+0700"),
+        ("It is 5 pm.", "It is 11 am."),
+        ("Be brief.", "  Be\nbrief. "),
+    ],
+)
+def test_only_the_clock_changed(one: str, other: str) -> None:
+    assert system_digest(one) == system_digest(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Answer in at most 100 words.", "Answer in at most 50 words."),
+        ("You are a cook.", "You are a pilot."),
+        ("Use version 1.2.3 of the library.", "Use version 1.2.4 of the library."),
+        ("Meet at 2026-11-23. Be brief.", "Meet at 2026-11-23. Be long."),
+        ("Use Python 3.11.14.", "Use Python 3.11.15."),
+        ("The code is 1234.", "The code is 4321."),
+        ("Speak to Mark.", "Speak to Anna."),
+        ("Be brief.", ""),
+        ("Keep a ratio of 3 to 4.", "Keep a ratio of 3 to 5."),
+    ],
+)
+def test_the_instructions_changed(one: str, other: str) -> None:
+    assert system_digest(one) != system_digest(other)
+
+
+def test_no_system_prompt_has_an_empty_digest() -> None:
+    assert system_digest("") == system_digest(" \n") == ""

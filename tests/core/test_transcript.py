@@ -1,0 +1,70 @@
+"""Upstream is sent only the new text, or all of it in one plain message."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.messages import Message, ToolCall
+from app.core.transcript import CONTINUE, fence, first_message, new_text, next_message
+
+EARLIER = (Message("user", "My dog is called Rex."), Message("assistant", "Noted."))
+
+
+@given(st.text())
+def test_a_lone_text_is_sent_as_it_is(text: str) -> None:
+    assert first_message("", (), text) == text
+    assert next_message(None, text) == text
+
+
+def test_instructions_stand_before_the_text() -> None:
+    assert first_message("Be brief.", (), "hi") == "<instructions>\nBe brief.\n</instructions>\n\nhi"
+
+
+def test_a_transcript_holds_every_message_with_its_role_and_ends_with_the_new_text() -> None:
+    text = first_message("Be brief.", EARLIER, "What is my dog called?")
+    assert "<user>\nMy dog is called Rex.\n</user>" in text
+    assert "<assistant>\nNoted.\n</assistant>" in text
+    assert text.index("Be brief.") < text.index("Rex") < text.index("Noted.")
+    assert text.endswith("\n\nWhat is my dog called?")
+
+
+def test_calls_and_results_are_written_in_the_form_that_the_model_uses() -> None:
+    call = ToolCall("call_1", "get_weather", '{"city":"Paris"}')
+    earlier = (
+        Message("user", "weather?"),
+        Message("assistant", "", (call,)),
+        Message("tool", "22 degrees", tool_call_id="call_1"),
+        Message("assistant", "22."),
+    )
+    text = first_message("", earlier, "thanks")
+    assert '<name>get_weather</name>\n  <arguments>{"city":"Paris"}</arguments>' in text
+    assert "<name>get_weather</name>\n  <result>22 degrees</result>" in text
+
+
+def test_a_result_names_the_call_that_it_answers() -> None:
+    call = ToolCall("call_7", "search", "{}")
+    result = Message("tool", "found", tool_call_id="call_7")
+    assert "<name>search</name>" in new_text((result,), (Message("assistant", "", (call,)),))
+    assert "<name>lookup</name>" in new_text((Message("tool", "x", name="lookup"),), ())
+
+
+def test_several_new_messages_are_all_sent() -> None:
+    assert new_text((Message("user", "a"), Message("user", "b")), ()) == "a\n\nb"
+
+
+def test_nothing_new_asks_to_go_on() -> None:
+    assert new_text((), EARLIER) == CONTINUE
+
+
+def test_a_changed_system_prompt_is_said_once_in_front() -> None:
+    text = next_message("Speak French.", "hi")
+    assert text.startswith("These instructions replace")
+    assert text.endswith("Speak French.\n</instructions>\n\nhi")
+    assert next_message("", "hi").endswith("no longer apply.\n\nhi")
+
+
+@given(st.text(st.sampled_from("a</>user-2\n"), max_size=60))
+def test_a_fence_is_closed_by_nothing_in_its_text(text: str) -> None:
+    lines = fence("user", text).split("\n")
+    closing = lines[-1]
+    assert closing not in text
+    assert lines[0] == closing.replace("/", "")

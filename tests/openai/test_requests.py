@@ -1,0 +1,169 @@
+"""A request is decoded once; what is wrong with it is said with the field's name."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.messages import Message, ToolCall
+from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai.requests import ChatCall, decode_chat
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+def decode(messages: Any = HI, **fields: Any) -> ChatCall:
+    return decode_chat(json.dumps({"model": "qwen", "messages": messages, **fields}).encode(), "owner")
+
+
+def refusal(messages: Any = HI, **fields: Any) -> tuple[str, str | None]:
+    with pytest.raises(InvalidRequest) as refused:
+        decode(messages, **fields)
+    return refused.value.message, refused.value.param
+
+
+def test_strings_and_parts_give_the_same_text() -> None:
+    parts = [{"type": "text", "text": "a", "extra": 1}, {"type": "input_text", "text": "b"}]
+    call = decode([{"role": "developer", "content": "S"}, {"role": "user", "content": parts}])
+    assert call.request.messages == (Message("system", "S"), Message("user", "ab"))
+
+
+def test_tool_calls_and_results_of_both_generations_are_read() -> None:
+    call = decode(
+        [
+            *HI,
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "done"}]},
+            {"role": "assistant", "content": None, "function_call": {"name": "g", "arguments": "{}"}},
+            {"role": "function", "name": "g", "content": "old"},
+        ]
+    )
+    assert call.request.messages[1:] == (
+        Message("assistant", "", (ToolCall("c1", "f", "{}"),)),
+        Message("tool", "done", tool_call_id="c1"),
+        Message("assistant", "", (ToolCall("", "g", "{}"),)),
+        Message("tool", "old", name="g"),
+    )
+
+
+def test_parts_that_an_assistant_message_may_hold_are_tolerated() -> None:
+    parts = [
+        {"type": "output_text", "text": "a"},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "image_url", "image_url": {}},
+    ]
+    call = decode([*HI, {"role": "assistant", "content": parts}, *HI])
+    assert call.request.messages[1].text == "ano"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "told"),
+    [
+        ({"model": 3}, "model", "expected `str`, got `int`"),
+        ({"messages": "hi"}, "messages", "expected `array`, got `str`"),
+        ({"messages": []}, "messages", "at least one message"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "messages", "a user message is needed"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role", "invalid enum value 'king'"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content", "got `int`"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "is missing"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "is missing"),
+        (
+            {"messages": [*HI, {"role": "assistant", "tool_calls": [{"id": "1"}]}]},
+            "messages[1].tool_calls[0].function",
+            "missing",
+        ),
+        ({"stream": "yes"}, "stream", "expected `bool | null`"),
+        ({"n": 2}, "n", "must be 1"),
+        ({"max_tokens": 0}, "max_tokens", "1 or more"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens", "1 or more"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "at most 4"),
+        ({"stop": [""]}, "stop", "none of them empty"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort", "must be one of none"),
+        ({"thinking_budget": -5}, "thinking_budget", "0 or more"),
+        ({"tools": [{"type": "function"}]}, "tools", "not available yet"),
+        ({"functions": [{"name": "f"}]}, "functions", "not available yet"),
+        ({"response_format": {"type": "json_object"}}, "response_format", "not available yet"),
+        ({"modalities": ["text", "audio"]}, "modalities", "only text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages[0].content[0].type",
+            "'image_url'",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_its_field(fields: dict[str, Any], param: str, told: str) -> None:
+    message, named = refusal(**fields)
+    assert (named, told in message) == (param, True), message
+
+
+def test_what_does_not_exist_here_is_refused_as_such() -> None:
+    with pytest.raises(UnsupportedFeature):
+        decode(tools=[{"type": "function"}], tool_choice="auto")
+    decode(tools=[{"type": "function"}], tool_choice="none")
+    decode(tools=[], functions=None, response_format={"type": "text"}, n=1, modalities=["text"])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"model":"m"}', b'{"model":"\xff","messages":[]}', b"[" * 100_000]
+)
+def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        decode_chat(body, "owner")
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_no_body_brings_the_decoder_down(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        decode_chat(body, "owner")
+
+
+def test_parameters_without_effect_are_named_and_the_others_are_not() -> None:
+    call = decode(temperature=1, top_p=0.5, seed=None, stream=True, user="anna", max_tokens=9)
+    assert call.ignored == ("temperature", "top_p", "user")
+
+
+def test_the_smaller_limit_counts() -> None:
+    assert decode(max_tokens=9, max_completion_tokens=7).request.max_tokens == 7
+    assert decode().request.max_tokens is None
+
+
+def test_stop_is_a_text_or_a_list() -> None:
+    assert decode(stop="END").request.stop == ("END",)
+    assert decode(stop=["a", "b"]).request.stop == ("a", "b")
+    assert decode(stop=None).request.stop == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinking", "budget"),
+    [
+        ({}, None, None),
+        ({"enable_thinking": False}, False, None),
+        ({"enable_thinking": True, "thinking_budget": 1024}, True, 1024),
+        ({"thinking_budget": 0}, False, None),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, False, None),
+        ({"chat_template_kwargs": {"thinking_budget": 7, "other": 1}}, None, 7),
+        ({"reasoning_effort": "none"}, False, None),
+        ({"reasoning_effort": "high"}, True, None),
+        ({"enable_thinking": True, "reasoning_effort": "none"}, True, None),
+        ({"messages": [{"role": "user", "content": "hi /no_think"}]}, False, None),
+        ({"messages": [{"role": "user", "content": "hi /think"}]}, True, None),
+        ({"messages": [{"role": "user", "content": "hi /think"}], "enable_thinking": False}, False, None),
+    ],
+)
+def test_thinking_is_read_from_every_place_clients_put_it(
+    fields: dict[str, Any], thinking: bool | None, budget: int | None
+) -> None:
+    request = decode(**fields).request
+    assert (request.thinking, request.thinking_budget) == (thinking, budget)

@@ -1,0 +1,126 @@
+"""Settings come from three places in a fixed order, and every problem is told at once with its key."""
+
+from pathlib import Path
+
+import pytest
+
+from app.config import ConfigError, Settings, load, rows, secrets
+from app.config_values import Secret
+
+
+def problems_of(root: Path, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        load(root, environ)
+    return refused.value.problems
+
+
+def test_an_empty_folder_gives_the_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path, {})
+    assert (settings.host, settings.port, settings.is_delete) == ("127.0.0.1", 5000, False)
+    assert settings.database_path == tmp_path / "data/qwen-thread.db"
+    assert settings.uses_emulator
+
+
+def test_the_environment_beats_the_env_file_which_beats_the_toml_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('port = 1\nhost = "localhost"\nlog_level = "debug"\n')
+    (tmp_path / ".env").write_text("PORT=2\nHOST=127.0.0.1\n")
+    settings = load(tmp_path, {"PORT": "3"})
+    assert (settings.port, settings.host, settings.log_level) == (3, "127.0.0.1", "debug")
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert load(tmp_path, {"PORT": "", "LOG_LEVEL": ""}).port == 5000
+
+
+def test_toml_may_use_its_own_types_and_either_case(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        'PORT = 8080\nis_delete = true\npace_seconds = 0.5\ncors_origins = ["https://a.example", "app://*"]\n'
+    )
+    settings = load(tmp_path, {})
+    assert (settings.port, settings.is_delete, settings.pace_seconds) == (8080, True, 0.5)
+    assert settings.cors_origins == ("https://a.example", "app://*")
+
+
+def test_all_problems_are_told_at_once_each_with_its_key(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        'prot = 1\nconnect_timeout = "soon"\nqwen_auth_token = "x"\nmodel_aliases = 3\n'
+    )
+    (tmp_path / ".env").write_text("IS_DELET=1\n")
+    problems = problems_of(tmp_path, PORT="eighty", LOG_LEVEL="loud", DATABASE_URL="mysql://x", API_KEYS="short")
+    told = "\n".join(problems)
+    for expected in (
+        "prot: config.toml has no such setting; did you mean port?",
+        "CONNECT_TIMEOUT: must be a number of seconds above 0 (it is 'soon')",
+        "QWEN_AUTH_TOKEN: belongs into .env",
+        "model_aliases: must be a table",
+        "IS_DELET: .env has no such setting; did you mean IS_DELETE?",
+        "PORT: must be a whole number from 0 to 65535 (it is 'eighty')",
+        "LOG_LEVEL: must be one of debug, info, warning, error",
+        "DATABASE_URL: must be sqlite:///",
+        "API_KEYS: must hold keys of 8 or more",
+    ):
+        assert expected in told
+    assert len(problems) == 9
+
+
+def test_a_bad_secret_is_not_repeated(tmp_path: Path) -> None:
+    assert "hidden" not in str(problems_of(tmp_path, QWEN_AUTH_TOKEN="hidden\x07token"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"HOST": "0.0.0.0"}, "HOST: 0.0.0.0 is reachable from other machines and there are no API_KEYS"),
+        ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS: * lets every web page use your account"),
+        ({"UPSTREAM": "qwen"}, "QWEN_AUTH_TOKEN: UPSTREAM=qwen needs the account's token"),
+        ({"CONFIG_FILE": "nowhere.toml"}, "CONFIG_FILE: there is no file"),
+        ({"CORS_ORIGINS": "example.org"}, "'example.org' is none"),
+        ({"QWEN_BASE_URL": "chat.qwen.ai"}, "QWEN_BASE_URL: must be an address"),
+        ({"API_KEYS": "an owner:12345678"}, "API_KEYS: must hold keys as KEY or OWNER:KEY"),
+        ({"API_KEYS": "12345678,12345678"}, "API_KEYS: must not hold the same key twice"),
+        ({"IS_DELETE": "maybe"}, "IS_DELETE: must be 0 or 1"),
+    ],
+)
+def test_settings_that_would_harm_are_refused(tmp_path: Path, environ: dict[str, str], told: str) -> None:
+    assert told in "\n".join(problems_of(tmp_path, **environ))
+
+
+def test_beyond_loopback_is_allowed_with_keys_or_by_an_explicit_word(tmp_path: Path) -> None:
+    assert load(tmp_path, {"HOST": "0.0.0.0", "API_KEYS": "anna:12345678,abcdefgh"}).api_keys[0].owner == "anna"
+    assert load(tmp_path, {"HOST": "0.0.0.0", "ALLOW_OPEN": "1"}).allow_open
+    assert load(tmp_path, {"CORS_ORIGINS": "*", "API_KEYS": "12345678"}).cors_origins == ("*",)
+
+
+def test_a_token_makes_the_site_the_upstream(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("QWEN_AUTH_TOKEN=abc.def.ghi\n")
+    settings = load(tmp_path, {})
+    assert not settings.uses_emulator
+    assert settings.qwen_auth_token.reveal() == "abc.def.ghi"
+    assert not settings.token_in_environment
+    assert load(tmp_path, {"UPSTREAM": "emulator"}).uses_emulator
+
+
+def test_unreadable_files_are_told(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("port = ")
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    told = "\n".join(problems_of(tmp_path))
+    assert "CONFIG_FILE: config.toml cannot be read" in told
+    assert "ENV_FILE: .env cannot be read" in told
+
+
+def test_a_value_of_no_use_in_toml_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("port = 2026-11-23\n")
+    assert problems_of(tmp_path) == ["PORT: must be a text or a number"]
+
+
+def test_secrets_show_in_no_repr(tmp_path: Path) -> None:
+    settings: Settings = load(tmp_path, {"QWEN_AUTH_TOKEN": "tok-secret-1", "API_KEYS": "key-secret-2"})
+    assert "-secret-" not in repr(settings)
+    assert str(Secret("abc")) == "Secret('***')"
+    assert {secret.reveal() for secret in secrets(settings)} == {"tok-secret-1", "key-secret-2", ""}
+
+
+def test_every_setting_has_a_help_text_and_a_readable_default() -> None:
+    for row in rows():
+        assert row.metadata["help"]
+        row.metadata["parse"](row.metadata["default"])

@@ -1,0 +1,79 @@
+"""The house rules of docs/architecture.md, Rooms: who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+CONTRACTS = """
+[importlinter]
+root_package = app
+include_external_packages = True
+
+[importlinter:contract:rooms]
+name = Each room imports only what is below it
+type = layers
+exhaustive = True
+containers = app
+exhaustive_ignores =
+    __main__
+    emulator
+layers =
+    main
+    web | tasks
+    openai | upstream | store
+    core
+    config
+    errors | log | clock
+    config_values
+
+[importlinter:contract:ports]
+name = The web and the tasks see upstream and store only through the ports
+type = forbidden
+source_modules =
+    app.web
+    app.tasks
+forbidden_modules =
+    app.upstream
+    app.store
+
+[importlinter:contract:core]
+name = The core knows neither HTTP nor SQL
+type = forbidden
+source_modules =
+    app.core
+forbidden_modules =
+    aiohttp
+    aiosqlite
+    sqlite3
+    msgspec
+
+[importlinter:contract:emulator]
+name = The emulator shares no code with the adapter that it checks, nor with anything else
+type = forbidden
+source_modules =
+    app.emulator
+forbidden_modules =
+    app.main
+    app.web
+    app.tasks
+    app.openai
+    app.upstream
+    app.store
+    app.core
+"""
+
+
+def test_every_import_keeps_the_rules_of_the_house(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.ini"
+    rules.write_text(CONTRACTS)
+    assert lint_imports(config_filename=str(rules), cache_dir=None) == 0
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "app").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_keeps_no_state_of_its_own_and_stays_small(path: Path) -> None:
+    source = path.read_text("utf-8")
+    assert source.count("\n") <= 400, "split it at a seam"
+    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Global)]

@@ -1,0 +1,55 @@
+"""No secret reaches the log, by value or by shape, and every line names its request."""
+
+import logging
+
+import pytest
+
+from app import log
+from app.config_values import Secret
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEifQ.c2lnbmF0dXJl"
+
+
+@pytest.fixture(autouse=True)
+def restored_root_logger():  # type: ignore[no-untyped-def]  # a generator fixture without a value
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"Authorization: Bearer {TOKEN}", "Authorization: Bearer ***"),
+        ("authorization: bearer opaque-token-text", "authorization: bearer ***"),
+        (f"token={TOKEN}; other=1", "token=***; other=1"),
+        ("Cookie: cna=abc; token=def", "Cookie: ***"),
+        ("Set-Cookie: acw_tc=1; Path=/", "Set-Cookie: ***"),
+        (f"claims of {TOKEN} are odd", "claims of *** are odd"),
+        ("https://x/punish?x5secdata=abc&y=1", "https://x/punish?x5secdata=***&y=1"),
+        ("X-Api-Key: sk-12345", "X-Api-Key: ***"),
+        ("12 tokens, session node_1", "12 tokens, session node_1"),
+        ("my-own-key is wrong", "*** is wrong"),
+    ],
+)
+def test_a_secret_is_left_out(text: str, kept: str) -> None:
+    assert log.Redaction([Secret("my-own-key"), Secret("")])(text) == kept
+
+
+def test_lines_carry_the_request_id_and_tracebacks_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", [Secret("hush-hush")])
+    reset = log.REQUEST_ID.set("req_1")
+    try:
+        raise ValueError("it was hush-hush")
+    except ValueError:
+        logging.getLogger("app.test").exception("failed")
+    finally:
+        log.REQUEST_ID.reset(reset)
+    logging.getLogger("app.test").debug("not shown")
+    written = capsys.readouterr().err
+    assert "ERROR   [req_1] app.test: failed" in written
+    assert "it was ***" in written
+    assert "hush-hush" not in written
+    assert "not shown" not in written
