@@ -1,0 +1,51 @@
+"""Run the emulator by hand: `python3 run.py emulator --port 5055`."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from app.emulator import Emulator, EmulatorOptions
+
+
+def _options(arguments: list[str]) -> EmulatorOptions:
+    parser = argparse.ArgumentParser(prog="run.py emulator", description="A stand-in for chat.qwen.ai on loopback.")
+    parser.add_argument("--port", type=int, default=5055, help="the site's port (default 5055)")
+    parser.add_argument("--auth-port", type=int, default=0, help="the sign-in host's port (default: a free one)")
+    parser.add_argument("--data", type=Path, help="a file that keeps the chats (default: memory)")
+    parser.add_argument(
+        "--era", choices=("2025", "2026"), default="2026", help="wire shapes of which year (default 2026)"
+    )
+    parser.add_argument("--lock-seconds", type=float, default=0.0, help="how long a chat stays locked after an answer")
+    parser.add_argument("--chunk-delay", type=float, default=0.02, help="seconds between two pieces (default 0.02)")
+    given = parser.parse_args(arguments)
+    return EmulatorOptions(
+        port=given.port,
+        auth_port=given.auth_port,
+        data_file=given.data,
+        era=given.era,
+        lock_seconds=given.lock_seconds,
+        chunk_delay=given.chunk_delay,
+    )
+
+
+async def _run(options: EmulatorOptions) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    async with Emulator(options) as emulator:
+        print(f"The emulator is at {emulator.url}, its sign-in host at {emulator.auth_url}.", flush=True)
+        print(f"QWEN_BASE_URL={emulator.url} QWEN_AUTH_TOKEN={emulator.mint_token()}", flush=True)
+        await stop.wait()
+
+
+def main(arguments: list[str]) -> int:
+    """Run until SIGTERM or SIGINT."""
+    asyncio.run(_run(_options(arguments)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""The account: its profile, settings, models and tokens (docs/upstream-protocol.md, Tokens and Models)."""
+
+import time
+from typing import Any
+
+from aiohttp import web
+
+from app.emulator.envelope import accept, plain, refuse, refuse_by_name
+from app.emulator.faults import Refusal
+from app.emulator.keys import STATE
+from app.emulator.models import MODELS
+from app.emulator.state import EmulatorState
+from app.emulator.tokens import ACCESS_SECONDS, REFRESH_SECONDS
+
+
+async def list_models(request: web.Request) -> web.StreamResponse:
+    """Answer the list, at either depth."""
+    state = request.app[STATE]
+    fault = state.script.next_fault("models")
+    if fault:
+        return refuse_by_name(request, fault, state.options.era)
+    if request.path == "/api/models":
+        return plain({"data": list(MODELS)})
+    return accept(request, {"data": list(MODELS)})
+
+
+def _profile(state: EmulatorState) -> dict[str, Any]:
+    return {
+        "id": state.tokens.user_id,
+        "email": "emulator@example.org",
+        "name": "Emulator",
+        "role": "user",
+        "profile_image_url": "/static/favicon.png",
+    }
+
+
+async def profile(request: web.Request) -> web.StreamResponse:
+    """Answer the profile of the first generation, which renews the session token."""
+    state = request.app[STATE]
+    lifetime = state.options.token_seconds
+    renewed = {
+        "token": state.tokens.mint(lifetime),
+        "token_type": "Bearer",
+        "expires_at": int(time.time()) + lifetime,
+        "permissions": {"chat": {"file_upload": True, "delete": True, "edit": True, "temporary": True}},
+    }
+    return plain(_profile(state) | renewed)
+
+
+async def profile_at_auth_host(request: web.Request) -> web.StreamResponse:
+    """Answer the profile in the envelope."""
+    return accept(request, _profile(request.app[STATE]))
+
+
+async def refresh(request: web.Request) -> web.StreamResponse:
+    """Give a new access token for a session or refresh cookie, which rotates."""
+    state = request.app[STATE]
+    era = state.options.era
+    if not request.headers.get("Origin"):
+        return refuse(request, Refusal("Bad_Request", "Missing origin", 400), era)
+    given = request.cookies.get("refresh_token") or request.cookies.get("token") or ""
+    problem = state.tokens.problem(given)
+    if problem:
+        return refuse(request, Refusal("Unauthorized", problem, 401), era)
+    rotated = state.tokens.mint(REFRESH_SECONDS, "refresh")
+    if "refresh_token" in request.cookies:
+        state.tokens.revoked.add(given)
+    access = state.tokens.mint(ACCESS_SECONDS, "access")
+    response = accept(request, {"access_token": access, "refresh_token": rotated})
+    response.set_cookie("refresh_token", rotated, max_age=REFRESH_SECONDS, httponly=True, samesite="Lax")
+    return response
+
+
+async def read_settings(request: web.Request) -> web.StreamResponse:
+    """Answer the account's settings."""
+    return accept(request, request.app[STATE].settings)
+
+
+async def update_settings(request: web.Request) -> web.StreamResponse:
+    """Change some of the settings."""
+    settings = request.app[STATE].settings
+    for name, value in (await request.json()).items():
+        if isinstance(value, dict) and isinstance(settings.get(name), dict):
+            settings[name] |= value
+        else:
+            settings[name] = value
+    return accept(request, settings)
+
+
+async def heartbeat(request: web.Request) -> web.StreamResponse:
+    """Take the page's heartbeat."""
+    return accept(request, True)

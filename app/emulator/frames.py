@@ -1,0 +1,136 @@
+"""The site's stream, frame by frame, byte for byte as captured (docs/upstream-protocol.md, The stream)."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+EVENT_END = b"\n\n"
+STREAM_END = b"\n"  # the last event is followed by two empty lines
+
+
+def data(event: Any) -> bytes:
+    """Write one event; the site puts a blank after commas and colons."""
+    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + EVENT_END
+
+
+def comment(text: str) -> bytes:
+    """Write a comment line."""
+    return b": " + text.encode() + EVENT_END
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Writes the frames of one answer; without `phases` (the request left out `output_schema`) no delta has one."""
+
+    chat_id: str
+    user_id: str
+    response_id: str
+    index: str | None
+    phases: bool = True
+
+    def created(self) -> bytes:
+        """Open the answer; there is one blank after the event in captures."""
+        event = {"chat_id": self.chat_id, "parent_id": self.user_id, "response_id": self.response_id}
+        if self.index is not None:
+            event["response_index"] = self.index
+        compact = json.dumps({"response.created": event}, separators=(",", ":"))
+        return b"data: " + compact.encode() + b" " + EVENT_END
+
+    def text(self, content: str, usage: dict[str, Any] | None, *, phase: str = "answer") -> bytes:
+        """Write a piece of the answer, or of raw thinking."""
+        return self._delta({"role": "assistant", "content": content, "phase": phase, "status": "typing"}, usage)
+
+    def summary(self, thoughts: Sequence[str], usage: dict[str, Any] | None) -> bytes:
+        """Write the thinking so far: a snapshot of all thoughts of this segment."""
+        extra = {
+            "summary_title": {"content": [f"Step {number + 1}" for number in range(len(thoughts))]},
+            "summary_thought": {"content": list(thoughts)},
+        }
+        delta = {"role": "assistant", "content": "", "phase": "thinking_summary", "extra": extra, "status": "typing"}
+        return self._delta(delta, usage)
+
+    def finished(self, phase: str) -> bytes:
+        """End a phase; it carries no usage."""
+        delta = {"content": "", "role": "assistant", "status": "finished", "phase": phase}
+        return self._delta(delta, None, stamp=False)
+
+    def search(self, query: str, usage: dict[str, Any] | None) -> list[bytes]:
+        """Write a hosted search: the call with its growing arguments, then the result."""
+        arguments = json.dumps({"queries": [query]}, ensure_ascii=False)
+        calls = [
+            {
+                "role": "assistant",
+                "content": "",
+                "phase": "web_search",
+                "status": "typing",
+                "function_call": {"name": "web_search", "arguments": arguments[:end]},
+                "function_id": "round_0_1",
+                "extra": {"display_position": "think"},
+            }
+            for end in (0, len(arguments) // 2, len(arguments))
+        ]
+        documents = [{"url": "https://example.org/a", "title": "A", "snippet": "found", "hostname": "example.org"}]
+        result = {
+            "role": "function",
+            "content": "",
+            "phase": "web_search",
+            "status": "finished",
+            "name": "web_search",
+            "function_id": "round_0_1",
+            "extra": {
+                "function_id": "1",
+                "tool_result": {"docs": documents, "used_id": 0, "tool_call_metrics": {}, "tool_observation": ""},
+                "web_search_info": documents,
+            },
+        }
+        return [*(self._delta(call, usage) for call in calls), self._delta(result, {})]
+
+    def unknown(self) -> list[bytes]:
+        """Write what no reader knows and none may print."""
+        delta = {"role": "assistant", "content": "NEVER PRINT THIS", "phase": "ReportGeneration", "status": "running"}
+        return [
+            self._delta(delta, None),
+            self._delta({**delta, "status": "finished"}, None),
+            data({"response.surprise": {"response_id": self.response_id, "content": "NEVER PRINT THIS"}}),
+            data({"sources": [{"title": "NEVER PRINT THIS"}]}),
+            data(["NEVER PRINT THIS"]),
+        ]
+
+    def keep_alive(self) -> bytes:
+        """Write the event that says work goes on."""
+        event = {"action": "keep_alive", "chat_id": self.chat_id, "response_id": self.response_id}
+        return data({"response.info": {**event, "timestamp": int(time.time())}})
+
+    def stopped(self) -> bytes:
+        """Say that a person stopped the answer."""
+        return data({"response.stopped": {"response_id": self.response_id}})
+
+    def error(self, code: str, details: str) -> bytes:
+        """Write an error in mid-answer."""
+        error = {"code": code, "details": details}
+        return data({"error": error, "response_id": self.response_id, "response_index": 0})
+
+    def _delta(self, delta: dict[str, Any], usage: dict[str, Any] | None, *, stamp: bool = True) -> bytes:
+        if not self.phases:
+            delta = {key: value for key, value in delta.items() if key != "phase"}
+        event: dict[str, Any] = {"choices": [{"delta": delta}], "response_id": self.response_id}
+        if usage is not None:
+            event["usage"] = usage
+        if stamp:
+            event["timestamp"] = int(time.time())
+        return data(event)
+
+
+def usage(shown: int, thought: int, said: int) -> dict[str, Any]:
+    """Write the count of tokens so far."""
+    return {
+        "input_tokens": shown,
+        "output_tokens": thought + said,
+        "total_tokens": shown + thought + said,
+        "characters": 0,
+        "input_tokens_details": {"text_tokens": shown},
+        "output_tokens_details": {"reasoning_tokens": thought, "text_tokens": thought + said},
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }

@@ -1,0 +1,165 @@
+"""The emulator's "model": it answers from what it was shown and says that it is no real one.
+
+`seen` is the branch as the site would show it to a model: pairs of role and text, the new message last. A message may
+hold earlier turns as text (a transcript), so recall looks into every text, the newest first.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.emulator.arithmetic import sum_in
+
+Seen = Sequence[tuple[str, str]]
+_MOST = 500
+
+_FACTS = (
+    re.compile(r"\b[Mm]y (?P<key>[\w' -]{1,40}?) (?:is called|is named|is|are) (?P<value>[^.!?,;\n<]{1,80})"),
+    re.compile(r"\b[Rr]emember:? (?P<key>[\w' -]{1,40}?) (?:is|are|=) (?P<value>[^.!?,;\n<]{1,80})"),
+    re.compile(r"我的(?P<key>[^\s是叫,。!?\n<]{1,20})(?:叫做|叫|是)(?P<value>[^什谁哪,。!?,.!?\n<]{1,40})"),
+)
+_ASKED = (
+    re.compile(r"\b[Ww](?:hat|ho)(?:'s| is| are| was)? my (?P<key>[\w' -]{1,40}?)(?: called| named)?\s*\?"),
+    re.compile(r"\b[Ww]hat (?:is|are) (?P<key>[\w' -]{1,40}?)\s*\?"),
+    re.compile(r"我的(?P<key>[^\s是叫,。!?\n<]{1,20})(?:叫做|叫|是)(?:什么|谁|哪)"),
+)
+_TOOL = re.compile(r"<tool>\s*<name>\s*(?P<name>[^<\s]+)\s*</name>")
+_RESULT = re.compile(
+    r"<tool_use_result>.*?<(?P<kind>result|error)>(?P<text>.*?)</(?P=kind)>.*?</tool_use_result>", re.DOTALL
+)
+_OLD_RESULT = re.compile(r"Here is the result of mcp tool use `(?P<name>[^`]+)`:\s*(?P<text>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says, and what it thinks before."""
+
+    text: str
+    thoughts: tuple[str, ...]
+
+
+def answer(seen: Seen) -> Answer:
+    """Answer the last message."""
+    turns = sum(role == "user" for role, _ in seen)
+    asked = seen[-1][1].strip()
+    said = next((text for skill in _SKILLS if (text := skill(asked, seen))), None) or _introduce(turns, asked)
+    noun = "message" if turns == 1 else "messages"
+    return Answer(said, (f"I look at the {turns} user {noun} that I was shown.", "I answer from them alone."))
+
+
+def _introduce(turns: int, asked: str) -> str:
+    if re.search(r"[\u4e00-\u9fff]", asked):
+        return (
+            f"我是 qwen-thread 内置的模拟器,不是真正的模型,这个回答是模拟的。我看到了 {turns} 条用户消息。"
+            "我能回忆您说过的事(“我的狗叫Rex”……“我的狗叫什么?”),也会算术。"
+        )
+    noun = "message" if turns == 1 else "messages"
+    return (
+        "I am the emulator built into qwen-thread, not a real model, and this answer is simulated. "
+        f'I see {turns} user {noun} in this chat. Tell me a fact ("my dog is called Rex") and ask for it later '
+        '("what is my dog called?"), or try a sum ("what is 12*7+3?"), "say: hello", "count to 20", or a tool that the '
+        "prompt offers."
+    )
+
+
+def _tool_result(asked: str, _seen: Seen) -> str | None:
+    results = [found["text"].strip() for found in _RESULT.finditer(asked)]
+    old = _OLD_RESULT.search(asked)
+    if old:
+        results = [old["text"].strip()]
+    return f"The tool says: {' | '.join(results)}" if results else None
+
+
+def _tool_call(asked: str, seen: Seen) -> str | None:
+    """Call an offered tool that the user names, in Cherry Studio's form."""
+    offered = [name for _, text in seen for name in _TOOL.findall(text)]
+    wish = asked.rsplit("</instructions>", 1)[-1]
+    named = next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", wish)), None)
+    if named is None:
+        return None
+    arguments = _json_object(wish[wish.index(named) :]) or "{}"
+    return f"I use the tool.\n\n<tool_use>\n  <name>{named}</name>\n  <arguments>{arguments}</arguments>\n</tool_use>"
+
+
+def _json_object(text: str) -> str | None:
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text[start:])
+    except ValueError:
+        return None
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _count_turns(asked: str, seen: Seen) -> str | None:
+    if not re.search(r"how many (?:turns|messages)|多少(?:轮|条)|几(?:轮|条)", asked, re.IGNORECASE):
+        return None
+    users = sum(role == "user" for role, _ in seen)
+    return f"I see {users} user messages and {len(seen) - users} answers."
+
+
+def _what_was_said(asked: str, seen: Seen) -> str | None:
+    found = re.search(r"what did (i|you) (?:say|tell)(?: you| me)?(?: (first|last|before))?", asked, re.IGNORECASE)
+    if not found:
+        return None
+    role = "user" if found[1].lower() == "i" else "assistant"
+    texts = [text for spoken, text in seen[:-1] if spoken == role]
+    if not texts:
+        return "Nothing that I was shown."
+    return texts[0 if (found[2] or "").lower() == "first" else -1][:_MOST]
+
+
+def _recall(asked: str, seen: Seen) -> str | None:
+    question = next((found for pattern in _ASKED for found in pattern.finditer(_last_line(asked))), None)
+    if question is None:
+        return None
+    key = question["key"].strip().lower()
+    for _, text in reversed(seen):
+        facts = [found for pattern in _FACTS for found in pattern.finditer(text)]
+        for fact in sorted(facts, key=lambda found: found.start(), reverse=True):
+            if fact["key"].strip().lower() == key:
+                value = fact["value"].strip()
+                return f"您的{key}叫{value}。" if re.search(r"[\u4e00-\u9fff]", key) else f"Your {key} is {value}."
+    return "You did not tell me that." if question.re is not _ASKED[1] else None
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip().rsplit("\n", 1)[-1]
+
+
+def _note(asked: str, seen: Seen) -> str | None:
+    fact = next((found for pattern in _FACTS for found in pattern.finditer(_last_line(asked))), None)
+    if fact is None or "?" in asked:
+        return None
+    users = sum(role == "user" for role, _ in seen)
+    return f"Noted: {fact['key'].strip()} is {fact['value'].strip()}. (Emulator; {users} user messages seen.)"
+
+
+def _repeat(asked: str, _seen: Seen) -> str | None:
+    found = re.search(r"^(?:say|repeat|echo):\s*(.+)", asked, re.IGNORECASE | re.DOTALL)
+    return found[1] if found else None
+
+
+def _count(asked: str, _seen: Seen) -> str | None:
+    found = re.search(r"\bcount to (\d{1,4})\b", asked, re.IGNORECASE)
+    return " ".join(map(str, range(1, int(found[1]) + 1))) if found else None
+
+
+def _calculate(asked: str, _seen: Seen) -> str | None:
+    found = sum_in(_last_line(asked))
+    return f"{found[0]} = {found[1]}" if found else None
+
+
+_SKILLS: tuple[Callable[[str, Seen], str | None], ...] = (
+    _tool_result,
+    _repeat,
+    _tool_call,
+    _count_turns,
+    _what_was_said,
+    _recall,
+    _note,
+    _count,
+    _calculate,
+)

@@ -1,0 +1,65 @@
+"""The emulator's model list, in the site's shape (docs/upstream-protocol.md, Models)."""
+
+from typing import Any
+
+_TEXT_MODES = ["t2t", "search", "artifacts", "web_dev", "deep_research", "travel", "learn"]
+_ALL_MODES = ["t2t", "t2v", "t2i", "image_edit", *_TEXT_MODES[1:], "slides"]
+_FREE, _ALWAYS, _NEVER = 3, 1, 2
+
+
+def _entry(name: str, title: str, *, context: int, thinking: int, sees: bool, about: str) -> dict[str, Any]:
+    """Write one model; `thinking` is 3 for the user's choice, 1 for always, 2 for never."""
+    senses = dict.fromkeys(("vision", "document", "video", "audio"), sees)
+    meta: dict[str, Any] = {
+        "profile_image_url": "/static/favicon.png",
+        "description": about,
+        "short_description": about,
+        "capabilities": {**senses, "citations": True, "thinking": thinking != _NEVER, "search": True},
+        "abilities": {**{kind: int(sees) for kind in senses}, "citations": 1, "mcp": 1, "thinking": thinking},
+        "max_context_length": context,
+        "max_summary_generation_length": 65536,
+        "auto_thinking": thinking == _FREE,
+        "auto_search": True,
+        "thinking_format": "summary",
+        "think_skip": {"enable": thinking != _ALWAYS},
+        "chat_type": _ALL_MODES if sees else _TEXT_MODES,
+        "mcp": ["image-generation", "code-interpreter", "amap", "fire-crawl"],
+        "modality": ["text", "image", "video"] if sees else ["text"],
+    }
+    info = {
+        "id": name,
+        "name": title,
+        "user_id": "00000000-0000-4000-8000-000000000001",
+        "base_model_id": None,
+        "is_active": True,
+        "is_visitor_active": True,
+        "updated_at": 1780000000,
+        "created_at": 1780000000,
+        "access_control": None,
+        "meta": meta,
+    }
+    return {
+        "id": name,
+        "name": title,
+        "object": "model",
+        "owned_by": "qwen",
+        "preset": True,
+        "action_ids": [],
+        "info": info,
+    }
+
+
+MODELS = (
+    _entry("qwen3.7-plus", "Qwen3.7-Plus", context=1_000_000, thinking=_FREE, sees=True, about="Emulated all-rounder"),
+    _entry("qwen3.8-max", "Qwen3.8-Max", context=1_000_000, thinking=_FREE, sees=True, about="Emulated flagship"),
+    _entry("qwen3-coder-plus", "Qwen3-Coder", context=1_000_000, thinking=_NEVER, sees=False, about="Emulated coder"),
+    _entry("qwen3-235b-a22b", "Qwen3-235B", context=262_144, thinking=_FREE, sees=False, about="Emulated open model"),
+    _entry("qwen-max-latest", "Qwen-Max", context=131_072, thinking=_FREE, sees=True, about="Emulated older flagship"),
+    _entry("qwq-32b", "QwQ-32B", context=131_072, thinking=_ALWAYS, sees=False, about="Emulated, always thinks"),
+)
+BY_ID = {str(model["id"]): model for model in MODELS}
+
+
+def must_think(name: str) -> bool:
+    """Say whether a model refuses to answer without thinking."""
+    return not BY_ID[name]["info"]["meta"]["think_skip"]["enable"]

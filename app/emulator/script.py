@@ -1,0 +1,105 @@
+"""What the emulator is told to do next: answers, faults, and answers that wait until a test lets them go."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.emulator.faults import NAMES, Target
+
+
+@dataclass(slots=True)
+class Hold:
+    """A gate in an answer: it opens its stream, then waits."""
+
+    _reached: asyncio.Event = field(default_factory=asyncio.Event)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def reached(self) -> None:
+        """Wait until the answer has begun."""
+        await self._reached.wait()
+
+    def release(self) -> None:
+        """Let the answer go on."""
+        self._released.set()
+
+    async def wait(self) -> None:
+        """Say that the answer has begun, and wait for its release."""
+        self._reached.set()
+        await self._released.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the next completion does. `text` None leaves the answer to the model; `pieces` split it as given.
+
+    `before` pieces are said before the hold, if there is one.
+    """
+
+    text: str | None = None
+    thinking: Sequence[str] | None = None
+    pieces: Sequence[str] | None = None
+    fault: str | None = None
+    hold: Hold | None = None
+    before: int = 0
+    without_usage: bool = False
+
+
+class Script:
+    """Queues for the routes that can be planned; what is planned is used once, in order."""
+
+    def __init__(self) -> None:
+        self._answers: deque[Planned] = deque()
+        self._faults: dict[Target, deque[str]] = {
+            "completions": deque(),
+            "new": deque(),
+            "delete": deque(),
+            "models": deque(),
+        }
+        self.holds: dict[str, Hold] = {}
+
+    def answer(
+        self,
+        text: str,
+        *,
+        thinking: Sequence[str] | None = None,
+        pieces: Sequence[str] | None = None,
+        fault: str | None = None,
+        without_usage: bool = False,
+    ) -> None:
+        """Plan the next answer; with `pieces` their concatenation is the text."""
+        self._answers.append(
+            Planned("".join(pieces) if pieces else text, thinking, pieces, fault, without_usage=without_usage)
+        )
+
+    def hold(self, text: str, *, pieces: Sequence[str] | None = None, before: int = 0, name: str = "") -> Hold:
+        """Plan an answer that waits, after `before` pieces, until the returned gate is released."""
+        hold = Hold()
+        if name:
+            self.holds[name] = hold
+        self._answers.append(Planned("".join(pieces) if pieces else text, None, pieces, None, hold, before))
+        return hold
+
+    def fault(self, name: str, *, times: int = 1, target: Target = "completions") -> None:
+        """Plan a fault for the next requests to a route. Raises ValueError for a name that does not exist."""
+        if name not in NAMES:
+            raise ValueError(f"There is no fault {name!r}; there are {', '.join(NAMES)}.")
+        if target == "completions":
+            self._answers.extend(Planned(fault=name) for _ in range(times))
+        else:
+            self._faults[target].extend([name] * times)
+
+    def next_answer(self) -> Planned:
+        """Take what is planned for the next completion."""
+        return self._answers.popleft() if self._answers else Planned()
+
+    def next_fault(self, target: Target) -> str | None:
+        """Take the fault that is planned for the next request to a route."""
+        queue = self._faults[target]
+        return queue.popleft() if queue else None
+
+    def clear(self) -> None:
+        """Drop all plans."""
+        self._answers.clear()
+        for queue in self._faults.values():
+            queue.clear()

@@ -1,0 +1,164 @@
+"""The emulator as a server: the site's host and its host for signing in, on two ports of loopback."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from app.emulator import account_routes, chat_routes, completion_routes, control
+from app.emulator.envelope import refuse
+from app.emulator.faults import Refusal
+from app.emulator.keys import STATE
+from app.emulator.options import EmulatorOptions
+from app.emulator.script import Script
+from app.emulator.state import EmulatorState, Requested, Shown
+from app.emulator.storage import ChatStorage
+from app.emulator.tree import Chat
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_OPEN_TO_GUESTS = {"/api/models", "/api/v2/models/", "/api/v2/models", "/api/v2/auths/refresh"}
+_NO_ROUTE = Refusal("Not_Found", "Not Found", 404)
+
+
+@web.middleware
+async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Record what was asked for; unknown routes are refused in the envelope."""
+    state = request.app[STATE]
+    try:
+        response = await handler(request)
+    except web.HTTPNotFound:
+        response = refuse(request, _NO_ROUTE, state.options.era)
+    if not request.path.startswith("/_emulator/"):
+        actual = int(response.headers.get("x-actual-status-code", response.status))
+        state.requests.append(Requested(request.method, request.path, actual))
+    return response
+
+
+@web.middleware
+async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ask for a good token, as bearer or as cookie, where the site does."""
+    state = request.app[STATE]
+    if request.path in _OPEN_TO_GUESTS or request.path.startswith("/_emulator/"):
+        return await handler(request)
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    token = bearer if scheme.lower() == "bearer" else request.cookies.get("token", "")
+    problem = state.tokens.problem(token)
+    if problem:
+        return refuse(request, Refusal("unauthorized", problem, 401), state.options.era)
+    return await handler(request)
+
+
+class Emulator:
+    """An async context manager; open while it runs. `script` plans what it does next."""
+
+    def __init__(self, options: EmulatorOptions | None = None) -> None:
+        self._state = EmulatorState(options or EmulatorOptions(), ChatStorage((options or EmulatorOptions()).data_file))
+        self._runners: list[web.AppRunner] = []
+        self.url = ""
+        self.auth_url = ""
+
+    async def __aenter__(self) -> Self:
+        options = self._state.options
+        await self._state.storage.open()
+        self.url = await self._listen(self._site(), options.port)
+        self.auth_url = await self._listen(self._auth_host(), options.auth_port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._state.close()
+        while self._runners:
+            await self._runners.pop().cleanup()
+
+    @property
+    def script(self) -> Script:
+        """What the emulator does next."""
+        return self._state.script
+
+    @property
+    def chats(self) -> Mapping[str, Chat]:
+        """The chats that exist, by id."""
+        return self._state.storage.chats
+
+    @property
+    def shown(self) -> list[Shown]:
+        """Every completion as the model met it."""
+        return self._state.shown
+
+    @property
+    def requests(self) -> list[Requested]:
+        """Every request to the site's routes."""
+        return self._state.requests
+
+    @property
+    def stops(self) -> list[dict[str, object]]:
+        """The bodies of all calls to stop an answer."""
+        return self._state.stops
+
+    @property
+    def delete_all_calls(self) -> int:
+        """How often somebody asked to delete every chat."""
+        return self._state.delete_all_calls
+
+    def mint_token(self, lifetime: float | None = None) -> str:
+        """Make a session token that lasts `lifetime` seconds."""
+        return self._state.tokens.mint(self._state.options.token_seconds if lifetime is None else lifetime)
+
+    def revoke(self, token: str) -> None:
+        """Refuse a token from now on."""
+        self._state.tokens.revoked.add(token)
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """Delete a chat as a person would in the browser."""
+        await self._state.storage.delete(chat_id)
+
+    async def _listen(self, app: web.Application, port: int) -> str:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        self._runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, self._state.options.host, port).start()
+        return f"http://{self._state.options.host}:{runner.addresses[0][1]}"
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[log_request, check_token], client_max_size=16 * 1024 * 1024)
+        app[STATE] = self._state
+        return app
+
+    def _site(self) -> web.Application:
+        app = self._application()
+        app.add_routes(
+            [
+                web.get("/api/models", account_routes.list_models),
+                web.get("/api/v2/models{slash:/?}", account_routes.list_models),
+                web.get("/api/v1/auths/", account_routes.profile),
+                web.get("/api/v2/users/user/settings", account_routes.read_settings),
+                web.post("/api/v2/users/user/settings/update", account_routes.update_settings),
+                web.post("/api/v2/users/status", account_routes.heartbeat),
+                web.post("/api/v2/chats/new", chat_routes.create),
+                web.get("/api/v2/chats{slash:/?}", chat_routes.list_page),
+                web.delete("/api/v2/chats{slash:/?}", chat_routes.delete_all),
+                web.post("/api/v2/chats/batch_delete", chat_routes.batch_delete),
+                web.get("/api/v2/chats/{chat_id}", chat_routes.read),
+                web.delete("/api/v2/chats/{chat_id}", chat_routes.delete),
+                web.post("/api/v2/chat/completions", completion_routes.complete),
+                web.post("/api/v2/chat/completions/stop", completion_routes.stop),
+                web.get("/_emulator/state", control.read_state),
+                web.post("/_emulator/script", control.plan),
+                web.get("/_emulator/holds/{name}", control.wait_for_hold),
+                web.post("/_emulator/holds/{name}/release", control.release),
+                web.post("/_emulator/reset", control.reset),
+            ]
+        )
+        return app
+
+    def _auth_host(self) -> web.Application:
+        app = self._application()
+        app.add_routes(
+            [
+                web.get("/api/v2/auths/", account_routes.profile_at_auth_host),
+                web.get("/api/v2/auths/refresh", account_routes.refresh),
+            ]
+        )
+        return app

@@ -1,0 +1,100 @@
+"""What the emulator knows: its account, its chats, what is being generated, and what tests want to ask it."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.emulator.generation import Generation, Job
+from app.emulator.options import EmulatorOptions
+from app.emulator.script import Script
+from app.emulator.storage import ChatStorage
+from app.emulator.tokens import TokenOffice
+from app.emulator.tree import Chat
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One completion as the model met it; `seen` is the branch with the new message last, as (role, text)."""
+
+    chat_id: str
+    parent_id: str | None
+    user_action: str
+    model: str
+    feature_config: dict[str, Any]
+    text: str
+    seen: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """One request as the access log would have it; `status` is the real one where the wire hides it."""
+
+    method: str
+    path: str
+    status: int
+
+
+def default_settings() -> dict[str, Any]:
+    """Make the account's settings as far as their keys are known."""
+    tools = (
+        "web_extractor",
+        "web_search_image",
+        "web_search",
+        "image_gen_tool",
+        "code_interpreter",
+        "history_retriever",
+    )
+    return {
+        "model_config": {},
+        "tools_enabled": dict.fromkeys((*tools, "image_edit_tool", "bio", "image_zoom_in_tool"), True),
+        "memory": {"enable_memory": False, "enable_history_memory": False},
+        "personalization": {"name": "", "description": "", "style": "Default", "instruction": ""},
+        "mcp": {},
+    }
+
+
+@dataclass(slots=True)
+class EmulatorState:
+    """Owned by the emulator; handlers and tests read it."""
+
+    options: EmulatorOptions
+    storage: ChatStorage
+    script: Script = field(default_factory=Script)
+    tokens: TokenOffice = field(default_factory=TokenOffice)
+    settings: dict[str, Any] = field(default_factory=default_settings)
+    shown: list[Shown] = field(default_factory=list)
+    requests: list[Requested] = field(default_factory=list)
+    stops: list[dict[str, Any]] = field(default_factory=list)
+    delete_all_calls: int = 0
+    _running: dict[str, tuple[Generation, asyncio.Task[None]]] = field(default_factory=dict)
+    _locked_until: dict[str, float] = field(default_factory=dict)
+
+    def is_locked(self, chat_id: str) -> bool:
+        """Say whether the chat is generating, or was until just now."""
+        return chat_id in self._running or time.monotonic() < self._locked_until.get(chat_id, 0.0)
+
+    def generate(self, job: Job) -> Generation:
+        """Start a generation that this object owns."""
+        generation = Generation(job)
+        task = asyncio.get_running_loop().create_task(generation.run(), name=f"generate in {job.chat.id}")
+        self._running[job.chat.id] = (generation, task)
+        task.add_done_callback(lambda _: self._ended(job.chat))
+        return generation
+
+    def _ended(self, chat: Chat) -> None:
+        self._running.pop(chat.id, None)
+        self._locked_until[chat.id] = time.monotonic() + self.options.lock_seconds
+
+    def stop(self, chat_id: str) -> None:
+        """Stop what a chat generates, if anything."""
+        if chat_id in self._running:
+            self._running[chat_id][0].stop()
+
+    async def close(self) -> None:
+        """Stop every generation and wait for its end."""
+        tasks = [task for _, task in self._running.values()]
+        for generation, _ in list(self._running.values()):
+            generation.stop()
+        if tasks:
+            await asyncio.wait(tasks)

@@ -1,0 +1,95 @@
+"""The emulator's chats and the file that keeps them.
+
+The file is a journal of JSON lines, so that one turn costs one line; a kill at any moment leaves at most a torn last
+line, which is dropped. Opening rewrites it without what was deleted.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from app.emulator.tree import Chat, Node
+
+
+class ChatStorage:
+    """Owns all chats; `deleted` remembers ids, since the site tells deleted from unknown."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.chats: dict[str, Chat] = {}
+        self.deleted: set[str] = set()
+        self._path = path
+        self._writing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read the journal and rewrite it compactly."""
+        if self._path is not None:
+            await asyncio.to_thread(self._load, self._path)
+
+    async def add_chat(self, chat: Chat) -> None:
+        """Keep a new chat."""
+        self.chats[chat.id] = chat
+        await self._append(_chat_record(chat))
+
+    async def keep_turn(self, chat: Chat, *nodes: Node) -> None:
+        """Keep the nodes of a finished turn, which are in the tree already, and the chat's title."""
+        await self._append(
+            {"op": "turn", "chat": chat.id, "title": chat.title, "nodes": [asdict(node) for node in nodes]}
+        )
+
+    async def delete(self, *chat_ids: str) -> None:
+        """Forget chats but for their ids."""
+        for chat_id in chat_ids:
+            if self.chats.pop(chat_id, None) is not None:
+                self.deleted.add(chat_id)
+        await self._append({"op": "delete", "chats": list(chat_ids)})
+
+    async def _append(self, record: dict[str, Any]) -> None:
+        if self._path is not None:
+            async with self._writing:
+                await asyncio.to_thread(_write_line, self._path, record)
+
+    def _load(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists():
+            for line in path.read_text("utf-8", errors="replace").splitlines():
+                try:
+                    self._replay(json.loads(line))
+                except (ValueError, KeyError, TypeError):
+                    continue  # torn by a kill
+        records: list[dict[str, Any]] = [{"op": "delete", "chats": sorted(self.deleted)}]
+        for chat in self.chats.values():
+            records.append(_chat_record(chat))
+            if chat.nodes:
+                nodes = [asdict(node) for node in chat.nodes.values()]
+                records.append({"op": "turn", "chat": chat.id, "title": chat.title, "nodes": nodes})
+        fresh = path.with_name(path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        for record in records:
+            _write_line(fresh, record)
+        fresh.replace(path)
+
+    def _replay(self, record: dict[str, Any]) -> None:
+        if record["op"] == "chat":
+            self.chats[record["id"]] = Chat(record["id"], record["model"], record["created_at"], record["created_at"])
+        elif record["op"] == "delete":
+            for chat_id in record["chats"]:
+                self.chats.pop(chat_id, None)
+                self.deleted.add(chat_id)
+        elif record["op"] == "turn":
+            chat = self.chats[record["chat"]]
+            chat.title = record["title"]
+            for fields in record["nodes"]:
+                chat.add(Node(**{**fields, "children": []}))
+
+
+def _chat_record(chat: Chat) -> dict[str, Any]:
+    return {"op": "chat", "id": chat.id, "model": chat.model, "created_at": chat.created_at}
+
+
+def _write_line(path: Path, record: dict[str, Any]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=True) + "\n")
