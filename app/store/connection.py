@@ -1,0 +1,89 @@
+"""One SQLite file: how it is opened, how a transaction is run, and what its errors mean (docs/architecture.md)."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from app.errors import StoreBusy, StoreError, StoreUnusable
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "The disk is full; make room.",
+    sqlite3.SQLITE_READONLY: "The file or its folder is read-only; give the server's user the right to write.",
+    sqlite3.SQLITE_IOERR: "The disk does not work as it should; see the system's log.",
+}
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn what a person can mend into StoreError; mistakes in our own SQL pass through."""
+    try:
+        yield
+    except sqlite3.DatabaseError as problem:
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if code in _BUSY:
+            raise StoreBusy(f"The database {path} is locked by another program.", retry_after=5) from problem
+        if code in _UNUSABLE:
+            raise StoreUnusable(
+                f"The database {path} cannot be used: {problem}. Restore a backup of it, or move it away to start "
+                "with an empty one."
+            ) from problem
+        if code in _ADVICE:
+            raise StoreError(f"The database {path} could not be written: {problem}. {_ADVICE[code]}") from problem
+        raise
+
+
+async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -> aiosqlite.Connection:
+    """Open the file with the settings that every connection needs. `busy_seconds`: how long a lock is waited out."""
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=busy_seconds)
+    try:
+        connection.row_factory = sqlite3.Row
+        await connection.execute("PRAGMA foreign_keys = ON")
+        await connection.execute("PRAGMA synchronous = FULL")
+        if read_only:
+            await connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+class Database:
+    """One connection that writes, one transaction at a time, and one that can only read what is committed."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
+        self._connection = writer
+        self._reader = reader
+        self._path = path
+        self._turn = asyncio.Lock()
+
+    async def read(self, statement: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        """Run one query."""
+        with store_errors(self._path):
+            return list(await self._reader.execute_fetchall(statement, values))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Run several statements as one; any failure or cancellation undoes them all."""
+        async with self._turn:
+            with store_errors(self._path):
+                try:
+                    await self._connection.execute("BEGIN IMMEDIATE")
+                    yield self._connection
+                    await self._connection.execute("COMMIT")
+                except BaseException:
+                    # queued behind what a cancelled statement still does in SQLite's thread
+                    await asyncio.shield(self._connection.rollback())
+                    raise
+
+    async def execute(self, statement: str, values: Sequence[Any]) -> None:
+        """Run one statement, which is a transaction by itself."""
+        async with self._turn:
+            with store_errors(self._path):
+                await self._connection.execute(statement, values)

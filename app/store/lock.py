@@ -1,0 +1,62 @@
+"""One daemon a database: a lock that the system releases with the process, however it ends."""
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from app.errors import StoreUnusable
+
+
+class DatabaseLock:
+    """A lock file beside the database; it holds the process id while the database is open and nothing after."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock; return whether its last holder ended without releasing it. Raises StoreUnusable if held."""
+        path = self._database.with_name(self._database.name + ".lock")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        try:
+            self._lock(file)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        unclean = file.read().strip() != ""
+        self._write(str(os.getpid()))
+        return unclean
+
+    def release(self) -> None:
+        """Give the lock back after a clean close."""
+        self._write("")
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, text: str) -> None:
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(text)
+            self._file.flush()
+
+    def _lock(self, file: IO[str]) -> None:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                file.seek(1024)  # beyond the text, which other processes must be able to read
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                file.seek(0)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise StoreUnusable(
+                f"The database {self._database} is in use by another qwen-thread, process "
+                f"{file.read().strip() or 'unknown'}. Stop that one first, or give this one another DATABASE_URL."
+            ) from None

@@ -1,0 +1,114 @@
+"""Bring a database file to the newest schema, or refuse it and leave it as it was (docs/architecture.md, Store)."""
+
+import asyncio
+import hashlib
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+
+from app.clock import Clock, timestamp
+from app.errors import StoreUnusable
+
+APPLICATION_ID = 0x51775468  # "QwTh", written into the file's header
+_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file of SQL."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        """The file's fingerprint, by which an edited old file is noticed."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def read_migrations(folder: Path) -> list[Migration]:
+    """Read the folder's files in order; they must be numbered from 1 without a gap."""
+    found = [(match, path) for path in sorted(folder.glob("*.sql")) if (match := _NAME.fullmatch(path.name))]
+    migrations = [Migration(int(match[1]), match[2], path.read_text("utf-8")) for match, path in found]
+    if [migration.number for migration in migrations] != list(range(1, len(migrations) + 1)) or not migrations:
+        raise StoreUnusable(f"The migrations in {folder} are not numbered from 1 without a gap.")
+    return migrations
+
+
+async def migrate(connection: aiosqlite.Connection, path: Path, migrations: list[Migration], clock: Clock) -> None:
+    """Apply what is missing, each file in its own transaction. Raises StoreUnusable for a file that is not ours."""
+    version = await _value(connection, "PRAGMA user_version")
+    if await _is_empty(connection):
+        await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        await connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        await connection.execute("PRAGMA journal_mode = WAL")
+    else:
+        await _refuse_foreign(connection, path, version, migrations)
+        if version < len(migrations):
+            await _back_up(connection, path, version)
+    for migration in migrations[version:]:
+        await _apply(connection, migration, clock)
+
+
+async def _refuse_foreign(
+    connection: aiosqlite.Connection, path: Path, version: int, migrations: list[Migration]
+) -> None:
+    if await _value(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise StoreUnusable(f"The file {path} belongs to another program; give DATABASE_URL a file of its own.")
+    if version > len(migrations):
+        raise StoreUnusable(
+            f"The database {path} was written by a newer qwen-thread (schema {version}, this program knows "
+            f"{len(migrations)}). Run the newer program, or restore the backup beside the file."
+        )
+    known = {migration.number: migration.sha256 for migration in migrations}
+    for row in await connection.execute_fetchall("SELECT number, name, sha256 FROM migrations"):
+        if known[row["number"]] != row["sha256"]:
+            raise StoreUnusable(
+                f"The migration {row['number']:04d}_{row['name']}.sql was changed after {path} was made with it; "
+                "restore the file as it was released."
+            )
+
+
+async def _back_up(connection: aiosqlite.Connection, path: Path, version: int) -> None:
+    backup = path.with_name(f"{path.name}.schema-{version}.backup")
+    partial = backup.with_name(backup.name + ".partial")
+    await asyncio.to_thread(partial.unlink, missing_ok=True)
+    await connection.execute("VACUUM INTO ?", (str(partial),))
+    await asyncio.to_thread(_keep, partial, backup)
+
+
+def _keep(partial: Path, backup: Path) -> None:
+    partial.chmod(0o600)
+    partial.replace(backup)
+
+
+async def _apply(connection: aiosqlite.Connection, migration: Migration, clock: Clock) -> None:
+    applied = (
+        f"INSERT INTO migrations VALUES ({migration.number}, '{migration.name}', '{timestamp(clock.now())}', "  # noqa: S608  # names and hashes of our own files
+        f"'{migration.sha256}');"
+    )
+    script = f"BEGIN IMMEDIATE;\n{migration.sql}\n{applied}\nPRAGMA user_version = {migration.number};"
+    await connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        await connection.executescript(script)
+        if list(await connection.execute_fetchall("PRAGMA foreign_key_check")):
+            raise sqlite3.IntegrityError(f"migration {migration.number} breaks foreign keys")
+        await connection.execute("COMMIT")
+    except BaseException:
+        await connection.rollback()
+        raise
+    finally:
+        await connection.execute("PRAGMA foreign_keys = ON")
+
+
+async def _is_empty(connection: aiosqlite.Connection) -> bool:
+    return await _value(connection, "SELECT count(*) FROM sqlite_schema") == 0
+
+
+async def _value(connection: aiosqlite.Connection, statement: str) -> int:
+    rows = list(await connection.execute_fetchall(statement))
+    return int(rows[0][0])
