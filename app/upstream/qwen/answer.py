@@ -1,0 +1,139 @@
+"""One answer on its way: bytes from the connection, batches of events to the caller."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import aiohttp
+
+from app.config import Settings
+from app.core.events import Event
+from app.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout
+from app.upstream.qwen.replies import read_reply
+from app.upstream.qwen.seam import SilenceWatch, mapped
+from app.upstream.qwen.sse import Splitter
+from app.upstream.qwen.stream import AnswerReader
+from app.upstream.qwen.transport import actual_status, read_whole
+
+_LINGER_SECONDS = 0.1
+_KEEP_ALIVE_PATIENCE = 5
+_BODY_STARTS = (b"{", b"[", b"<")
+
+
+class Answer:
+    """An iterator of batches of events, one batch a network read.
+
+    Silence: nothing at all for BETWEEN_EVENTS_TIMEOUT seconds, or nothing but signs of life (keep-alive events,
+    comments) for five times as long, or more than TOTAL_TIMEOUT seconds in all. Only waiting for the site counts; a
+    caller may take its time. `on_failure` is told of each error of the site, before it is raised.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        settings: Settings,
+        *,
+        begun: float,
+        note: Callable[[str], None],
+        on_failure: Callable[[UpstreamError], None],
+    ) -> None:
+        """`begun` is the loop's time when the request was sent."""
+        self._response = response
+        self._settings = settings
+        self._on_failure = on_failure
+        self._splitter = Splitter()
+        self._reader = AnswerReader(note)
+        self._watch = SilenceWatch(response.close)
+        self._first: list[Event] = []
+        self._time = asyncio.get_running_loop().time
+        self._ends = begun + settings.total_timeout
+        self._progressed = begun
+        self._progress = 0
+
+    async def begin(self) -> None:
+        """Read up to the first event. Raises what the site says in place of an answer, and what aiohttp raises."""
+        head = b""
+        while not (start := _start_of(head)):
+            piece = await self._response.content.readany()
+            head += piece
+            if not piece:
+                break
+        actual = actual_status(self._response) or 0
+        if start in _BODY_STARTS or self._response.status >= 300 or actual >= 400:
+            read_reply(await read_whole(self._response, head), "chat")
+            raise UpstreamProtocolError("The site sent a plain answer where a stream was expected.", cause="shape")
+        self._first = self._digest(head)
+        while not self._first and not self._reader.failure:
+            self._first = self._digest(await self._response.content.readany())
+        if not self._first and self._reader.failure:
+            raise self._reader.failure
+
+    def __aiter__(self) -> "Answer":
+        return self
+
+    async def __anext__(self) -> Sequence[Event]:
+        events, self._first = self._first, []
+        try:
+            while not events:
+                if self._reader.failure:
+                    raise self._reader.failure
+                if self._reader.finished:
+                    raise StopAsyncIteration
+                events = self._digest(await self._read())
+        except UpstreamError as problem:
+            problem.accepted = True
+            self._on_failure(problem)
+            raise
+        return events
+
+    async def close(self) -> None:
+        """Give the connection back if the answer's end is there or comes at once, else close it."""
+        self._watch.cancel()
+        if self._reader.finished and not self._response.content.at_eof():
+            with suppress(aiohttp.ClientError, OSError):
+                async with asyncio.timeout(_LINGER_SECONDS):
+                    while await self._response.content.readany():
+                        pass
+        self._response.close()
+
+    def _digest(self, data: bytes) -> list[Event]:
+        """Turn one read into events; an empty one is the end."""
+        try:
+            if not data:
+                return self._reader.close(self._splitter.close())
+            return self._reader.read(self._splitter.feed(data))
+        except UpstreamProtocolError as problem:
+            self._reader.failure = problem
+            return []
+
+    async def _read(self) -> bytes:
+        """Wait for bytes, but not for ever."""
+        now = self._time()
+        if self._reader.progress > self._progress:
+            self._progress, self._progressed = self._reader.progress, now
+        silence = self._settings.between_events_timeout
+        quiet, idle = now + silence, self._progressed + _KEEP_ALIVE_PATIENCE * silence
+        self._watch.arm(min(quiet, idle, self._ends))
+        try:
+            with mapped(_QUIET, connect_seconds=self._settings.connect_timeout, in_answer=True):
+                return await self._response.content.readany()
+        except UpstreamError as problem:
+            if not self._watch.expired:
+                raise
+            if self._ends <= min(quiet, idle):
+                limit = f"The answer took longer than {self._settings.total_timeout:g} s (TOTAL_TIMEOUT)."
+            else:
+                said = _QUIET if quiet <= idle else _IDLE
+                limit = f"{said} {silence:g} s (BETWEEN_EVENTS_TIMEOUT)."
+            raise UpstreamTimeout(limit, cause="timeout") from problem
+        finally:
+            self._watch.disarm()
+
+
+_QUIET = "In mid-answer the site sent nothing for"
+_IDLE = f"In mid-answer the site sent nothing but signs of life for {_KEEP_ALIVE_PATIENCE} times"
+
+
+def _start_of(head: bytes) -> bytes:
+    """Return the first byte that says what a body is, b"" while there is none."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]

@@ -1,0 +1,234 @@
+"""The adapter itself: what the program asks of an upstream, said in the site's protocol."""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Literal
+
+from app.clock import Clock
+from app.config import Settings
+from app.core.events import Event
+from app.core.ports import AccountStatus, ModelInfo, Prompt
+from app.errors import (
+    ChatGone,
+    ChatInProgress,
+    ParentUnknown,
+    UpstreamBlocked,
+    UpstreamError,
+    UpstreamLoginRequired,
+    UpstreamModelUnknown,
+    UpstreamProtocolError,
+    UpstreamRateLimited,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from app.upstream.qwen.answer import Answer
+from app.upstream.qwen.auth import Credential, TokenSource
+from app.upstream.qwen.bodies import completion_body, create_body
+from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
+from app.upstream.qwen.seam import mapped
+from app.upstream.qwen.transport import Transport
+
+_log = logging.getLogger(__name__)
+_CHATS = "/api/v2/chats/"
+_COMPLETIONS = "/api/v2/chat/completions"
+_KINDS_NOTED = 100
+_SAID_TO_ACCOUNTS = (ChatGone, ChatInProgress, ParentUnknown, UpstreamModelUnknown, UpstreamRateLimited)
+
+
+class QwenUpstream:
+    """An account at chat.qwen.ai, or an emulator of it; an async context manager that owns the connections.
+
+    Every method raises only UpstreamError subclasses. Whatever is refused for the token or by the bot protection is
+    remembered for `account`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        base_url: str,
+        tokens: TokenSource,
+        kind: Literal["qwen", "emulator"],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._tokens = tokens
+        self._kind = kind
+        self._transport = Transport(settings, clock, base_url)
+        self._blocked: str | None = None
+        self._thinking_budgets: dict[str, int] = {}
+        self._noted: set[str] = set()
+
+    async def __aenter__(self) -> "QwenUpstream":
+        await self._tokens.refresh()
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, problem, trace)
+
+    def account(self) -> AccountStatus:
+        """Return the state of the account as last known, without a call. Without a token the account is "none"."""
+        credential = self._tokens.credential
+        return AccountStatus(
+            upstream=self._kind,
+            account=credential.account if credential else "none",
+            token_expires_at=credential.expires_at if credential else None,
+            problem=self._tokens.problem or self._blocked,
+        )
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Fetch the active models, in the site's order."""
+        credential = await self._tokens.take()
+        with self._watched(credential):
+            outer = await self._transport.call("GET", "/api/v2/models/", credential, "account")
+        return read_models(outer.data)
+
+    async def load_settings(self) -> None:
+        """Fetch the account's settings: the owner's thinking budgets are used where a request names none."""
+        credential = await self._tokens.take()
+        with self._watched(credential):
+            outer = await self._transport.call("GET", "/api/v2/users/user/settings", credential, "account")
+        self._thinking_budgets = read_thinking_budgets(outer.data)
+        _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
+
+    async def create_chat(self, model: str) -> str:
+        """Make an empty chat and return its id."""
+        credential = await self._tokens.take()
+        body = create_body(model, milliseconds=int(self._clock.now().timestamp() * 1000))
+        with self._watched(credential, chatting=True):
+            outer = await self._transport.call("POST", f"{_CHATS}new", credential, "model", body=body)
+        chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
+        if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
+            raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")
+        return chat_id
+
+    @asynccontextmanager
+    async def send(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
+        """Send a message and stream the answer, as `app.core.ports.Upstream` says.
+
+        An error on entry is marked as accepted when the site may have taken the prompt and only its answer was lost.
+        """
+        chat_id = _checked(prompt.chat_id)
+        credential = await self._tokens.take()
+        with self._watched(credential, chatting=True):
+            answer = await self._begin(prompt, chat_id, credential)
+        try:
+            yield answer
+        finally:
+            await answer.close()
+
+    async def _begin(self, prompt: Prompt, chat_id: str, credential: Credential) -> Answer:
+        """Send the message and wait for the first event."""
+        body = completion_body(
+            prompt,
+            seconds=int(self._clock.now().timestamp()),
+            message_id=str(uuid.uuid4()),
+            answer_id=str(uuid.uuid4()),
+            thinking_budget=self._thinking_budgets.get(prompt.model),
+        )
+        first, total = self._settings.first_event_timeout, self._settings.total_timeout
+        name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
+        silence = f"The site did not begin to answer within {min(first, total):g} s ({name})."
+        begun = asyncio.get_running_loop().time()
+        try:
+            with mapped(silence, connect_seconds=self._settings.connect_timeout):
+                async with asyncio.timeout(min(first, total)):
+                    response = await self._transport.open(
+                        "POST",
+                        f"{_COMPLETIONS}?chat_id={chat_id}",
+                        credential,
+                        body=body,
+                        chat_id=chat_id,
+                        streams=True,
+                    )
+                    answer = Answer(
+                        response,
+                        self._settings,
+                        begun=begun,
+                        note=self._note,
+                        on_failure=lambda problem: self._failed(problem, credential),
+                    )
+                    try:
+                        await answer.begin()
+                    except BaseException:
+                        response.close()
+                        raise
+        except (UpstreamTimeout, UpstreamUnreachable) as problem:
+            problem.accepted = problem.cause in {"timeout", "connection"}
+            raise
+        return answer
+
+    async def stop(self, chat_id: str, response_id: str | None) -> None:
+        """End a running generation. No error if none runs, or if the chat is gone."""
+        checked = _checked(chat_id)
+        credential = await self._tokens.take()
+        body = {"chat_id": checked} if response_id is None else {"chat_id": checked, "response_id": response_id}
+        try:
+            with self._watched(credential, chatting=True):
+                path = f"{_COMPLETIONS}/stop?chat_id={checked}"
+                await self._transport.call("POST", path, credential, "chat", body=body, chat_id=checked)
+        except (ChatGone, UpstreamRejected) as problem:
+            _log.debug("Nothing to stop in chat %s: %s", checked, problem)
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """Delete one chat. No error if it is gone already.
+
+        Raises UpstreamRejected without a call for an id of another form: with an empty id the same address would
+        delete every chat of the account.
+        """
+        checked = _checked(chat_id)
+        credential = await self._tokens.take()
+        try:
+            with self._watched(credential, chatting=True):
+                outer = await self._transport.call("DELETE", _CHATS + checked, credential, "chat", chat_id=checked)
+        except ChatGone:
+            return
+        if isinstance(outer.data, dict) and outer.data.get("status") is False:
+            raise UpstreamProtocolError("The site says that it did not delete the chat.", cause="delete")
+
+    @contextmanager
+    def _watched(self, credential: Credential, *, chatting: bool = False) -> Iterator[None]:
+        """Remember how a call went for the account. Only calls about chats are guarded by the bot protection."""
+        try:
+            yield
+        except UpstreamError as problem:
+            self._failed(problem, credential)
+            raise
+        self._tokens.accepted(credential)
+        if chatting:
+            self._blocked = None
+
+    def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+        if isinstance(problem, UpstreamLoginRequired):
+            self._tokens.refused(credential, str(problem))
+        elif isinstance(problem, UpstreamBlocked):
+            self._blocked = f"{problem} That was on {self._clock.now():%Y-%m-%d at %H:%M} UTC."
+        elif isinstance(problem, _SAID_TO_ACCOUNTS):
+            self._tokens.accepted(credential)
+
+    def _note(self, kind: str) -> None:
+        """Log what the protocol notes do not know, once for each kind."""
+        if kind not in self._noted and len(self._noted) < _KINDS_NOTED:
+            self._noted.add(kind)
+            _log.debug("The site's stream holds %s, which is passed over", kind)
+
+
+def _is_chat_id(chat_id: str) -> bool:
+    return re.fullmatch(r"[0-9A-Za-z-]{8,64}", chat_id) is not None
+
+
+def _checked(chat_id: str) -> str:
+    """Return a chat id that is safe in an address. Raises UpstreamRejected for any other."""
+    if not _is_chat_id(chat_id):
+        raise UpstreamRejected("This is not the id of a chat, so nothing was sent.", cause="chat_id")
+    return chat_id

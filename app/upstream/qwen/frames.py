@@ -1,0 +1,61 @@
+"""The objects of the stream, decoded once each (docs/upstream-protocol.md, Stream)."""
+
+from typing import Any
+
+import msgspec
+
+from app.upstream.qwen.replies import Outer
+
+
+class Delta(msgspec.Struct):
+    """A piece of the answer, of the thinking or of a hosted tool; `phase` says of which."""
+
+    content: Any = None
+    phase: Any = None
+    status: Any = None
+    extra: Any = None
+    name: Any = None
+    function_call: Any = None
+
+
+class Choice(msgspec.Struct):
+    """The wrapper of a delta."""
+
+    delta: Delta | None = None
+
+
+_NOTHING = msgspec.Raw()
+
+
+class Frame(Outer):
+    """One event of the stream; the inherited members make it a refusal."""
+
+    choices: list[Choice] | None = None
+    response_id: Any = None
+    usage: msgspec.Raw = _NOTHING
+    created: Any = msgspec.field(name="response.created", default=None)
+    info: Any = msgspec.field(name="response.info", default=None)
+    stopped: Any = msgspec.field(name="response.stopped", default=None)
+
+
+_FRAME = msgspec.json.Decoder(Frame)
+
+
+def decode_frame(payload: bytes) -> Frame | None:
+    """Return the event, None for JSON that is no object. Raises msgspec.DecodeError on anything but JSON.
+
+    A member of a wrong type is dropped, and the count with it, rather than costing the whole event.
+    """
+    try:
+        return _FRAME.decode(payload)
+    except msgspec.ValidationError:
+        value = msgspec.json.decode(payload)
+    if not isinstance(value, dict):
+        return None
+    choices = value.get("choices")
+    sound = [choice for choice in choices if _is_choice(choice)] if isinstance(choices, list) else None
+    return msgspec.convert({**value, "choices": sound, "usage": _NOTHING}, Frame)
+
+
+def _is_choice(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("delta"), dict)

@@ -1,0 +1,259 @@
+"""Reads the events of one answer (docs/upstream-protocol.md, Stream). Pure: payloads in, events out."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
+from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError
+from app.upstream.qwen.causes import classify
+from app.upstream.qwen.frames import Delta, Frame, decode_frame
+from app.upstream.qwen.pieces import AnswerText, Thoughts
+from app.upstream.qwen.replies import failure_from, failure_in, page_error
+
+
+class AnswerReader:
+    """The state of one answer.
+
+    Now and then the site writes two candidates into one stream. The first of them is the answer (index "0", or the
+    first id that speaks where none is announced); text, finish and errors of the other one are passed over.
+    `failure` is what to raise once the events read so far are delivered. `note` is told of each thing unknown.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.response_id: str | None = None
+        self.finished = False
+        self.failure: UpstreamError | None = None
+        self.progress = 0
+        self._note = note
+        self._user_messages: dict[str, str | None] = {}
+        self._answer = AnswerText()
+        self._thoughts = Thoughts()
+        self._knows_phases = False
+        self._speaks_plainly = False
+        self._usage: Usage | None = None
+        self._reported: Usage | None = None
+        self._elsewhere: UpstreamError | None = None
+
+    def is_over(self) -> bool:
+        """Say whether the answer is whole or failed; what follows no longer counts."""
+        return self.finished or self.failure is not None
+
+    def read(self, payloads: Iterable[bytes]) -> list[Event]:
+        """Return the events of these payloads. `progress` counts those that were more than a sign of life."""
+        events: list[Event] = []
+        if self.is_over():
+            return events
+        for payload in payloads:
+            self._take(payload, events)
+            if self.is_over():
+                break
+        self._conclude(events)
+        return events
+
+    def close(self, payloads: Iterable[bytes]) -> list[Event]:
+        """Read what the end of the stream completed; an answer that is unfinished after it failed."""
+        whole = [payload for payload in payloads if _is_whole(payload)]
+        events = self.read(whole)
+        if not self.is_over():
+            self.failure = self._elsewhere or UpstreamCut(_CUT if self.response_id else _SILENT, cause="eof")
+            self._conclude(events)
+        return events
+
+    def _take(self, payload: bytes, events: list[Event]) -> None:
+        try:
+            frame = decode_frame(payload)
+        except msgspec.DecodeError:
+            self._take_other(payload)
+            return
+        if frame is None:
+            self._note("an event that is no object")
+        elif frame.choices and frame.error is None and frame.success is not False:
+            self.progress += 1
+            self._delta(frame, frame.choices[0].delta, events)
+        elif frame.created is not None:
+            self.progress += 1
+            self._created(frame.created, events)
+        elif frame.stopped is not None:
+            self._stopped(frame.stopped, events)
+        elif frame.info is None:
+            self._trouble(frame, payload)
+
+    def _take_other(self, payload: bytes) -> None:
+        """Take what is no JSON: the end mark of other services, or a page in mid-stream."""
+        if payload.startswith(b"<"):
+            self.failure = page_error(payload, 200)
+        elif payload == b"[DONE]":
+            self._note("[DONE]")
+        else:
+            self.failure = UpstreamProtocolError("The site sent an event that is not JSON.", cause="json")
+
+    def _created(self, created: Any, events: list[Event]) -> None:
+        """Take the announcement of a candidate."""
+        response_id = _member(created, "response_id")
+        if not response_id:
+            self._note("response.created without an id")
+            return
+        index = created.get("response_index")
+        self._user_messages[response_id] = _member(created, "parent_id") or None
+        if self.response_id is None and (index is None or str(index) == "0"):
+            self._start(response_id, events)
+
+    def _start(self, response_id: str, events: list[Event]) -> None:
+        self.response_id = response_id
+        events.append(Started(response_id, self._user_messages.get(response_id)))
+
+    def _stopped(self, stopped: Any, events: list[Event]) -> None:
+        """Take the end that a stop call brings."""
+        response_id = _member(stopped, "response_id")
+        if self.response_id is None and response_id:
+            self._start(response_id, events)
+        if self.response_id is not None and response_id in ("", self.response_id):
+            self._finish(events)
+
+    def _trouble(self, frame: Frame, payload: bytes) -> None:
+        """Take an error, or an event that means nothing to us."""
+        failure = failure_in(frame)
+        if failure is None:
+            self.progress += 1
+            self._note(f"an event with {', '.join(sorted(msgspec.json.decode(payload)))[:80]}")
+            return
+        problem = classify(failure, "chat")
+        if self._is_other(frame.response_id):
+            self._elsewhere = problem
+        else:
+            self.failure = problem
+
+    def _is_other(self, response_id: object) -> bool:
+        """Say whether an event belongs to another candidate than the answer."""
+        known = self.response_id is not None and isinstance(response_id, str)
+        return known and response_id not in ("", self.response_id)
+
+    def _delta(self, frame: Frame, delta: Delta | None, events: list[Event]) -> None:
+        if frame.response_id != self.response_id or self.response_id is None:
+            if self._is_other(frame.response_id):
+                self._note("a second candidate")
+                return
+            if self.response_id is None:
+                if not isinstance(frame.response_id, str) or not frame.response_id:
+                    if delta is not None and (delta.content or delta.status == "finished"):
+                        self.failure = UpstreamProtocolError("The site's answer carries no id.", cause="response_id")
+                    return
+                self._start(frame.response_id, events)
+        if frame.usage:
+            self._usage = _read_usage(frame.usage) or self._usage
+        if delta is None:
+            return
+        phase = delta.phase
+        if phase == "answer":
+            self._knows_phases = True
+            self._text(delta, events, ends=True)
+        elif not phase or not isinstance(phase, str):
+            self._unphased(delta, events)
+        elif phase == "thinking_summary" or phase == "think":
+            self._knows_phases = True
+            self._think(phase, delta, events)
+        elif phase.lower() == "keepalive":
+            self.progress -= 1
+        else:
+            self._knows_phases = True
+            self._note(f"the phase {phase[:40]!r}")
+
+    def _text(self, delta: Delta, events: list[Event], *, ends: bool) -> None:
+        """Take a piece of the answer; with `ends`, its `finished` is the answer's."""
+        if isinstance(delta.content, str):
+            if text := self._answer.feed(delta.content):
+                events.append(TextDelta(text))
+        elif delta.content is not None:
+            self._note("answer content that is no text")
+        if delta.status == "finished" and ends:
+            self._finish(events)
+        elif delta.status == "error":
+            error = delta.extra.get("error") if isinstance(delta.extra, dict) else None
+            self.failure = classify(failure_from(error, None), "chat")
+
+    def _unphased(self, delta: Delta, events: list[Event]) -> None:
+        """Take a delta without a phase: answer text where the site was asked for no phases, or an old tool's."""
+        if delta.name or delta.function_call:
+            self._note("a tool without a phase")
+            return
+        if delta.content:
+            self._speaks_plainly = True
+        self._text(delta, events, ends=self._speaks_plainly or not self._knows_phases)
+
+    def _think(self, phase: str, delta: Delta, events: list[Event]) -> None:
+        """Take raw thinking, or a snapshot of its summary; the titles of a summary are left out."""
+        summary = delta.extra.get("summary_thought") if isinstance(delta.extra, dict) else None
+        thoughts = summary.get("content") if isinstance(summary, dict) else None
+        if phase == "thinking_summary" and isinstance(thoughts, list):
+            text = self._thoughts.update(thoughts)
+        else:
+            text = self._thoughts.add(delta.content) if isinstance(delta.content, str) else ""
+        if text:
+            events.append(ReasoningDelta(text))
+        if delta.status == "finished":
+            self._thoughts.end_segment()
+
+    def _finish(self, events: list[Event]) -> None:
+        self.finished = True
+        if rest := self._answer.finish():
+            events.append(TextDelta(rest))
+
+    def _conclude(self, events: list[Event]) -> None:
+        """End a batch: the text that was held if nothing follows, the newest count, the finish."""
+        if self.failure and (rest := self._answer.finish()):
+            events.append(TextDelta(rest))
+        if self._usage is not None and self._usage != self._reported:
+            self._reported = self._usage
+            events.append(UsageReport(self._usage))
+        if self.finished:
+            events.append(Finished())
+
+
+_CUT = "The site's stream ended before the answer did; the answer may be whole on the site."
+_SILENT = "The site's stream ended without an answer."
+
+
+class _WireUsage(msgspec.Struct):
+    input_tokens: int
+    output_tokens: int
+    output_tokens_details: Any = None
+    prompt_tokens_details: Any = None
+
+
+_USAGE = msgspec.json.Decoder(_WireUsage)
+
+
+def _read_usage(raw: msgspec.Raw) -> Usage | None:
+    """Read a count; one that lacks a main number is no count. The site's numbers run on, so the last one holds."""
+    try:
+        wire = _USAGE.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    return Usage(
+        wire.input_tokens,
+        wire.output_tokens,
+        _count(wire.output_tokens_details, "reasoning_tokens"),
+        _count(wire.prompt_tokens_details, "cached_tokens"),
+    )
+
+
+def _count(details: object, key: str) -> int:
+    value = details.get(key) if isinstance(details, dict) else None
+    return value if isinstance(value, int) else 0
+
+
+def _member(value: object, key: str) -> str:
+    """Return a text member of an object, "" where there is none."""
+    member = value.get(key) if isinstance(value, dict) else None
+    return member if isinstance(member, str) else ""
+
+
+def _is_whole(payload: bytes) -> bool:
+    """Say whether the last payload of a stream is complete: a torn one is part of the cut."""
+    try:
+        msgspec.json.decode(payload)
+    except msgspec.DecodeError:
+        return payload.startswith(b"<")
+    return True

@@ -1,0 +1,129 @@
+"""Sends one request to the site and hands back its response; everything all calls have in common."""
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from app.clock import Clock
+from app.config import Settings
+from app.errors import UpstreamProtocolError
+from app.upstream.qwen.auth import Credential
+from app.upstream.qwen.causes import Subject
+from app.upstream.qwen.headers import Cookies, build_headers
+from app.upstream.qwen.replies import Outer, Reply, read_reply
+from app.upstream.qwen.seam import mapped
+
+_log = logging.getLogger(__name__)
+_BODY_LIMIT = 8 * 1024 * 1024
+
+
+class Transport:
+    """The connections to the site: one pool, kept alive, without a limit of its own."""
+
+    def __init__(self, settings: Settings, clock: Clock, base_url: str) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._base_url = base_url.rstrip("/")
+        parts = urlsplit(base_url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._cookies = Cookies(clock)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Transport":
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._settings.connect_timeout),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        credential: Credential,
+        *,
+        body: dict[str, Any] | None = None,
+        chat_id: str | None = None,
+        streams: bool = False,
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return the response once its head is there; the caller closes it.
+
+        Raises what aiohttp raises: callers stand inside `seam.mapped`.
+        """
+        assert self._session is not None, "use it as a context manager"
+        headers = build_headers(
+            method,
+            self._origin,
+            credential,
+            self._cookies.header(credential),
+            now=self._clock.now(),
+            chat_id=chat_id,
+            streams=streams,
+        )
+        response = await self._session.request(
+            method,
+            self._base_url + path,
+            data=None if body is None else msgspec.json.encode(body),
+            headers=headers,
+            allow_redirects=False,
+        )
+        self._cookies.keep(response.cookies)
+        _log.debug("%s %s: %d, really %s", method, path, response.status, actual_status(response))
+        return response
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        credential: Credential,
+        subject: Subject,
+        *,
+        body: dict[str, Any] | None = None,
+        chat_id: str | None = None,
+    ) -> Outer:
+        """Send a request and read its JSON answer. Raises UpstreamError."""
+        seconds = self._settings.first_event_timeout
+        silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
+        with mapped(silence, connect_seconds=self._settings.connect_timeout):
+            async with asyncio.timeout(seconds):
+                async with await self.open(method, path, credential, body=body, chat_id=chat_id) as response:
+                    reply = await read_whole(response)
+        return read_reply(reply, subject)
+
+
+async def read_whole(response: aiohttp.ClientResponse, head: bytes = b"") -> Reply:
+    """Read the rest of an answer after `head`. Raises UpstreamProtocolError above 8 MiB, and what aiohttp raises."""
+    pieces, size = [head], len(head)
+    while piece := await response.content.readany():
+        pieces.append(piece)
+        size += len(piece)
+        if size > _BODY_LIMIT:
+            raise UpstreamProtocolError("The site's answer is larger than 8 MiB.", cause="size")
+    return Reply(
+        response.status,
+        b"".join(pieces),
+        actual=actual_status(response),
+        location=response.headers.get("Location", ""),
+        retry_after=_number(response.headers.get("Retry-After")),
+    )
+
+
+def actual_status(response: aiohttp.ClientResponse) -> int | None:
+    """Return the status that the site means, which may differ from the one on the wire."""
+    return _number(response.headers.get("x-actual-status-code"))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else None

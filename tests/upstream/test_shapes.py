@@ -1,0 +1,235 @@
+"""Bodies, headers, cookies and the model list: what is built and read without any I/O."""
+
+import tomllib
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config_values import Secret
+from app.core.ports import ModelInfo, Prompt
+from app.errors import UpstreamProtocolError
+from app.upstream.qwen.auth import read_token
+from app.upstream.qwen.bodies import completion_body, create_body
+from app.upstream.qwen.headers import VERSION, Cookies, build_headers
+from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
+from tests.upstream.conftest import NOW, StillClock, make_token
+from tests.upstream.scripted import CHAT
+
+
+def body_of(prompt: Prompt, budget: int | None = None) -> Any:
+    return completion_body(prompt, seconds=1790000001, message_id="f1", answer_id="x1", thinking_budget=budget)
+
+
+def test_the_first_message_of_a_chat_has_the_page_s_shape() -> None:
+    assert body_of(Prompt(CHAT, None, "Is 91 prime?", "qwen3.7-plus")) == {
+        "stream": True,
+        "version": "2.1",
+        "incremental_output": True,
+        "chatId": CHAT,
+        "parentId": "",
+        "chat_id": CHAT,
+        "chat_mode": "normal",
+        "model": "qwen3.7-plus",
+        "parent_id": None,
+        "messages": [
+            {
+                "id": None,
+                "fid": "f1",
+                "parentId": None,
+                "childrenIds": ["x1"],
+                "role": "user",
+                "content": "Is 91 prime?",
+                "user_action": "chat",
+                "files": [],
+                "timestamp": 1790000001,
+                "models": ["qwen3.7-plus"],
+                "model": "",
+                "chat_type": "t2t",
+                "feature_config": {
+                    "thinking_enabled": True,
+                    "output_schema": "phase",
+                    "research_mode": "normal",
+                    "auto_thinking": False,
+                    "thinking_mode": "Thinking",
+                    "thinking_format": "summary",
+                    "auto_search": False,
+                },
+                "extra": {"meta": {"subChatType": "t2t"}},
+                "sub_chat_type": "t2t",
+                "parent_id": None,
+            }
+        ],
+        "timestamp": 1790000001,
+    }
+
+
+def test_a_later_message_names_its_parent_in_all_four_places_and_a_sibling_is_an_edit() -> None:
+    body = body_of(Prompt(CHAT, "a1", "And 97?", "m", is_sibling=True))
+    message = body["messages"][0]
+    assert [body["parentId"], body["parent_id"], message["parentId"], message["parent_id"]] == ["a1"] * 4
+    assert message["user_action"] == "edit"
+
+
+def test_fast_asks_for_no_thinking_and_search_is_the_prompt_s_choice() -> None:
+    prompt = Prompt(CHAT, None, "x", "m", thinking=False, thinking_budget=100, search=True)
+    assert body_of(prompt, 50)["messages"][0]["feature_config"] == {
+        "thinking_enabled": False,
+        "output_schema": "phase",
+        "research_mode": "normal",
+        "auto_thinking": False,
+        "thinking_mode": "Fast",
+        "auto_search": True,
+    }
+
+
+@pytest.mark.parametrize(("own", "account", "sent"), [(None, None, None), (9, 5, 9), (None, 5, 5)])
+def test_a_thinking_budget_is_the_prompt_s_or_the_account_s(
+    own: int | None, account: int | None, sent: int | None
+) -> None:
+    config = body_of(Prompt(CHAT, None, "x", "m", thinking_budget=own), account)["messages"][0]["feature_config"]
+    assert config.get("thinking_budget") == sent
+
+
+def test_a_chat_is_made_in_the_page_s_shape() -> None:
+    assert create_body("m", milliseconds=1790000000000) == {
+        "chatId": "",
+        "models": ["m"],
+        "project_id": "",
+        "timestamp": 1790000000000,
+        "chat_type": "t2t",
+        "chat_mode": "normal",
+    }
+
+
+def credential_with(cookie: str = "") -> Any:
+    credential = read_token("opaque-token", Secret(cookie))
+    assert credential is not None
+    return credential
+
+
+def headers_of(method: str, chat_id: str | None = None, *, streams: bool = False) -> dict[str, str]:
+    return build_headers(
+        method, "https://chat.qwen.ai", credential_with(), "c=d", now=NOW, chat_id=chat_id, streams=streams
+    )
+
+
+def test_headers_are_honest() -> None:
+    headers = headers_of("POST", CHAT, streams=True)
+    identity = headers.pop("X-Request-Id")
+    assert len(identity) == 36
+    assert identity != headers_of("POST")["X-Request-Id"]
+    assert headers == {
+        "Authorization": "Bearer opaque-token",
+        "Cookie": "c=d",
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "Content-Type": "application/json",
+        "User-Agent": f"qwen-thread/{VERSION}",
+        "source": "web",
+        "Version": "0.3.11",
+        "Timezone": "Sun Nov 22 2026 09:00:00 GMT+0000",
+        "Referer": f"https://chat.qwen.ai/c/{CHAT}",
+        "Origin": "https://chat.qwen.ai",
+        "X-Accel-Buffering": "no",
+    }
+
+
+def test_reading_calls_have_no_origin_and_deletions_no_content_type() -> None:
+    assert "Origin" not in headers_of("GET")
+    assert headers_of("GET")["Referer"] == "https://chat.qwen.ai/"
+    assert "Content-Type" not in headers_of("DELETE")
+    assert headers_of("DELETE")["Origin"] == "https://chat.qwen.ai"
+
+
+def test_the_version_is_the_project_s() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == VERSION
+
+
+def test_cookies_are_the_owner_s_and_the_site_s_and_the_token() -> None:
+    clock = StillClock()
+    cookies = Cookies(clock)
+    pasted = credential_with("cna=1; acw_tc=old; token=stale; odd; =x")
+    assert cookies.header(pasted) == "cna=1; acw_tc=old; token=opaque-token"
+    cookies.keep(SimpleCookie("acw_tc=new; Max-Age=60; Path=/"))
+    cookies.keep(SimpleCookie("token=theirs"))
+    cookies.keep(SimpleCookie("cna=; expires=Thu, 01 Jan 1970 00:00:00 GMT"))
+    cookies.keep(SimpleCookie("x=1; max-age=soon"))
+    assert cookies.header(pasted) == "acw_tc=new; token=opaque-token; x=1"
+    clock.pass_time(61)
+    assert cookies.header(pasted) == "token=opaque-token; x=1"
+
+
+def test_cookies_pasted_anew_replace_those_of_the_site() -> None:
+    cookies = Cookies(StillClock())
+    assert cookies.header(credential_with()) == "token=opaque-token"
+    cookies.keep(SimpleCookie("acw_tc=new"))
+    assert cookies.header(credential_with("acw_tc=pasted")) == "acw_tc=pasted; token=opaque-token"
+
+
+META = {"max_context_length": 1000, "abilities": {"thinking": 3}, "chat_type": ["t2t", "t2v"]}
+
+
+def model(identity: object = "m", active: object = True, **meta: object) -> dict[str, Any]:
+    info = {"id": identity, "is_active": active, "created_at": 1780000000, "meta": {**META, **meta}}
+    return {"id": identity, "name": "M", "owned_by": "qwen", "info": info}
+
+
+def test_reads_a_model_at_both_depths() -> None:
+    expected = [ModelInfo("m", "M", "qwen", 1780000000, 1000, can_think=True, must_think=False, is_general=True)]
+    assert read_models([model()]) == expected
+    assert read_models({"data": [model()]}) == expected
+
+
+def test_only_active_models_are_listed_once_and_in_order() -> None:
+    listed = [model("b"), model("a"), model("gone", active=False), model("b"), model(""), model(7), "odd", None]
+    assert [entry.id for entry in read_models(listed)] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("meta", "can", "must"),
+    [
+        ({"abilities": {"thinking": 1}}, True, True),
+        ({"abilities": {"thinking": 2}, "capabilities": {"thinking": True}}, False, False),
+        ({"abilities": {"thinking": 2}, "think_skip": {"enable": False}}, False, False),
+        ({"think_skip": {"enable": False}}, True, True),
+        ({"think_skip": {"enable": True}}, True, False),
+        ({"abilities": None, "capabilities": {"thinking": True}}, True, False),
+        ({"abilities": "odd", "capabilities": []}, False, False),
+    ],
+)
+def test_reads_whether_a_model_can_and_must_think(meta: dict[str, object], can: bool, must: bool) -> None:
+    read = read_models([model(**meta)])[0]
+    assert (read.can_think, read.must_think) == (can, must)
+
+
+@pytest.mark.parametrize(("types", "general"), [(["t2v"], False), (["search", "t2t"], True), (None, True), ("x", True)])
+def test_reads_whether_a_model_chats(types: object, general: bool) -> None:
+    assert read_models([model(chat_type=types)])[0].is_general is general
+
+
+def test_a_bare_entry_is_a_model() -> None:
+    bare = ModelInfo("m", "m", "qwen", 0, None, can_think=False, must_think=False, is_general=True)
+    assert read_models([{"id": "m"}]) == [bare]
+    assert read_models([{"info": {"id": "m", "created_at": True, "meta": {"max_context_length": -1}}}]) == [bare]
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"data": []}, {"data": {"data": []}}, "x", [model(active=False)]])
+def test_a_list_without_models_is_an_error(data: object) -> None:
+    with pytest.raises(UpstreamProtocolError):
+        read_models(data)
+
+
+def test_reads_the_settings_that_matter() -> None:
+    settings = {
+        "model_config": {"m": {"thinking_budget": 81920}, "n": {"thinking_budget": "x"}, "o": None},
+        "memory": {"enable_memory": True, "enable_history_memory": False},
+        "tools_enabled": {"bio": True},
+        "personalization": "x",
+    }
+    assert read_thinking_budgets(settings) == {"m": 81920}
+    assert list(switched_on(settings)) == ["memory.enable_memory", "tools_enabled.bio"]
+    assert read_thinking_budgets(None) == {}
+    assert make_token()
