@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 RUNTIME = [ROOT / "requirements.lock"]
+PROGRAMS = {"bench": "bench", "emulator": "app.emulator"}
 CHECKS = [
     ["ruff", "check", "."],
     ["ruff", "format", "--check", "."],
@@ -80,14 +81,16 @@ def test() -> None:
 
 
 def main() -> None:
-    """Do what the command line says; everything but `test` is the program's own."""
+    """Do what the command line says; what is not named here is a command of the server."""
     if sys.version_info < (3, 11):
         sys.exit(f"qwen-thread needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
     if sys.argv[1:2] == ["test"]:
         test()
         return
     prepare(RUNTIME)
-    command = [str(PYTHON), "-m", "app", *sys.argv[1:]]
+    arguments = sys.argv[1:]
+    module = PROGRAMS.get(arguments[0]) if arguments else None
+    command = [str(PYTHON), "-m", *([module, *arguments[1:]] if module else ["app", *arguments])]
     os.environ["PYTHONPATH"] = str(ROOT)
     if sys.platform == "win32":
         sys.exit(subprocess.run(command).returncode)

@@ -15,26 +15,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Your own Qwen Chat account as a local OpenAI API that never loses the thread.",
-        epilog="Settings are in config.toml, .env and the environment; docs/configuration.md lists them.",
+        epilog="run.py itself knows three more: test (ruff, mypy and the test suite), bench (speed and size) and "
+        "emulator (the stand-in for chat.qwen.ai by itself). Settings are in config.toml, .env and the environment; "
+        "docs/configuration.md lists them.",
     )
     parser.add_argument("--version", action="version", version=f"qwen-thread {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the server (this is also what happens without a command)")
     commands.add_parser("sweep", help="delete the chats that are due for deletion, once, while no server runs")
-    commands.add_parser(
-        "emulator", help="run the emulator of chat.qwen.ai by itself (see emulator --help)", add_help=False
-    )
-    commands.add_parser("test", help="run ruff, mypy and the whole test suite")
-    commands.add_parser("bench", help="measure speed and size (see bench --help)", add_help=False)
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit code: 1 for a failure, 2 for a configuration that cannot be used."""
-    if arguments[:1] == ["emulator"]:
-        from app.emulator.__main__ import main as emulator  # only this command needs it
-
-        return emulator(arguments[1:])
     chosen = _parser().parse_args(arguments)
     try:
         settings = config.load(ROOT, os.environ)

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,8 +26,7 @@ from app.errors import UpstreamError
 from app.store.sqlite import open_sqlite
 from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner, SweepReport
-from app.upstream.qwen.auth import TokenSource
-from app.upstream.qwen.client import QwenUpstream
+from app.upstream.qwen import QwenUpstream, TokenSource
 from app.web.keys import Services
 from app.web.routes import make_app
 
@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
 _BACKGROUND_SECONDS = 10.0
+_TYPING_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,15 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
         if settings.uses_emulator:
             from app.emulator import Emulator, EmulatorOptions  # a real account never needs it
 
-            emulator = await stack.enter_async_context(Emulator(EmulatorOptions()))
-            tokens = TokenSource.fixed(emulator.mint_token())
+            emulator = await stack.enter_async_context(
+                Emulator(EmulatorOptions(data_file=settings.path(settings.emulator_file), chunk_delay=_TYPING_SECONDS))
+            )
+            tokens = TokenSource.fixed(emulator.mint_token(), clock)
             yield await stack.enter_async_context(
                 QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator")
             )
         else:
-            tokens = TokenSource(settings, clock)
+            tokens = TokenSource.from_settings(settings, clock)
             yield await stack.enter_async_context(
                 QwenUpstream(settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen")
             )
@@ -148,12 +151,11 @@ async def sweep(settings: Settings) -> SweepReport:
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine as the program, on uvloop where it exists."""
-    try:
-        import uvloop  # not on Windows
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    if sys.platform != "win32":
+        import uvloop
 
         new_loop = uvloop.new_event_loop
-    except ImportError:
-        new_loop = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 

@@ -115,7 +115,8 @@ class Turn:
         session = self.draft.session
         if session is not None:
             self.chat_id = await self._around.upstream.create_chat(self.draft.prompt.model)
-            session = replace(session, chat_id=self.chat_id)
+            account = self._around.upstream.account().account  # as it is now: the token may have been replaced
+            session = replace(session, chat_id=self.chat_id, account=account)
         await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
 
     async def _send(self, prompt: Prompt) -> None:
@@ -124,8 +125,8 @@ class Turn:
             try:
                 batches = await attempt.enter_async_context(self._around.upstream.send(prompt))
                 self._first = await anext(batches)
-            except UpstreamError:
-                self._generating = False
+            except UpstreamError as problem:
+                self._generating = problem.accepted
                 raise
             self._batches = batches
             self._stack = attempt.pop_all()

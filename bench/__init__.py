@@ -1,0 +1,1 @@
+"""Measurements of speed and size: `python3 run.py bench`."""

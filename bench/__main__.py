@@ -1,0 +1,137 @@
+"""What the server adds: time to the first chunk, whole short answers, memory, and the look-up in a large store.
+
+Everything runs on loopback in processes of its own and ends by itself. Figures depend on the machine; compare the
+columns of one run.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+
+ROOT = Path(__file__).parent.parent
+ROUNDS = 300
+WARM_UP = 30
+
+
+def _token() -> str:
+    claims = {"id": "00000000-0000-4000-8000-000000000001", "exp": int(time.time()) + 86400}
+    return ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, claims, 1)
+    )
+
+
+@contextmanager
+def canned_upstream() -> Iterator[str]:
+    """Run the canned upstream; gives its address."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.canned"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.terminate()
+
+
+@contextmanager
+def server(upstream: str, folder: Path) -> Iterator[tuple[str, int, float]]:
+    """Run qwen-thread in front of it; gives its address, process id, and the seconds until it was ready."""
+    environ = {
+        **os.environ,
+        "QWEN_BASE_URL": upstream,
+        "QWEN_AUTH_TOKEN": _token(),
+        "DATABASE_URL": f"sqlite:///{folder}/bench.db",
+        "ENV_FILE": f"{folder}/.env",
+        "PORT": "0",
+        "LOG_LEVEL": "warning",
+    }
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "app"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1].removesuffix("/v1")
+        yield address, process.pid, time.perf_counter() - began
+        process.terminate()
+
+
+def resident_megabytes(pid: int) -> float:
+    """Return the resident memory of a process (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def time_one(
+    session: aiohttp.ClientSession, url: str, body: dict[str, object], mark: bytes
+) -> tuple[float, float]:
+    """Return the milliseconds to the first chunk that holds `mark`, and to the end."""
+    began = time.perf_counter()
+    first = 0.0
+    async with session.post(url, json=body) as response:
+        assert response.status == 200, await response.text()
+        seen = b""
+        async for data in response.content.iter_any():
+            seen += data
+            if not first and mark in seen:
+                first = time.perf_counter() - began
+    return first * 1000, (time.perf_counter() - began) * 1000
+
+
+def _median(values: list[float]) -> float:
+    return statistics.median(values[WARM_UP:])
+
+
+async def measure(upstream: str, gateway: str) -> list[tuple[str, float, float]]:
+    """Ask both, in turns, so that whatever else the machine does meets both."""
+    direct: list[tuple[float, float]] = []
+    new: list[tuple[float, float]] = []
+    continued: list[tuple[float, float]] = []
+    async with aiohttp.ClientSession() as session:
+        for number in range(ROUNDS):
+            chat = f"{upstream}/api/v2/chat/completions?chat_id=c"
+            direct.append(await time_one(session, chat, {"messages": [{"content": "hi"}]}, b"word 1"))
+            first = [{"role": "user", "content": f"question {number}"}]
+            body: dict[str, object] = {"model": "canned", "stream": True, "messages": first}
+            new.append(await time_one(session, f"{gateway}/v1/chat/completions", body, b"word 1"))
+            answer = "".join(f"word {n} " for n in range(1, 21))
+            body["messages"] = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "go on"}]
+            continued.append(await time_one(session, f"{gateway}/v1/chat/completions", body, b"word 1"))
+    return [
+        (name, _median([first for first, _ in times]), _median([end for _, end in times]))
+        for name, times in (("canned upstream, direct", direct), ("new conversation", new), ("continued", continued))
+    ]
+
+
+def main() -> None:
+    """Print one table."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        canned_upstream() as upstream,
+        server(upstream, Path(folder)) as (gateway, pid, ready),
+    ):
+        rest = resident_megabytes(pid)
+        rows = asyncio.run(measure(upstream, gateway))
+        loaded = resident_megabytes(pid)
+    base = rows[0]
+    print(
+        f"{'one client, streams of 20 chunks':34}{'first chunk':>12}{'added':>9}{'whole':>9}{'added':>9}   (ms, median)"
+    )
+    for name, first, whole in rows:
+        print(f"{name:34}{first:12.2f}{first - base[1]:9.2f}{whole:9.2f}{whole - base[2]:9.2f}")
+    print(f"\n{'start to ready':34}{ready:12.2f} s")
+    print(f"{'memory at rest':34}{rest:12.1f} MB")
+    print(f"{f'memory after {2 * ROUNDS} answers':34}{loaded:12.1f} MB\n")
+    subprocess.run([sys.executable, "-m", "bench.lookup"], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
