@@ -55,7 +55,7 @@ class Gateway:
                 turn.abandon(problem)
                 raise
             finally:
-                await self._part_with(turn)
+                self._part_with(turn)
 
     async def _start(self, request: ChatRequest) -> Turn:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
@@ -108,16 +108,14 @@ class Gateway:
             await turn.begin()
         except BaseException as problem:
             turn.abandon(problem)
-            await self._part_with(turn)
+            self._part_with(turn)
             raise
         return turn
 
-    async def _part_with(self, turn: Turn) -> None:
-        """Close the turn's connection; its chat is free once the turn is recorded and stopped upstream."""
-        try:
-            await turn.leave()
-        finally:
-            if turn.closing is None or turn.closing.done():
-                self._live.discard(turn)
-            else:
-                turn.closing.add_done_callback(lambda _: self._live.discard(turn))
+    def _part_with(self, turn: Turn) -> None:
+        """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
+        _ = self._around.background.spawn(turn.leave(), "close a connection to upstream")
+        if turn.closing is None or turn.closing.done():
+            self._live.discard(turn)
+        else:
+            turn.closing.add_done_callback(lambda _: self._live.discard(turn))

@@ -132,7 +132,7 @@ class Turn:
             self._stack = attempt.pop_all()
 
     async def answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
-        """Relay the answer in batches; the last one ends with `Ended`, when the node is committed.
+        """Relay the answer in batches; the last one is `Ended`, when the node is committed.
 
         Raises UpstreamError and StoreError; from then on the prompt counts as accepted.
         """
@@ -151,10 +151,11 @@ class Turn:
             self._say(rest, out)
         if not self._cut.reason and not any(piece.strip() for piece in self._text):
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
+        if out:
+            yield out  # the last words need not wait for the disk
         reason: FinishReason = self._cut.reason or "stop"
         await self._complete(reason)
-        out.append(Ended(reason, self._usage))
-        yield out
+        yield [Ended(reason, self._usage)]
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""

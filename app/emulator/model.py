@@ -52,14 +52,13 @@ def _introduce(turns: int, asked: str) -> str:
     if re.search(r"[\u4e00-\u9fff]", asked):
         return (
             f"我是 qwen-thread 内置的模拟器,不是真正的模型,这个回答是模拟的。我看到了 {turns} 条用户消息。"
-            "我能回忆您说过的事(“我的狗叫Rex”……“我的狗叫什么?”),也会算术。"
+            "您可以告诉我您的狗的名字,以后再问我;我也会算术。"
         )
     noun = "message" if turns == 1 else "messages"
     return (
         "I am the emulator built into qwen-thread, not a real model, and this answer is simulated. "
-        f'I see {turns} user {noun} in this chat. Tell me a fact ("my dog is called Rex") and ask for it later '
-        '("what is my dog called?"), or try a sum ("what is 12*7+3?"), "say: hello", "count to 20", or a tool that the '
-        "prompt offers."
+        f"I see {turns} user {noun} in this chat. Tell me the name of your dog and ask for it later, or try a sum "
+        '("what is 12*7+3?"), "say: hello", "count to 20", or a tool that the prompt offers.'
     )
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiosqlite
 
@@ -39,13 +39,18 @@ def store_errors(path: Path) -> Iterator[None]:
         raise
 
 
-async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -> aiosqlite.Connection:
+Synchronous = Literal["FULL", "NORMAL"]
+
+
+async def connect(
+    path: Path, *, busy_seconds: float, synchronous: Synchronous = "FULL", read_only: bool = False
+) -> aiosqlite.Connection:
     """Open the file with the settings that every connection needs. `busy_seconds`: how long a lock is waited out."""
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=busy_seconds)
     try:
         connection.row_factory = sqlite3.Row
         await connection.execute("PRAGMA foreign_keys = ON")
-        await connection.execute("PRAGMA synchronous = FULL")
+        await connection.execute(f"PRAGMA synchronous = {synchronous}")
         if read_only:
             await connection.execute("PRAGMA query_only = ON")
     except BaseException:
@@ -55,10 +60,17 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
 
 
 class Database:
-    """One connection that writes, one transaction at a time, and one that can only read what is committed."""
+    """Three connections to one file: two write, one transaction at a time, one reads what is committed.
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
-        self._connection = writer
+    What `durable` wrote survives a loss of power. What `swift` wrote survives the end of the process and becomes
+    durable with the next durable transaction; it does not wait for the disk.
+    """
+
+    def __init__(
+        self, durable: aiosqlite.Connection, swift: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path
+    ) -> None:
+        self._durable = durable
+        self._swift = swift
         self._reader = reader
         self._path = path
         self._turn = asyncio.Lock()
@@ -69,21 +81,22 @@ class Database:
             return list(await self._reader.execute_fetchall(statement, values))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def transaction(self, *, durable: bool = True) -> AsyncIterator[aiosqlite.Connection]:
         """Run several statements as one; any failure or cancellation undoes them all."""
+        connection = self._durable if durable else self._swift
         async with self._turn:
             with store_errors(self._path):
                 try:
-                    await self._connection.execute("BEGIN IMMEDIATE")
-                    yield self._connection
-                    await self._connection.execute("COMMIT")
+                    await connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    await connection.execute("COMMIT")
                 except BaseException:
                     # queued behind what a cancelled statement still does in SQLite's thread
-                    await asyncio.shield(self._connection.rollback())
+                    await asyncio.shield(connection.rollback())
                     raise
 
-    async def execute(self, statement: str, values: Sequence[Any]) -> None:
+    async def execute(self, statement: str, values: Sequence[Any], *, durable: bool = True) -> None:
         """Run one statement, which is a transaction by itself."""
         async with self._turn:
             with store_errors(self._path):
-                await self._connection.execute(statement, values)
+                await (self._durable if durable else self._swift).execute(statement, values)

@@ -68,8 +68,11 @@ async def open_sqlite(
                 if unclean:
                     await check_quickly(writer, path)
                 await migrate(writer, path, known, clock)
-                async with closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader:
-                    yield SqliteSessionStore(Database(writer, reader, path), store_text=store_text)
+                async with (
+                    closing(await connect(path, busy_seconds=busy_seconds, synchronous="NORMAL")) as swift,
+                    closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader,
+                ):
+                    yield SqliteSessionStore(Database(writer, swift, reader, path), store_text=store_text)
                 await writer.execute("PRAGMA optimize")
                 await writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -139,12 +142,15 @@ class SqliteSessionStore:
         return None
 
     async def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> None:
-        """Record a message before it is sent; with `session` also the new chat that it opens."""
+        """Record a message before it is sent; with `session` also the new chat that it opens.
+
+        Nobody was told of it yet, so it need not survive a loss of power: it does not wait for the disk.
+        """
         values = self._node_values(node, at)
         if session is None:
-            await self._database.execute(_ADD_NODE, values)
+            await self._database.execute(_ADD_NODE, values, durable=False)
             return
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(durable=False) as connection:
             await connection.execute(_ADD_SESSION, self._session_values(session, at))
             await connection.execute(_ADD_NODE, values)
             if session.delete_because:

@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
 _WARN_BEFORE = timedelta(days=3)
 _FRESH_SECONDS = 0.1
+_LOOK_EVERY = 1.0
 _MISSING = "There is no token for the account."
 
 
@@ -88,6 +89,8 @@ def _later(from_file: Credential | None, from_environment: Credential | None) ->
 class TokenSource:
     """Gives the token to send. It reads `.env` again when the file changed, so that no restart is needed.
 
+    A token that works is looked at once a second, one that does not at every request.
+
     A token that the site refused is tried again at most every 10 seconds; meanwhile everyone gets the same error.
     """
 
@@ -99,6 +102,7 @@ class TokenSource:
         self._cookie = cookie
         self._stamp: tuple[int, ...] | None = None
         self._is_unreadable = False
+        self._look_again = float("-inf")
         self._reading = asyncio.Lock()
         self._announced: tuple[Secret, bool] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
@@ -156,9 +160,10 @@ class TokenSource:
 
     async def refresh(self) -> None:
         """Read `.env` again if it changed. A file that cannot be read leaves everything as it was."""
-        if self._env_file is not None:
+        if self._env_file is not None and (self.problem or self._clock.monotonic() >= self._look_again):
             async with self._reading:
                 await asyncio.to_thread(self._read, self._env_file)
+            self._look_again = self._clock.monotonic() + _LOOK_EVERY
         self._announce()
 
     def _read(self, path: Path) -> None:
