@@ -150,16 +150,13 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
 
     values: dict[str, Any] = {}
     for key, row in named.items():
-        for source in (from_environ, from_env_file, from_toml, {key: row.metadata["default"]}):
-            text = source.get(key)
-            if text is None or (text == "" and source is not from_toml and row.metadata["default"] != ""):
-                continue
-            try:
-                values[key] = row.metadata["parse"](text.strip())
-            except ValueError as problem:
-                shown = "" if row.metadata["secret"] else f" (it is {text!r})"
-                problems.append(f"{key.upper()}: {problem}{shown}")
-            break
+        # an empty variable counts as not set
+        text = from_environ.get(key) or from_env_file.get(key) or from_toml.get(key, row.metadata["default"])
+        try:
+            values[key] = row.metadata["parse"](text.strip())
+        except ValueError as problem:
+            shown = "" if row.metadata["secret"] else f" (it is {text!r})"
+            problems.append(f"{key.upper()}: {problem}{shown}")
     if not problems:
         token = Secret(from_environ.get("qwen_auth_token", "").strip())
         settings = Settings(root=root, model_aliases=aliases, token_in_environment=token, **values)

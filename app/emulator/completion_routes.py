@@ -156,19 +156,24 @@ async def _stream(request: web.Request, generation: Generation) -> web.StreamRes
             "x-request-id": request.headers.get("X-Request-Id", ""),
         }
     )
-    await response.prepare(request)
-    async for frame in generation.follow():
-        data = frame.replace(b"\n", b"\r\n") if disturbance is Disturbance.CRLF else frame
-        if disturbance is Disturbance.BYTEWISE:
-            for position in range(len(data)):
-                await response.write(data[position : position + 1])
+    try:
+        await response.prepare(request)
+        async for frame in generation.follow():
+            await _write(response, frame, disturbance)
+        if disturbance is Disturbance.RESET and request.transport is not None:
+            request.transport.abort()
         else:
-            await response.write(data)
-    if disturbance is Disturbance.RESET and request.transport is not None:
-        request.transport.abort()
-        return response
-    await response.write_eof()
+            await response.write_eof()
+    except ConnectionError:
+        pass  # the reader left, which ends nothing
     return response
+
+
+async def _write(response: web.StreamResponse, frame: bytes, disturbance: Disturbance | None) -> None:
+    data = frame.replace(b"\n", b"\r\n") if disturbance is Disturbance.CRLF else frame
+    pieces = [bytes([byte]) for byte in data] if disturbance is Disturbance.BYTEWISE else [data]
+    for piece in pieces:
+        await response.write(piece)
 
 
 async def stop(request: web.Request) -> web.StreamResponse:

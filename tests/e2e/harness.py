@@ -1,7 +1,8 @@
 """A whole server in front of an emulator of its own, both over real HTTP on loopback."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +124,13 @@ class Server:
         return Conversation(self.client, **fields)
 
 
+async def eventually(holds: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Wait until a condition holds; fail if it never does."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
 @asynccontextmanager
 async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIterator[Server]:
     """Run the server in this process, with the emulator in the place of the site."""
@@ -133,8 +141,9 @@ async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIte
         "DELETE_RETRY_SECONDS": "0.05",
         **settings,
     }
+    loaded = await asyncio.to_thread(load, folder, environ)
     async with (
-        open_program(load(folder, environ), SystemClock()) as program,
+        open_program(loaded, SystemClock()) as program,
         running(program.cleaner.run(), "clean up"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,

@@ -74,7 +74,10 @@ async def test_the_env_file_is_read_again_when_it_changes(tmp_path: Path, clock:
     assert source.credential.account == "user-1"
     assert (await source.take()).cookie == Secret("cna=1")
     await write(tmp_path / ".env", f"QWEN_AUTH_TOKEN={second}")
+    assert await taken(source) == first, "a token that works is looked at once a second"
+    clock.pass_time(1)
     assert await taken(source) == second
+    clock.pass_time(1)
     assert await taken(source) == second
 
 
@@ -87,6 +90,7 @@ async def test_a_file_that_was_written_just_now_is_looked_at_again(tmp_path: Pat
     assert await taken(source) == "token-aaa"
     _write(env, "QWEN_AUTH_TOKEN=token-bbb")
     os.utime(env, ns=(soon, soon))
+    clock.pass_time(1)
     assert await taken(source) == "token-bbb"
 
 
@@ -119,6 +123,7 @@ async def test_without_a_token_nothing_is_sent(tmp_path: Path, clock: StillClock
     await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=opaque")
     assert await taken(source) == "opaque"
     (tmp_path / ".env").unlink()
+    clock.pass_time(1)
     with pytest.raises(UpstreamLoginRequired):
         await source.take()
 

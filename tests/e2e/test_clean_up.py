@@ -1,0 +1,103 @@
+"""Chats are deleted when they should be, only ours, and in spite of failures."""
+
+import asyncio
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.clock import SystemClock
+from app.config import load
+from app.main import open_program
+from app.tasks.cleaner import Cleaner, SweepReport
+from tests.e2e.harness import Server, emulating, eventually, serving
+
+DOG = "My dog is called Waldo."
+NAMING = '[{"role":"user","mainText":"hi"},{"role":"assistant","mainText":"Hello"}]'
+
+
+async def test_with_is_delete_no_chat_stays_and_every_turn_is_a_replay(tmp_path: Path) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, IS_DELETE="1") as server:
+        talk = server.conversation()
+        first = await talk.say(DOG)
+        second = await talk.say("What is my dog called?")
+        assert (first.match, second.match) == ("new", "new")
+        assert "Waldo" in second.text
+        await eventually(lambda: not emulator.chats)
+        assert emulator.delete_all_calls == 0
+        await eventually(lambda: not _pending(server))
+
+
+async def test_a_deletion_that_fails_is_tried_again_also_after_a_restart(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        emulator.script.fault("server_error", times=2, target="delete")
+        settings = {"IS_DELETE": "1", "DELETE_RETRY_SECONDS": "0.3"}
+        async with serving(tmp_path, emulator, **settings) as server:
+            await server.conversation().say("hi")
+            await eventually(lambda: any(request.method == "DELETE" for request in emulator.requests))
+        assert len(emulator.chats) == 1
+        async with serving(tmp_path, emulator, **settings):
+            await eventually(lambda: not emulator.chats)
+
+
+async def test_a_side_call_is_answered_apart_and_its_chat_deleted(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say("Hello")
+    named = await server.client.chat(
+        [{"role": "system", "content": "Name the topic."}, {"role": "user", "content": NAMING}]
+    )
+    assert named.match == "new"
+    assert server.emulator.shown[-1].feature_config["thinking_enabled"] is False
+    await eventually(lambda: len(server.emulator.chats) == 1)
+    assert (await talk.say("Go on")).match == "exact"
+
+
+async def test_chats_that_were_not_used_for_long_are_deleted_but_their_history_stays(
+    tmp_path: Path,
+) -> None:
+    async with emulating() as emulator:
+        async with serving(tmp_path, emulator) as server:
+            await server.conversation().say("old")
+        with sqlite3.connect(server.database) as database:
+            database.execute("UPDATE sessions SET last_used_at = '2020-01-01T00:00:00.000Z'")
+        async with serving(tmp_path, emulator) as server:
+            await server.conversation().say("young")
+        async with serving(tmp_path, emulator, RETENTION_DAYS="30") as server:
+            await eventually(lambda: len(emulator.chats) == 1)
+            await eventually(lambda: not _pending(server))
+            with sqlite3.connect(server.database) as database:
+                states = database.execute("SELECT title, state FROM v_sessions ORDER BY title").fetchall()
+                texts = database.execute("SELECT text FROM v_history WHERE role = 'user'").fetchall()
+        assert states == [("old", "deleted"), ("young", "live")]
+        assert ("old",) in texts
+
+
+def _pending(server: Server) -> int:
+    with sqlite3.connect(server.database) as database:
+        return int(database.execute("SELECT count(*) FROM v_deletions").fetchone()[0])
+
+
+@pytest.mark.parametrize("fault", ["anti_bot", "expired"])
+async def test_a_refused_account_is_not_asked_again_for_every_chat(tmp_path: Path, fault: str) -> None:
+    async with emulating() as emulator:
+        async with serving(tmp_path, emulator, IS_DELETE="1", DELETE_RETRY_SECONDS="60") as server:
+            for text in ("one", "two", "three"):
+                await server.conversation().say(text)
+        environ = {"QWEN_AUTH_TOKEN": emulator.mint_token(), "QWEN_BASE_URL": emulator.url}
+        settings = await asyncio.to_thread(load, tmp_path, environ)
+        async with open_program(settings, SystemClock()) as program:
+            services = program.services
+            emulator.script.fault(fault, times=3, target="delete")
+            cleaner = Cleaner(
+                services.upstream,
+                services.store,
+                services.clock,
+                first_retry=timedelta(seconds=60),
+                retention=timedelta(0),
+            )
+            asked = len(emulator.requests)
+            with sqlite3.connect(server.database) as database:
+                database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
+            assert await cleaner.sweep() == SweepReport(deleted=0, failed=3, aged=0)
+            assert [request.method for request in emulator.requests[asked:]].count("DELETE") == 1

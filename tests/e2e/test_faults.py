@@ -1,0 +1,222 @@
+"""Each thing that goes wrong upstream has its own documented answer."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Server, emulating, serving
+
+HI = [{"role": "user", "content": "hi"}]
+
+IN_PLACE_OF_AN_ANSWER = [
+    ("rate_limited", 429, "rate_limit_exceeded"),
+    ("parallel_limited", 429, "rate_limit_exceeded"),
+    ("too_many_requests", 429, "rate_limit_exceeded"),
+    ("quota_limited", 429, "rate_limit_exceeded"),
+    ("internal", 503, "upstream_busy"),
+    ("error_as_stream", 503, "upstream_busy"),
+    ("server_error", 503, "upstream_busy"),
+    ("busy", 503, "upstream_busy"),
+    ("validation", 502, "upstream_rejected"),
+    ("invalid_input", 502, "upstream_rejected"),
+    ("model_not_found", 404, "model_not_found"),
+    ("inspection", 400, "content_filter"),
+    ("context_length", 400, "context_length_exceeded"),
+    ("unauthorized", 503, "upstream_login_required"),
+    ("expired", 503, "upstream_login_required"),
+    ("anti_bot", 503, "upstream_blocked"),
+    ("anti_bot_page", 503, "upstream_blocked"),
+    ("anti_bot_captcha", 503, "upstream_blocked"),
+    ("bad_gateway", 502, "upstream_unreachable"),
+    ("unavailable", 502, "upstream_unreachable"),
+    ("gateway_timeout", 502, "upstream_unreachable"),
+    ("chat_not_found", 502, "upstream_chat_gone"),
+    ("parent_not_found", 502, "upstream_parent_unknown"),
+    ("cut_at_once", 502, "upstream_cut"),
+    ("empty", 502, "upstream_empty_answer"),
+]
+
+IN_MID_ANSWER = [
+    ("error_in_stream", "rate_limit_exceeded"),
+    ("error_in_stream_flat", "rate_limit_exceeded"),
+    ("error_in_stream_text", "upstream_busy"),
+    ("error_in_stream_envelope", "upstream_busy"),
+    ("expired_in_stream", "upstream_login_required"),
+    ("cut", "upstream_cut"),
+    ("reset", "upstream_cut"),
+]
+
+HARMLESS = [
+    "keep_alive",
+    "unknown_events",
+    "crlf",
+    "bytewise",
+    "two_candidates",
+    "cumulative",
+    "web_search",
+    "done_mark",
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("fault", "status", "code"), IN_PLACE_OF_AN_ANSWER)
+async def test_an_error_before_the_answer_has_its_own_status(
+    server: Server, fault: str, status: int, code: str, stream: bool
+) -> None:
+    server.emulator.script.fault(fault)
+    reply = await server.client.chat(HI, stream=stream, enable_thinking=False)
+    assert (reply.status, reply.error["code"]) == (status, code), reply.error
+    assert reply.error["message"]
+    assert set(reply.error) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(("fault", "code"), IN_MID_ANSWER)
+async def test_an_error_in_mid_answer_follows_the_text_that_came(server: Server, fault: str, code: str) -> None:
+    server.emulator.script.answer("One two three four.", pieces=["One ", "two ", "three ", "four."], fault=fault)
+    reply = await server.client.chat(HI, stream=True, enable_thinking=False)
+    assert (reply.status, reply.error["code"]) == (200, code), reply.error
+    assert reply.text == "One two "
+    assert reply.finish_reason is None
+
+
+@pytest.mark.parametrize(("fault", "code"), IN_MID_ANSWER)
+async def test_an_answer_that_is_not_streamed_is_not_given_by_half(server: Server, fault: str, code: str) -> None:
+    server.emulator.script.answer("One two.", pieces=["One ", "two."], fault=fault)
+    reply = await server.client.chat(HI, enable_thinking=False)
+    assert reply.status >= 400
+    assert reply.error["code"] == code
+    assert reply.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_only_looks_odd_changes_nothing(server: Server, fault: str, stream: bool) -> None:
+    text = "Grüße, 世界: 1 2 3 \U0001f600 done."
+    server.emulator.script.answer(text, thinking=["I look.", "I see."], fault=fault)
+    talk = server.conversation(stream=stream)
+    reply = await talk.say("hi")
+    assert (reply.text, reply.finish_reason) == (text, "stop")
+    assert "NEVER" not in reply.reasoning
+    assert "I look." in reply.reasoning
+    assert (await talk.say("and now?")).match == "exact"
+
+
+async def test_a_daily_limit_says_when_to_come_back(server: Server) -> None:
+    server.emulator.script.fault("rate_limited")
+    reply = await server.client.chat(HI)
+    assert reply.headers["Retry-After"] == "7200"
+    assert "2 hours" in reply.error["message"]
+
+
+async def test_a_limit_on_new_chats_is_told_and_leaves_nothing_behind(server: Server) -> None:
+    server.emulator.script.fault("rate_limited", target="new")
+    reply = await server.client.chat(HI)
+    assert (reply.status, reply.error["code"]) == (429, "rate_limit_exceeded")
+    assert (await server.client.get("/ready")).body["stored"]["sessions"] == 0
+
+
+async def test_a_blocked_account_is_told_to_open_the_browser_and_ready_says_so(server: Server) -> None:
+    server.emulator.script.fault("anti_bot")
+    reply = await server.client.chat(HI)
+    assert "browser" in reply.error["message"]
+    assert reply.headers["x-should-retry"] == "false"
+    ready = await server.client.get("/ready")
+    assert (ready.status, ready.body["status"]) == (503, "unavailable")
+    assert ready.body["problems"]
+    assert (await server.client.chat(HI)).status == 200
+    assert (await server.client.get("/ready")).status == 200
+
+
+async def test_a_refused_token_is_replaced_without_a_restart(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        token = emulator.mint_token()
+        env = tmp_path / ".env"
+        await asyncio.to_thread(env.write_text, f"QWEN_AUTH_TOKEN={token}\n")
+        async with serving(tmp_path, emulator, QWEN_AUTH_TOKEN="") as server:
+            assert (await server.client.chat(HI)).status == 200
+            emulator.revoke(token)
+            refused = await server.client.chat(HI)
+            assert refused.status == 503, refused
+            assert (refused.status, refused.error["code"]) == (503, "upstream_login_required")
+            asked = len(emulator.requests)
+            assert (await server.client.chat(HI)).status == 503
+            assert len(emulator.requests) == asked, "a token that was refused just now is not tried again at once"
+            assert "token" in (await server.client.get("/ready")).body["problems"][0]
+            await asyncio.to_thread(env.write_text, f"QWEN_AUTH_TOKEN={emulator.mint_token()}\n")
+            assert (await server.client.chat(HI)).status == 200
+            assert (await server.client.get("/ready")).status == 200
+
+
+async def test_the_token_is_in_no_error_and_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("DEBUG")
+    async with emulating() as emulator:
+        token = emulator.mint_token()
+        async with serving(tmp_path, emulator, QWEN_AUTH_TOKEN=token) as server:
+            emulator.revoke(token)
+            reply = await server.client.chat(HI)
+            info = await server.client.get("/")
+            assert token not in str(reply) + str(info) + caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "name"),
+    [
+        ("slow_start", {"FIRST_EVENT_TIMEOUT": "0.2"}, "FIRST_EVENT_TIMEOUT"),
+        ("stall", {"BETWEEN_EVENTS_TIMEOUT": "0.2"}, "BETWEEN_EVENTS_TIMEOUT"),
+        ("stall", {"TOTAL_TIMEOUT": "0.3"}, "TOTAL_TIMEOUT"),
+    ],
+)
+async def test_silence_ends_with_the_name_of_the_setting(
+    tmp_path: Path, fault: str, settings: dict[str, str], name: str
+) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, **settings) as server:
+        emulator.script.answer("One two.", pieces=["One ", "two."], fault=fault)
+        reply = await server.client.chat(HI, enable_thinking=False)
+        assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
+        assert name in reply.error["message"]
+
+
+async def test_an_upstream_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        pass
+    async with serving(tmp_path, emulator) as server:
+        reply = await server.client.chat(HI)
+        assert (reply.status, reply.error["code"]) == (502, "upstream_unreachable")
+        assert (await server.client.get("/v1/models")).status == 502
+        assert (await server.client.get("/health")).status == 200
+
+
+async def test_upstream_errors_of_the_year_2025_are_understood_too(tmp_path: Path) -> None:
+    async with emulating(era="2025") as emulator, serving(tmp_path, emulator) as server:
+        talk = server.conversation()
+        await talk.say("My dog is called Waldo.")
+        assert (await talk.say("What is my dog called?")).text == "Your dog is Waldo."
+        for fault, status in (("rate_limited", 429), ("expired", 503)):
+            emulator.script.fault(fault)
+            assert (await server.client.chat(HI)).status == status
+
+
+async def test_a_model_that_must_think_is_never_asked_not_to(server: Server) -> None:
+    reply = await server.client.chat(HI, model="qwq-32b", enable_thinking=False)
+    assert reply.status == 200
+    assert reply.reasoning == ""
+    assert server.emulator.shown[0].feature_config["thinking_enabled"] is True
+
+
+async def test_a_prompt_over_the_budget_never_leaves(server: Server) -> None:
+    reply = await server.client.chat([{"role": "user", "content": "x" * 100_000}])
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "context_length_exceeded", "messages")
+    assert not server.emulator.chats
+
+
+@pytest.mark.parametrize("fault", ["anti_bot", "rate_limited"])
+async def test_a_model_list_that_fails_is_served_stale(tmp_path: Path, fault: str) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, MODELS_TTL="0") as server:
+        listed: Any = (await server.client.get("/v1/models")).body
+        emulator.script.fault(fault, target="models")
+        again = await server.client.get("/v1/models")
+        assert (again.status, again.body) == (200, listed)

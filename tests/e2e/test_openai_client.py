@@ -1,0 +1,104 @@
+"""The client that most people have works, and shows our errors as its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from app.emulator import Emulator
+from tests.e2e.harness import MODEL, Server, serving
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+async def test_it_holds_a_conversation(client: AsyncOpenAI, server: Server) -> None:
+    messages: list[openai.types.chat.ChatCompletionMessageParam] = [
+        {"role": "user", "content": "My dog is called Waldo."}
+    ]
+    first = await client.chat.completions.create(model=MODEL, messages=messages)
+    messages += [
+        {"role": "assistant", "content": first.choices[0].message.content},
+        {"role": "user", "content": "What is my dog called?"},
+    ]
+    second = await client.chat.completions.create(model=MODEL, messages=messages)
+    assert second.choices[0].message.content == "Your dog is Waldo."
+    assert second.choices[0].finish_reason == "stop"
+    assert second.usage is not None
+    assert second.usage.total_tokens == second.usage.prompt_tokens + second.usage.completion_tokens
+    assert second.usage.completion_tokens_details is not None
+    assert second.usage.completion_tokens_details.reasoning_tokens
+    assert len(server.emulator.chats) == 1
+
+
+async def test_it_streams_with_usage(client: AsyncOpenAI) -> None:
+    stream = await client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "count to 20"}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [chunk async for chunk in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == " ".join(map(str, range(1, 21)))
+    assert len(chunks) > 20
+    assert chunks[-1].usage is not None
+    assert chunks[-1].choices == []
+
+
+async def test_it_lists_models_and_shows_an_alias(client: AsyncOpenAI) -> None:
+    listed = [model.id async for model in client.models.list()]
+    assert MODEL in listed
+    assert (await client.models.retrieve(MODEL)).id == MODEL
+
+
+async def test_errors_are_its_own_exception_types(client: AsyncOpenAI, server: Server) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        await client.chat.completions.create(model="nothing", messages=[{"role": "user", "content": "hi"}])
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError) as bad:
+        await client.chat.completions.create(model=MODEL, messages=[], n=1)
+    assert bad.value.param == "messages"
+    server.emulator.script.fault("rate_limited")
+    with pytest.raises(openai.RateLimitError):
+        await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+    server.emulator.script.fault("anti_bot")
+    with pytest.raises(openai.InternalServerError) as blocked:
+        await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+    assert blocked.value.status_code == 503
+
+
+async def test_it_does_not_repeat_what_must_not_be_repeated(server: Server) -> None:
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=2) as client:
+        server.emulator.script.fault("anti_bot", times=3)
+        with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+    sent = [request for request in server.emulator.requests if request.path.endswith("/completions")]
+    assert len(sent) == 1
+
+
+async def test_an_error_in_mid_stream_is_raised(client: AsyncOpenAI, server: Server) -> None:
+    server.emulator.script.answer("", pieces=["One ", "two ", "three ", "four"], fault="cut")
+    stream = await client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "hi"}], stream=True
+    )
+    text = ""
+    with pytest.raises(openai.APIError):
+        async for chunk in stream:
+            text += chunk.choices[0].delta.content or ""
+    assert text == "One two "
+
+
+async def test_a_wrong_key_is_an_authentication_error(tmp_path: Path, emulator: Emulator) -> None:
+    async with (
+        serving(tmp_path, emulator, API_KEYS="right-key-1") as server,
+        AsyncOpenAI(base_url=f"{server.url}/v1", api_key="wrong", max_retries=0) as client,
+    ):
+        with pytest.raises(openai.AuthenticationError) as refused:
+            await client.models.list()
+        assert refused.value.code == "invalid_api_key"
