@@ -38,10 +38,10 @@ class OriginRules(Mapping[str, aiohttp_cors.ResourceOptions]):
 
 
 def _pattern(origin: str) -> str:
-    """Return a regular expression; `*` stands for any host or port, or alone for any origin."""
+    """Return a regular expression; `:*` stands for any port or none, `*` for any host, or alone for any origin."""
     if origin == "*":
         return ".+"
-    return re.escape(origin).replace(r"\*", "[^/]*")
+    return re.escape(origin).replace(r":\*", r"(?::\d{1,5})?").replace(r"\*", r"[^/:]*")
 
 
 def allow_origins(app: web.Application, patterns: tuple[str, ...]) -> None:

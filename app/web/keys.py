@@ -24,4 +24,5 @@ class Services:
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 OWNER: web.RequestKey[str] = web.RequestKey("owner", str)

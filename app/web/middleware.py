@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from app import log
 from app.config import Settings
 from app.config_values import DEFAULT_OWNER
 from app.errors import (
@@ -20,13 +21,12 @@ from app.errors import (
     MethodNotAllowed,
     RouteNotFound,
 )
-from app.log import REQUEST_ID
 from app.openai.errors import error_body, error_headers
-from app.web.keys import OWNER, SERVICES
+from app.web.keys import OWNER, REQUEST_ID, SERVICES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
-_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
 
@@ -34,8 +34,9 @@ _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, the client's own if it sent a sane one, and log how it went."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex[:16]}"
-    token = REQUEST_ID.set(request_id)
+    request_id = given if _SANE_ID.fullmatch(given) else f"req_{uuid4().hex[:16]}"
+    request[REQUEST_ID] = request_id
+    token = log.REQUEST_ID.set(request_id)
     began = time.monotonic()
     status: int | str = "client left"
     try:
@@ -53,13 +54,14 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             status,
             elapsed,
         )
-        REQUEST_ID.reset(token)
+        log.REQUEST_ID.reset(token)
 
 
-async def mark_answer(_request: web.Request, response: web.StreamResponse) -> None:
+async def mark_answer(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request on its answer; a signal, because streams send their headers before the middleware ends."""
-    response.headers["X-Request-Id"] = REQUEST_ID.get()
+    response.headers["X-Request-Id"] = request[REQUEST_ID]
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "qwen-thread"
 
 
 @web.middleware

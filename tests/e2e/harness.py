@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ class Reply:
     """What a client received; `chunks` are the decoded frames of a stream."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: Any
     chunks: list[Any] = field(default_factory=list)
 
@@ -77,14 +77,14 @@ class Client:
     async def chat(self, messages: Messages, *, stream: bool = False, model: str = MODEL, **fields: Any) -> Reply:
         body = {"model": model, "messages": messages, "stream": stream, **fields}
         async with self.session.post(f"{self.url}/v1/chat/completions", json=body, headers=self.headers) as response:
-            headers = dict(response.headers)
+            headers = response.headers
             if response.content_type != "text/event-stream":
                 return Reply(response.status, headers, await response.json())
             return Reply(response.status, headers, None, decode_stream(await response.read()))
 
     async def get(self, path: str, **headers: str) -> Reply:
         async with self.session.get(f"{self.url}{path}", headers={**self.headers, **headers}) as response:
-            return Reply(response.status, dict(response.headers), await response.json())
+            return Reply(response.status, response.headers, await response.json())
 
 
 def decode_stream(raw: bytes) -> list[Any]:

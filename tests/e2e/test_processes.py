@@ -1,0 +1,228 @@
+"""The thread survives what happens to processes: stops, kills, second starts, bad settings."""
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.e2e.harness import MODEL, Client, Conversation, emulating, eventually
+from tests.e2e.processes import launch, server_process
+
+DOG = "My dog is called Waldo."
+ASK = "What is my dog called?"
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_with_nothing_but_python_a_newcomer_holds_a_conversation_that_survives_a_restart(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(tmp_path) as server:
+        talk = Conversation(Client(session, server.url), model="qwen", stream=True)
+        await talk.say(DOG)
+        assert await server.stop() == 0
+    async with server_process(tmp_path) as server:
+        talk.client.url = server.url
+        reply = await talk.say(ASK)
+        assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_a_running_answer_end(
+    tmp_path: Path, session: aiohttp.ClientSession, number: signal.Signals
+) -> None:
+    async with emulating() as emulator:
+        token = emulator.mint_token()
+        async with server_process(tmp_path, QWEN_BASE_URL=emulator.url, QWEN_AUTH_TOKEN=token) as server:
+            hold = emulator.script.hold("One two.")
+            talk = Conversation(Client(session, server.url))
+            asked = asyncio.create_task(talk.say("hi"))
+            await hold.reached()
+            server.process.send_signal(number)
+            await asyncio.sleep(0.1)
+            hold.release()
+            assert (await asked).text == "One two."
+            assert await asyncio.wait_for(server.process.wait(), 10) == 0
+
+
+async def test_a_stop_that_cannot_wait_ends_the_answer_upstream(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    async with emulating() as emulator:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token(), "SHUTDOWN_TIMEOUT": "0.2"}
+        async with server_process(tmp_path, **settings) as server:
+            hold = emulator.script.hold("never")
+            asked = asyncio.create_task(Client(session, server.url).chat([{"role": "user", "content": "hi"}]))
+            await hold.reached()
+            assert await server.stop() == 0
+            await asyncio.wait([asked])
+            assert asked.exception() is not None
+        assert emulator.stops
+        with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
+            assert database.execute("SELECT state FROM nodes").fetchall() == [("failed",)]
+
+
+async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    async with emulating() as emulator:
+        token = emulator.mint_token()
+        async with server_process(tmp_path, QWEN_BASE_URL=emulator.url, QWEN_AUTH_TOKEN=token) as server:
+            hold = emulator.script.hold("never")
+            asked = asyncio.create_task(Client(session, server.url).chat([{"role": "user", "content": "hi"}]))
+            await hold.reached()
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)
+            assert await server.stop() == 1
+            await asyncio.wait([asked])
+            assert asked.exception() is not None
+
+
+async def test_every_answer_whose_end_was_seen_continues_after_a_kill(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with emulating() as emulator:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+        talk = Conversation(Client(session, ""), stream=True)
+        for text in (DOG, "one", "two", "three"):
+            async with server_process(tmp_path, **settings) as server:
+                talk.client.url = server.url
+                await talk.say(text)
+                server.process.kill()
+                assert await server.process.wait() == -signal.SIGKILL
+        async with server_process(tmp_path, **settings) as server:
+            talk.client.url = server.url
+            reply = await talk.say(ASK)
+        assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
+        assert len(emulator.chats) == 1
+        assert [shown.text for shown in emulator.shown] == [DOG, "one", "two", "three", ASK]
+
+
+async def test_a_kill_in_mid_answer_leaves_the_thread_before_it_whole(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with emulating() as emulator:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+        talk = Conversation(Client(session, ""))
+        async with server_process(tmp_path, **settings) as server:
+            talk.client.url = server.url
+            await talk.say(DOG)
+            hold = emulator.script.hold("never seen")
+            asked = asyncio.create_task(talk.say("Tell me a story."))
+            await hold.reached()
+            server.process.kill()
+            await asyncio.wait([asked])
+            assert asked.exception() is not None
+        hold.release()
+        async with server_process(tmp_path, **settings) as server:
+            talk.client.url = server.url
+            talk.messages[-1]["content"] = ASK
+            reply = await talk.again()
+        assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
+        with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
+            told = database.execute("SELECT state, error FROM nodes WHERE state = 'failed'").fetchall()
+        assert told == [("failed", "interrupted by a restart")]
+
+
+async def test_is_delete_leaves_no_chat_behind_when_the_delete_fails_and_the_daemon_is_killed(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with emulating() as emulator:
+        settings = {
+            "QWEN_BASE_URL": emulator.url,
+            "QWEN_AUTH_TOKEN": emulator.mint_token(),
+            "IS_DELETE": "1",
+            "DELETE_RETRY_SECONDS": "0.1",
+        }
+        emulator.script.fault("server_error", target="delete")
+        async with server_process(tmp_path, **settings) as server:
+            await Conversation(Client(session, server.url)).say("hi")
+            await eventually(lambda: any(request.method == "DELETE" for request in emulator.requests))
+            server.process.kill()
+            await server.process.wait()
+        assert len(emulator.chats) == 1
+        async with server_process(tmp_path, **settings):
+            await eventually(lambda: not emulator.chats)
+        assert emulator.delete_all_calls == 0
+
+
+async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    async with emulating() as emulator:
+        settings = {
+            "QWEN_BASE_URL": emulator.url,
+            "QWEN_AUTH_TOKEN": emulator.mint_token(),
+            "IS_DELETE": "1",
+            "DELETE_RETRY_SECONDS": "60",
+        }
+        async with server_process(tmp_path, **settings) as server:
+            await Conversation(Client(session, server.url)).say("hi")
+            busy = await launch(tmp_path, "sweep", **settings)
+            _, told = await busy.communicate()
+            assert busy.returncode == 1
+            assert b"in use by another qwen-thread" in told
+            await server.stop()
+        with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
+            database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
+        sweep = await launch(tmp_path, "sweep", **settings)
+        said, _ = await sweep.communicate()
+        assert (sweep.returncode, said.decode().strip()) == (
+            0,
+            "1 chats deleted (0 of them for their age), 0 to try again.",
+        )
+        assert not emulator.chats
+
+
+async def test_a_second_daemon_on_the_same_database_is_refused(tmp_path: Path) -> None:
+    async with server_process(tmp_path) as server:
+        second = await launch(tmp_path)
+        _, told = await second.communicate()
+        assert second.returncode == 1
+        assert f"process {server.process.pid}" in told.decode()
+
+
+async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    async with server_process(tmp_path) as server:
+        port = server.url.rsplit(":", 1)[1]
+        second = await launch(tmp_path / "other", PORT=port)
+        _, told = await second.communicate()
+        assert second.returncode == 1
+        assert f"Cannot listen on 127.0.0.1 port {port}" in told.decode()
+
+
+async def test_a_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
+    process = await launch(tmp_path, PORT="many", IS_DELETE="perhaps")
+    _, told = await process.communicate()
+    assert process.returncode == 2
+    assert "PORT: must be a whole number" in told.decode()
+    assert "IS_DELETE: must be 0 or 1" in told.decode()
+    assert not (tmp_path / "qwen-thread.db").exists()
+
+
+async def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "qwen-thread.db"
+    path.write_bytes(b"This is no database at all." * 100)
+    process = await launch(tmp_path)
+    _, told = await process.communicate()
+    assert process.returncode == 1
+    assert "cannot be used" in told.decode()
+    assert path.read_bytes() == b"This is no database at all." * 100
+
+
+async def test_the_token_is_in_no_output(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    async with emulating() as emulator:
+        token = emulator.mint_token()
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": token, "LOG_LEVEL": "debug"}
+        async with server_process(tmp_path, **settings) as server:
+            client = Client(session, server.url)
+            await client.chat([{"role": "user", "content": "hi"}], model=MODEL)
+            emulator.revoke(token)
+            await client.chat([{"role": "user", "content": "hi"}], model=MODEL)
+            await server.stop()
+            log = await server.log()
+        assert "expires on" in log
+        assert token not in log
+        assert token.split(".")[2] not in log
