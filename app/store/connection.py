@@ -11,11 +11,12 @@ import aiosqlite
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
 
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _ADVICE = {
     sqlite3.SQLITE_FULL: "The disk is full; make room.",
     sqlite3.SQLITE_READONLY: "The file or its folder is read-only; give the server's user the right to write.",
+    sqlite3.SQLITE_CANTOPEN: "See that the server's user may open the file and its folder, and how many files are open.",
     sqlite3.SQLITE_IOERR: "The disk does not work as it should; see the system's log.",
 }
 
@@ -35,7 +36,7 @@ def store_errors(path: Path) -> Iterator[None]:
                 "with an empty one."
             ) from problem
         if code in _ADVICE:
-            raise StoreError(f"The database {path} could not be written: {problem}. {_ADVICE[code]}") from problem
+            raise StoreError(f"The database {path} could not be used: {problem}. {_ADVICE[code]}") from problem
         raise
 
 

@@ -9,7 +9,7 @@ from app.errors import StoreUnusable
 
 
 class DatabaseLock:
-    """A lock file beside the database; it holds the process id while the database is open and nothing after."""
+    """A lock file beside the database; it holds a process id while the database is open, nothing after a clean end."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -26,21 +26,23 @@ class DatabaseLock:
             raise
         self._file = file
         unclean = file.read().strip() != ""
-        self._write(str(os.getpid()))
+        self._write(file, str(os.getpid()))
         return unclean
 
-    def release(self) -> None:
-        """Give the lock back after a clean close."""
-        self._write("")
-        if self._file is not None:
-            self._file.close()
+    def release(self, *, clean: bool) -> None:
+        """Give the lock back, if it was taken; unless `clean`, the next `acquire` hears of an unclean end."""
+        if self._file is None:
+            return
+        if clean:
+            self._write(self._file, "")
+        self._file.close()
+        self._file = None
 
-    def _write(self, text: str) -> None:
-        if self._file is not None:
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(text)
-            self._file.flush()
+    def _write(self, file: IO[str], text: str) -> None:
+        file.seek(0)
+        file.truncate()
+        file.write(text)
+        file.flush()
 
     def _lock(self, file: IO[str]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import sqlite3
 from dataclasses import dataclass
@@ -31,39 +32,49 @@ class Migration:
 
 
 def read_migrations(folder: Path) -> list[Migration]:
-    """Read the folder's files in order; they must be numbered from 1 without a gap."""
-    found = [(match, path) for path in sorted(folder.glob("*.sql")) if (match := _NAME.fullmatch(path.name))]
-    migrations = [Migration(int(match[1]), match[2], path.read_text("utf-8")) for match, path in found]
-    if [migration.number for migration in migrations] != list(range(1, len(migrations) + 1)) or not migrations:
-        raise StoreUnusable(f"The migrations in {folder} are not numbered from 1 without a gap.")
+    """Read the folder's files in order. Raises StoreUnusable unless they are numbered from 1 without a gap."""
+    migrations = []
+    for number, path in enumerate(sorted(folder.glob("*.sql")), 1):
+        match = _NAME.fullmatch(path.name)
+        if match is None or int(match[1]) != number:
+            raise StoreUnusable(
+                f"The migrations in {folder} must be numbered from 0001 without a gap: see {path.name}."
+            )
+        migrations.append(Migration(number, match[2], path.read_text("utf-8")))
+    if not migrations:
+        raise StoreUnusable(f"There are no migrations in {folder}; the installation is not complete.")
     return migrations
+
+
+def refuse_foreign(path: Path, application_id: int, version: int, newest: int) -> None:
+    """Raise StoreUnusable for a file of another program, or of a newer version of this one."""
+    if application_id != APPLICATION_ID or version < 0:
+        raise StoreUnusable(f"The file {path} belongs to another program; give DATABASE_URL a file of its own.")
+    if version > newest:
+        raise StoreUnusable(
+            f"The database {path} was written by a newer qwen-thread (schema {version}, this program knows {newest}). "
+            "Run the newer program, or restore the backup beside the file."
+        )
 
 
 async def migrate(connection: aiosqlite.Connection, path: Path, migrations: list[Migration], clock: Clock) -> None:
     """Apply what is missing, each file in its own transaction. Raises StoreUnusable for a file that is not ours."""
     version = await _value(connection, "PRAGMA user_version")
-    if await _is_empty(connection):
+    if version == 0:
         await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         await connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        await connection.execute("PRAGMA journal_mode = WAL")
     else:
-        await _refuse_foreign(connection, path, version, migrations)
+        application_id = await _value(connection, "PRAGMA application_id")
+        refuse_foreign(path, application_id, version, len(migrations))
+        await _refuse_edited(connection, path, migrations)
         if version < len(migrations):
             await _back_up(connection, path, version)
+    await connection.execute("PRAGMA journal_mode = WAL")  # a restored backup has lost it
     for migration in migrations[version:]:
         await _apply(connection, migration, clock)
 
 
-async def _refuse_foreign(
-    connection: aiosqlite.Connection, path: Path, version: int, migrations: list[Migration]
-) -> None:
-    if await _value(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise StoreUnusable(f"The file {path} belongs to another program; give DATABASE_URL a file of its own.")
-    if version > len(migrations):
-        raise StoreUnusable(
-            f"The database {path} was written by a newer qwen-thread (schema {version}, this program knows "
-            f"{len(migrations)}). Run the newer program, or restore the backup beside the file."
-        )
+async def _refuse_edited(connection: aiosqlite.Connection, path: Path, migrations: list[Migration]) -> None:
     known = {migration.number: migration.sha256 for migration in migrations}
     for row in await connection.execute_fetchall("SELECT number, name, sha256 FROM migrations"):
         if known[row["number"]] != row["sha256"]:
@@ -76,14 +87,15 @@ async def _refuse_foreign(
 async def _back_up(connection: aiosqlite.Connection, path: Path, version: int) -> None:
     backup = path.with_name(f"{path.name}.schema-{version}.backup")
     partial = backup.with_name(backup.name + ".partial")
-    await asyncio.to_thread(partial.unlink, missing_ok=True)
+    await asyncio.to_thread(_make_empty, partial)
     await connection.execute("VACUUM INTO ?", (str(partial),))
-    await asyncio.to_thread(_keep, partial, backup)
+    await asyncio.to_thread(partial.replace, backup)
 
 
-def _keep(partial: Path, backup: Path) -> None:
-    partial.chmod(0o600)
-    partial.replace(backup)
+def _make_empty(partial: Path) -> None:
+    """SQLite fills an empty file; one that we make is never readable to others."""
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 async def _apply(connection: aiosqlite.Connection, migration: Migration, clock: Clock) -> None:
@@ -103,10 +115,6 @@ async def _apply(connection: aiosqlite.Connection, migration: Migration, clock: 
         raise
     finally:
         await connection.execute("PRAGMA foreign_keys = ON")
-
-
-async def _is_empty(connection: aiosqlite.Connection) -> bool:
-    return await _value(connection, "SELECT count(*) FROM sqlite_schema") == 0
 
 
 async def _value(connection: aiosqlite.Connection, statement: str) -> int:

@@ -1,116 +1,44 @@
 """The session store in one SQLite file, through aiosqlite. docs/history.md shows it to people."""
 
-import asyncio
-import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-import aiosqlite
-
 from app.clock import Clock, timestamp
 from app.core.ports import Deletion, NewNode, NewSession, NodeEnd, Place, StoreOverview
-from app.errors import StoreUnusable
-from app.store.connection import Database, connect, store_errors
-from app.store.lock import DatabaseLock
-from app.store.migrate import migrate, read_migrations
+from app.store import statements
+from app.store.connection import Database
+from app.store.opening import open_database
 
-_log = logging.getLogger(__name__)
 BUSY_SECONDS = 5.0
 CHECK_SECONDS = 5.0
-
-_FIND = """
-    SELECT n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth,
-           EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
-    FROM nodes n JOIN sessions s ON s.id = n.session_id
-    WHERE n.{key} = ?
-    ORDER BY n.number DESC LIMIT 1
-"""
-_FIND_TURN = _FIND.format(key="turn_key")
-_FIND_STEP = _FIND.format(key="step_key")
-
-_ADD_SESSION = """
-    INSERT INTO sessions (id, owner, account, chat_id, model, title, state, state_reason, created_at, last_used_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_ADD_NODE = """
-    INSERT INTO nodes (id, session_id, parent_id, depth, match, model, user_text, sent_text, user_chars,
-                       system_digest, created_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_END_NODE = """
-    UPDATE nodes
-    SET state = ?, response_id = ?, answer_text = ?, answer_chars = ?, reasoning_text = ?, finish_reason = ?, error = ?,
-        input_tokens = ?, output_tokens = ?, finished_at = ?,
-        turn_key = CASE WHEN live THEN ? END, step_key = CASE WHEN live THEN ? END
-    FROM (SELECT s.state = 'live' AS live FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = ?)
-    WHERE id = ? AND state = 'open'
-"""
-_WITHOUT_KEYS = "UPDATE nodes SET turn_key = NULL, step_key = NULL WHERE session_id = ?"
 
 
 @asynccontextmanager
 async def open_sqlite(
-    path: Path, migrations: Path, *, store_text: bool, clock: Clock, busy_seconds: float = BUSY_SECONDS
+    path: Path,
+    migrations: Path,
+    *,
+    store_text: bool,
+    clock: Clock,
+    busy_seconds: float = BUSY_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
 ) -> AsyncIterator["SqliteSessionStore"]:
-    """Open the store, made or migrated as needed. Raises StoreUnusable, with the file left as it was.
+    """Open the store, made or migrated as needed. Raises StoreError, with the file left as it was.
 
-    `store_text` False keeps hashes and lengths only.
+    `store_text` False keeps hashes and lengths only. `busy_seconds`: how long another program's lock is waited out;
+    `check_seconds`: how long the file may be looked through for damage after an unclean stop.
     """
-    lock = DatabaseLock(path)
-    known = await asyncio.to_thread(read_migrations, migrations)
-    unclean = await asyncio.to_thread(_prepare, path, lock)
-    try:
-        with store_errors(path):
-            async with closing(await connect(path, busy_seconds=busy_seconds)) as writer:
-                if unclean:
-                    await check_quickly(writer, path)
-                await migrate(writer, path, known, clock)
-                async with (
-                    closing(await connect(path, busy_seconds=busy_seconds, synchronous="NORMAL")) as swift,
-                    closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader,
-                ):
-                    yield SqliteSessionStore(Database(writer, swift, reader, path), store_text=store_text)
-                await writer.execute("PRAGMA optimize")
-                await writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        await asyncio.to_thread(lock.release)
+    async with open_database(
+        path, migrations, clock, busy_seconds=busy_seconds, check_seconds=check_seconds
+    ) as database:
+        yield SqliteSessionStore(database, store_text=store_text)
 
 
-@asynccontextmanager
-async def closing(connection: aiosqlite.Connection) -> AsyncIterator[aiosqlite.Connection]:
-    """Close the connection at the end, whatever happens."""
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def check_quickly(connection: aiosqlite.Connection, path: Path) -> None:
-    """After an unclean stop look for damage, for a few seconds at most. Raises StoreUnusable if there is some."""
-    check = asyncio.ensure_future(connection.execute_fetchall("PRAGMA quick_check(1)"))
-    await asyncio.wait([check], timeout=CHECK_SECONDS)
-    if not check.done():
-        await connection.interrupt()
-        await asyncio.wait([check])
-        _log.info("The database %s is too large to be checked for damage in %g seconds", path, CHECK_SECONDS)
-        return
-    found = str(next(iter(check.result()))[0])
-    if found != "ok":
-        raise StoreUnusable(f"The database {path} is damaged ({found}). Restore a backup of it, or move it away.")
-
-
-def _prepare(path: Path, lock: DatabaseLock) -> bool:
-    """Make folder and file with modes that keep other users out; return whether the last stop was unclean."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unclean = lock.acquire()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as problem:
-        raise StoreUnusable(f"The database {path} cannot be opened for writing: {problem.strerror}.") from problem
-    return unclean
+def _utf8(text: str) -> str:
+    """Make a text storable: half a surrogate pair, which JSON may carry, has no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class SqliteSessionStore:
@@ -122,11 +50,11 @@ class SqliteSessionStore:
 
     async def find_turn(self, turn_key: str) -> Place | None:
         """Return the newest node with this turn key, if any."""
-        return await self._find(_FIND_TURN, turn_key)
+        return await self._find(statements.FIND_TURN, turn_key)
 
     async def find_step(self, step_key: str) -> Place | None:
         """Return the newest node with this step key, if any."""
-        return await self._find(_FIND_STEP, step_key)
+        return await self._find(statements.FIND_STEP, step_key)
 
     async def _find(self, statement: str, key: str) -> Place | None:
         for row in await self._database.read(statement, (key,)):
@@ -148,16 +76,14 @@ class SqliteSessionStore:
         """
         values = self._node_values(node, at)
         if session is None:
-            await self._database.execute(_ADD_NODE, values, durable=False)
+            await self._database.execute(statements.ADD_NODE, values, durable=False)
             return
         async with self._database.transaction(durable=False) as connection:
-            await connection.execute(_ADD_SESSION, self._session_values(session, at))
-            await connection.execute(_ADD_NODE, values)
+            await connection.execute(statements.ADD_SESSION, self._session_values(session, at))
+            await connection.execute(statements.ADD_NODE, values)
             if session.delete_because:
-                await connection.execute(
-                    "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, ?, ?)",
-                    (session.chat_id, session.delete_because, timestamp(at)),
-                )
+                held = (session.chat_id, session.delete_because, timestamp(at))
+                await connection.execute(statements.HOLD_DELETION, held)
 
     def _session_values(self, session: NewSession, at: datetime) -> tuple[object, ...]:
         return (
@@ -169,7 +95,6 @@ class SqliteSessionStore:
             self._text(session.title),
             "doomed" if session.delete_because else "live",
             session.delete_because,
-            timestamp(at),
             timestamp(at),
         )
 
@@ -189,120 +114,79 @@ class SqliteSessionStore:
         )
 
     def _text(self, text: str | None) -> str | None:
-        """Keep a text, or only its length where the owner wants no texts; half a surrogate pair has no UTF-8."""
-        if text is None or not self._store_text:
-            return None
-        return text.encode("utf-8", "replace").decode("utf-8")
+        """Keep a text, or nothing of it where the owner wants no texts."""
+        return None if text is None or not self._store_text else _utf8(text)
 
     async def finish_turn(self, end: NodeEnd, at: datetime) -> None:
-        """Record how the answer ended. Durable when this returns."""
+        """Record how the answer ended. Durable when this returns. Only a node's first end counts."""
         await self._database.execute(
-            _END_NODE,
+            statements.END_NODE,
             (
+                end.node_id,
                 end.state,
                 end.response_id,
                 self._text(end.answer_text),
                 len(end.answer_text),
                 self._text(end.reasoning_text),
                 end.finish_reason,
-                end.error,
+                None if end.error is None else _utf8(end.error),
                 end.input_tokens,
                 end.output_tokens,
                 timestamp(at),
                 end.turn_key,
                 end.step_key,
-                end.node_id,
-                end.node_id,
             ),
         )
 
     async def fail_interrupted(self, at: datetime) -> int:
         """At the start: mark every node that is still open as failed, release held deletions; return the nodes."""
         async with self._database.transaction() as connection:
-            failed = await connection.execute(
-                "UPDATE nodes SET state = 'failed', error = 'interrupted by a restart', finished_at = ? "
-                "WHERE state = 'open'",
-                (timestamp(at),),
-            )
-            await connection.execute("UPDATE deletions SET due_at = ? WHERE due_at IS NULL", (timestamp(at),))
+            failed = await connection.execute(statements.FAIL_OPEN_NODES, (timestamp(at),))
+            await connection.execute(statements.RELEASE_ALL, (timestamp(at),))
         return failed.rowcount
 
     async def forget(self, session_id: str, reason: str, at: datetime) -> None:
         """Upstream lost this chat: nothing continues from it any more. Its history stays."""
         async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE sessions SET state = 'gone', state_reason = ?, last_used_at = ? WHERE id = ?",
-                (reason, timestamp(at), session_id),
-            )
-            await connection.execute(_WITHOUT_KEYS, (session_id,))
+            await connection.execute(statements.FORGET_KEYS, (session_id,))
+            await connection.execute(statements.FORGET_SESSION, (_utf8(reason), timestamp(at), session_id))
 
     async def release(self, session_id: str, due: datetime) -> None:
         """Let a held deletion be tried from `due` on."""
-        await self._database.execute(
-            "UPDATE deletions SET due_at = ? "
-            "WHERE due_at IS NULL AND chat_id = (SELECT chat_id FROM sessions WHERE id = ?)",
-            (timestamp(due), session_id),
-        )
+        await self._database.execute(statements.RELEASE_ONE, (timestamp(due), session_id))
 
     async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
         """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
         async with self._database.transaction() as connection:
-            idle = await connection.execute_fetchall(
-                "SELECT id, chat_id FROM sessions WHERE state = 'live' AND last_used_at < ? "
-                "AND NOT EXISTS (SELECT 1 FROM nodes WHERE session_id = sessions.id AND state = 'open') "
-                "ORDER BY last_used_at LIMIT ?",
-                (timestamp(before), limit),
-            )
-            for row in idle:
-                await connection.execute(
-                    "UPDATE sessions SET state = 'doomed', state_reason = 'retention' WHERE id = ?", (row["id"],)
-                )
-                await connection.execute(_WITHOUT_KEYS, (row["id"],))
-                await connection.execute(
-                    "INSERT INTO deletions (chat_id, reason, due_at, created_at) VALUES (?, 'retention', ?, ?)",
-                    (row["chat_id"], timestamp(at), timestamp(at)),
-                )
-        return len(list(idle))
+            doomed = await connection.execute(statements.DOOM_IDLE, (timestamp(at), timestamp(before), limit))
+            if doomed.rowcount:
+                await connection.execute(statements.DOOM_KEYS)
+                await connection.execute(statements.DOOM_SESSIONS, (timestamp(at),))
+        return doomed.rowcount
 
     async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
         """Return deletions of this account's chats that are due, longest overdue first."""
-        rows = await self._database.read(
-            "SELECT d.chat_id, d.attempts FROM deletions d JOIN sessions s ON s.chat_id = d.chat_id "
-            "WHERE d.due_at <= ? AND s.account = ? ORDER BY d.due_at LIMIT ?",
-            (timestamp(at), account, limit),
-        )
+        rows = await self._database.read(statements.DUE_DELETIONS, (timestamp(at), account, limit))
         return [Deletion(row["chat_id"], row["attempts"]) for row in rows]
 
     async def next_deletion_due(self, account: str) -> datetime | None:
         """Return when the next deletion that is not held is due, None if there is none."""
-        rows = await self._database.read(
-            "SELECT min(d.due_at) AS due FROM deletions d JOIN sessions s ON s.chat_id = d.chat_id WHERE s.account = ?",
-            (account,),
-        )
+        rows = await self._database.read(statements.NEXT_DELETION, (account,))
         due = rows[0]["due"]
         return None if due is None else datetime.fromisoformat(due)
 
     async def deletion_done(self, chat_id: str, at: datetime) -> None:
-        """The chat is gone upstream."""
+        """The chat is gone upstream; its history stays."""
         async with self._database.transaction() as connection:
-            await connection.execute("DELETE FROM deletions WHERE chat_id = ?", (chat_id,))
-            await connection.execute(
-                "UPDATE sessions SET state = 'deleted', last_used_at = ? WHERE chat_id = ?", (timestamp(at), chat_id)
-            )
+            await connection.execute(statements.DROP_DELETION, (chat_id,))
+            await connection.execute(statements.END_SESSION, (timestamp(at), chat_id))
 
     async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
         """A try failed: count it, and try again at `due`."""
-        await self._database.execute(
-            "UPDATE deletions SET attempts = attempts + 1, last_error = ?, due_at = ? WHERE chat_id = ?",
-            (f"{timestamp(at)} {error}", timestamp(due), chat_id),
-        )
+        said = f"{timestamp(at)} {_utf8(error)}"
+        await self._database.execute(statements.PUT_OFF_DELETION, (said, timestamp(due), chat_id))
 
     async def overview(self) -> StoreOverview:
         """Count what is stored."""
-        rows = await self._database.read(
-            "SELECT (SELECT count(*) FROM sessions) AS sessions, "
-            "(SELECT coalesce(max(number), 0) FROM nodes) AS nodes, "
-            "(SELECT count(*) FROM deletions) AS deletions",
-            (),
-        )
+        rows = await self._database.read(statements.OVERVIEW, ())
         return StoreOverview(rows[0]["sessions"], rows[0]["nodes"], rows[0]["deletions"])

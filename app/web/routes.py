@@ -5,7 +5,16 @@ from aiohttp import web
 from app.web import chat, info, models
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
-from app.web.middleware import authenticate, errors_to_json, guard_host, identify, mark_answer
+from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
+
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/", info.server_info),
+    ("GET", "/health", info.health),
+    ("GET", "/ready", info.ready),
+    ("GET", "/v1/models", models.list_models),
+    ("GET", "/v1/models/{model}", models.show_model),
+    ("POST", "/v1/chat/completions", chat.chat_completions),
+)
 
 
 def make_app(services: Services) -> web.Application:
@@ -16,15 +25,8 @@ def make_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     app.on_response_prepare.append(mark_answer)
-    app.add_routes(
-        [
-            web.get("/", info.server_info),
-            web.get("/health", info.health),
-            web.get("/ready", info.ready),
-            web.get("/v1/models", models.list_models),
-            web.get("/v1/models/{model:.+}", models.show_model),
-            web.post("/v1/chat/completions", chat.chat_completions),
-        ]
-    )
+    for method, path, handler in ROUTES:
+        add = app.router.add_get if method == "GET" else app.router.add_post
+        add(path.replace("{model}", "{model:.+}"), handler)
     allow_origins(app, services.settings.cors_origins)
     return app

@@ -4,7 +4,7 @@
 CREATE TABLE migrations (
     number         INTEGER PRIMARY KEY,
     name           TEXT NOT NULL,
-    applied_at     TEXT NOT NULL,
+    applied_at     TEXT NOT NULL CHECK (applied_at GLOB '????-??-??T??:??:??.???Z'),
     sha256         TEXT NOT NULL
 ) STRICT;
 
@@ -18,6 +18,7 @@ CREATE TABLE sessions (
     title          TEXT,
     state          TEXT NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'gone', 'doomed', 'deleted')),
     state_reason   TEXT,
+    state_since    TEXT NOT NULL CHECK (state_since GLOB '????-??-??T??:??:??.???Z'),
     created_at     TEXT NOT NULL CHECK (created_at GLOB '????-??-??T??:??:??.???Z'),
     last_used_at   TEXT NOT NULL CHECK (last_used_at GLOB '????-??-??T??:??:??.???Z')
 ) STRICT;

@@ -1,0 +1,146 @@
+"""The documentation says what the code does.
+
+Tables between markers are made from the code: `python -m tests.test_docs` in the environment rewrites them.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app import errors
+from app.config import ALIASES, load, rows
+from app.web.routes import ROUTES
+
+ROOT = Path(__file__).parent.parent
+READMES = ("README.md", "README.zh-CN.md")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+ONLY_ENVIRONMENT = {"qwen_auth_token", "qwen_cookie", "config_file"}
+BRIEF = {
+    "qwen": "qwen3-235b-a22b",
+    "qwen3": "qwen3-235b-a22b",
+    "gpt-4-turbo": "qwen3-235b-a22b",
+    "qwen3-coder": "qwen3-coder-plus",
+    "qwen-max": "qwen-max-latest",
+    "qwen-plus": "qwen-plus-2025-01-25",
+    "gpt-4": "qwen-plus-2025-01-25",
+    "qwen-turbo": "qwen-turbo-2025-02-11",
+    "gpt-3.5-turbo": "qwen-turbo-2025-02-11",
+}
+
+
+def settings_table() -> str:
+    lines = ["| setting | default | |", "|---|---|---|"]
+    for row in rows():
+        default = f"`{row.metadata['default']}`" if row.metadata["default"] else "–"
+        lines.append(f"| `{row.name.upper()}` | {default.replace(',', ', ')} | {row.metadata['help']} |")
+    return "\n".join(lines)
+
+
+def errors_table() -> str:
+    lines = ["| status | code | try again? | what it means | what to do |", "|---|---|---|---|---|"]
+    kinds: list[type[errors.GatewayError]] = [errors.GatewayError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code or "")):
+        meaning = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        retry = "yes" if kind.retry else "no"
+        lines.append(f"| {kind.status} | `{kind.code or 'null'}` | {retry} | {meaning} | {kind.advice or '–'} |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    ("README.md", "settings"): settings_table,
+    ("README.zh-CN.md", "settings"): settings_table,
+    ("docs/configuration.md", "settings"): settings_table,
+    ("docs/errors.md", "errors"): errors_table,
+}
+
+
+def between(text: str, name: str) -> tuple[int, int]:
+    start = text.index(f"<!-- {name} -->\n") + len(f"<!-- {name} -->\n")
+    return start, text.index(f"\n<!-- /{name} -->", start)
+
+
+@pytest.mark.parametrize(("page", "name"), TABLES)
+def test_a_table_is_what_the_code_says(page: str, name: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    start, end = between(text, name)
+    assert text[start:end] == TABLES[page, name](), "run: python -m tests.test_docs"
+
+
+def test_config_toml_names_every_setting_with_its_default() -> None:
+    text = (ROOT / "config.toml").read_text("utf-8")
+    named = dict(re.findall(r"^# ([a-z_]+) = (\"[^\"]*\"|[\d.]+)", text, re.MULTILINE))
+    expected = {row.name: row.metadata["default"] for row in rows() if row.name not in ONLY_ENVIRONMENT}
+    assert {name: value.strip('"') for name, value in named.items()} == expected
+
+
+def test_config_toml_behaves_like_no_file_but_for_the_aliases(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes((ROOT / "config.toml").read_bytes())
+    shipped = load(tmp_path, {})
+    assert dict(shipped.model_aliases) == BRIEF
+    (tmp_path / "config.toml").unlink()
+    bare = load(tmp_path, {})
+    assert all(getattr(shipped, row.name) == getattr(bare, row.name) for row in rows())
+    assert tomllib.loads((ROOT / "config.toml").read_text("utf-8")).keys() == {ALIASES}
+
+
+def test_the_example_of_an_env_file_loads(tmp_path: Path) -> None:
+    text = (ROOT / ".env.example").read_text("utf-8")
+    (tmp_path / ".env").write_text(text.replace("#QWEN", "QWEN").replace("#PORT", "PORT"), "utf-8")
+    assert load(tmp_path, {}).uses_emulator
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_route_is_in_the_readme(readme: str) -> None:
+    text = (ROOT / readme).read_text("utf-8")
+    for method, path, _ in ROUTES:
+        assert f"`{method} {path}`" in text
+
+
+def test_the_two_readmes_are_equal_in_structure() -> None:
+    english, chinese = ((ROOT / name).read_text("utf-8") for name in READMES)
+    for mark in (r"^## ", r"^### ", r"^```", r"^\| ", r"^\d+\. "):
+        assert len(re.findall(mark, english, re.MULTILINE)) == len(re.findall(mark, chinese, re.MULTILINE)), mark
+    assert (
+        re.findall(r"```\w+\n(.*?)```", english, re.DOTALL)[:3]
+        == re.findall(r"```\w+\n(.*?)```", chinese, re.DOTALL)[:3]
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_page_that_the_code_cites_has_the_cited_heading() -> None:
+    for path in sorted([*(ROOT / "app").rglob("*.py"), *(ROOT / "migrations").rglob("*.sql")]):
+        text = re.sub(r"\s+", " ", path.read_text("utf-8"))
+        for page, section in re.findall(r"docs/([a-z-]+\.md)(?:, ([A-Z][A-Za-z -]*?)(?=[).:,;]))?", text):
+            headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE)
+            cited = [section] if section in headings else section.split(" and ")
+            assert not section or set(cited) <= set(headings), f"{path.name} cites {page}, {section}"
+
+
+def test_nothing_in_the_repository_names_an_index_of_packages() -> None:
+    for lock in (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock"):
+        text = lock.read_text("utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "index" not in text
+
+
+def rewrite() -> None:
+    for (page, name), table in TABLES.items():
+        path = ROOT / page
+        text = path.read_text("utf-8")
+        start, end = between(text, name)
+        path.write_text(text[:start] + table() + text[end:], "utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
