@@ -138,14 +138,12 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     """Read all settings. Raises ConfigError with every problem at once."""
     problems: list[str] = []
     named = {row.name: row for row in rows()}
-    paths = {
-        key: root / Path(environ.get(key.upper()) or str(named[key].metadata["default"])).expanduser()
-        for key in ("env_file", "config_file")
-    }
-    if "CONFIG_FILE" in environ and not paths["config_file"].is_file():
-        problems.append(f"CONFIG_FILE: there is no file {paths['config_file']}")
-    from_toml, aliases = _read_toml(paths["config_file"], named, problems)
-    from_env_file = _read_env_file(paths["env_file"], named, problems)
+    toml_path = root / Path(environ.get("CONFIG_FILE") or named["config_file"].metadata["default"]).expanduser()
+    if environ.get("CONFIG_FILE") and not toml_path.is_file():
+        problems.append(f"CONFIG_FILE: there is no file {toml_path}")
+    from_toml, aliases = _read_toml(toml_path, named, problems)
+    env_file = environ.get("ENV_FILE") or from_toml.get("env_file") or named["env_file"].metadata["default"]
+    from_env_file = _read_env_file(root / Path(env_file).expanduser(), named, problems)
     from_environ = {key: environ[key.upper()] for key in named if key.upper() in environ}
 
     values: dict[str, Any] = {}
@@ -210,6 +208,8 @@ def _read_env_file(path: Path, named: Mapping[str, Field[Any]], problems: list[s
     for name in values:
         if name.lower() not in named:
             problems.append(_unknown(name, path.name, [key.upper() for key in named]))
+        elif name.lower() in {"env_file", "config_file"}:
+            problems.append(f"{name.upper()}: says where settings are read, so it belongs into the environment")
     return {name.lower(): text for name, text in values.items() if text is not None}
 
 

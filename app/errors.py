@@ -15,7 +15,6 @@
     ├── StoreError                  503
     │   ├── StoreBusy               503  another process holds the write lock
     │   └── StoreUnusable           503  newer, foreign, damaged or locked by a second daemon
-    ├── ShuttingDown                503
     └── UpstreamError               502
         ├── UpstreamRateLimited     429  a limit of the account, with the seconds to wait
         ├── UpstreamBusy            503  the site is overloaded; later works
@@ -43,7 +42,7 @@ from typing import ClassVar
 
 
 class GatewayError(Exception):
-    """An error with a public message.
+    """A fault of the server itself, or the base of what follows; it carries a public message.
 
     `param` names the field of the request at fault; `retry_after` is in seconds; `accepted` says that upstream
     had taken the prompt, after which a client must not simply send it again.
@@ -180,13 +179,6 @@ class StoreUnusable(StoreError):
 
     code = "store_unusable"
     retry = False
-
-
-class ShuttingDown(GatewayError):
-    """The server is stopping."""
-
-    status = 503
-    code = "shutting_down"
 
 
 class UpstreamError(GatewayError):

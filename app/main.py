@@ -33,6 +33,7 @@ from app.web.routes import make_app
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
+PATIENCE = Patience()
 _BACKGROUND_SECONDS = 10.0
 _TYPING_SECONDS = 0.02
 
@@ -55,7 +56,7 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
             emulator = await stack.enter_async_context(
                 Emulator(EmulatorOptions(data_file=settings.path(settings.emulator_file), chunk_delay=_TYPING_SECONDS))
             )
-            tokens = TokenSource.fixed(emulator.mint_token(), clock)
+            tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True)
             yield await stack.enter_async_context(
                 QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator")
             )
@@ -67,7 +68,7 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
 
 
 @asynccontextmanager
-async def open_program(settings: Settings, clock: Clock) -> AsyncIterator[Program]:
+async def open_program(settings: Settings, clock: Clock, patience: Patience = PATIENCE) -> AsyncIterator[Program]:
     """Open the store, the upstream and everything between them; closed in reverse. Raises StoreError."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
@@ -83,14 +84,19 @@ async def open_program(settings: Settings, clock: Clock) -> AsyncIterator[Progra
         )
         background = await stack.enter_async_context(BackgroundTasks(patience=_BACKGROUND_SECONDS))
         catalog = ModelCatalog(
-            upstream, clock, aliases=settings.model_aliases, default=settings.default_model, ttl=settings.models_ttl
+            upstream,
+            background,
+            clock,
+            aliases=settings.model_aliases,
+            default=settings.default_model,
+            ttl=settings.models_ttl,
         )
         around = Surroundings(
             upstream=upstream,
             store=store,
             background=background,
             clock=clock,
-            patience=Patience(),
+            patience=patience,
             deletion_delay=first_retry,
             on_chat_released=cleaner.wake,
         )

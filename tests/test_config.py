@@ -124,3 +124,19 @@ def test_every_setting_has_a_help_text_and_a_readable_default() -> None:
     for row in rows():
         assert row.metadata["help"]
         row.metadata["parse"](row.metadata["default"])
+
+
+def test_the_env_file_may_be_named_in_the_environment_or_in_toml(tmp_path: Path) -> None:
+    (tmp_path / "other.env").write_text("PORT=7\n")
+    assert load(tmp_path, {"ENV_FILE": "other.env"}).port == 7
+    (tmp_path / "config.toml").write_text('env_file = "other.env"\n')
+    assert load(tmp_path, {}).port == 7
+
+
+def test_a_file_cannot_say_where_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ENV_FILE=x\nCONFIG_FILE=y\n")
+    (tmp_path / "config.toml").write_text('config_file = "z"\n')
+    told = "\n".join(problems_of(tmp_path))
+    assert "ENV_FILE: says where" in told
+    assert "CONFIG_FILE: says where" in told
+    assert "CONFIG_FILE: belongs into" in told

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.clock import Clock
-from app.core.ports import ModelInfo, Upstream
+from app.core.ports import Background, ModelInfo, Upstream
 from app.errors import ModelNotFound, UpstreamError
 
 _log = logging.getLogger(__name__)
@@ -38,37 +38,53 @@ class ModelCatalog:
     """Owns the cached list; one fetch runs at a time. `ttl` is in seconds."""
 
     def __init__(
-        self, upstream: Upstream, clock: Clock, *, aliases: Mapping[str, str], default: str, ttl: float
+        self,
+        upstream: Upstream,
+        background: Background,
+        clock: Clock,
+        *,
+        aliases: Mapping[str, str],
+        default: str,
+        ttl: float,
     ) -> None:
         self._upstream = upstream
+        self._background = background
         self._clock = clock
         self._aliases = aliases
         self._default = default
         self._ttl = ttl
         self._models: dict[str, ModelInfo] = {}
         self._fresh_until = float("-inf")
+        self._failure: UpstreamError | None = None
         self._fetching = asyncio.Lock()
         self._told: set[str] = set()
 
+    @property
+    def _is_old(self) -> bool:
+        return self._clock.monotonic() >= self._fresh_until
+
     async def models(self) -> Sequence[ModelInfo]:
         """Return the list, fetched again when it is old. Raises UpstreamError only if there never was one."""
-        if self._clock.monotonic() >= self._fresh_until:
-            async with self._fetching:
-                if self._clock.monotonic() >= self._fresh_until:
-                    await self._fetch()
+        await self._renew()
+        if not self._models and self._failure:
+            raise self._failure
         return tuple(self._models.values())
 
-    async def _fetch(self) -> None:
-        try:
-            listed = await self._upstream.models()
-        except UpstreamError as problem:
-            if not self._models:
-                raise
-            _log.warning("The model list could not be renewed, the last one stays in use: %s", problem)
-            self._fresh_until = self._clock.monotonic() + _RETRY_SECONDS
-        else:
-            self._models = {model.id: model for model in listed}
-            self._fresh_until = self._clock.monotonic() + self._ttl
+    async def _renew(self) -> None:
+        """Fetch the list if it is old; a failure is remembered for some seconds and leaves the last list in use."""
+        async with self._fetching:
+            if not self._is_old:
+                return
+            try:
+                listed = await self._upstream.models()
+            except UpstreamError as problem:
+                _log.warning("The model list could not be fetched: %s", problem)
+                self._failure = problem
+                self._fresh_until = self._clock.monotonic() + _RETRY_SECONDS
+            else:
+                self._models = {model.id: model for model in listed}
+                self._failure = None
+                self._fresh_until = self._clock.monotonic() + self._ttl
 
     async def find(self, name: str) -> ModelInfo:
         """Return the model of the list that a name stands for. Raises ModelNotFound, or UpstreamError as `models`."""
@@ -81,13 +97,17 @@ class ModelCatalog:
     async def choose(self, name: str) -> Choice:
         """Return what a request's model name asks for. Raises ModelNotFound.
 
+        A list that is old is renewed beside the request, except for a name that it does not know: that may be new.
         Without any list (chatting may work while listing does not) aliases and plain ids pass as they are.
         """
-        try:
-            await self.models()
-        except UpstreamError as problem:
-            _log.warning("There is no model list yet, %r is used as it is: %s", name, problem)
+        if not self._models:
+            await self._renew()
         choice = self._choose(name)
+        if choice is None:
+            await self._renew()
+            choice = self._choose(name)
+        elif self._is_old and not self._fetching.locked():
+            _ = self._background.spawn(self._renew(), "renew the model list")
         if choice is None:
             raise _unknown(name)
         return choice

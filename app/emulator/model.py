@@ -133,7 +133,8 @@ def _note(asked: str, seen: Seen) -> str | None:
     if fact is None or "?" in asked:
         return None
     users = sum(role == "user" for role, _ in seen)
-    return f"Noted: {fact['key'].strip()} is {fact['value'].strip()}. (Emulator; {users} user messages seen.)"
+    noun = "message" if users == 1 else "messages"
+    return f"Noted: {fact['key'].strip()} is {fact['value'].strip()}. (Emulator; {users} user {noun} seen.)"
 
 
 def _repeat(asked: str, _seen: Seen) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _ADVICE = {
     sqlite3.SQLITE_FULL: "The disk is full; make room.",
     sqlite3.SQLITE_READONLY: "The file or its folder is read-only; give the server's user the right to write.",
-    sqlite3.SQLITE_CANTOPEN: "See that the server's user may open the file and its folder, and how many files are open.",
+    sqlite3.SQLITE_CANTOPEN: "Look at the rights of the file and its folder, and at how many files are open.",
     sqlite3.SQLITE_IOERR: "The disk does not work as it should; see the system's log.",
 }
 
@@ -41,6 +41,7 @@ def store_errors(path: Path) -> Iterator[None]:
 
 
 Synchronous = Literal["FULL", "NORMAL"]
+Values = Sequence[Any] | Mapping[str, Any]
 
 
 async def connect(
@@ -76,7 +77,7 @@ class Database:
         self._path = path
         self._turn = asyncio.Lock()
 
-    async def read(self, statement: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+    async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
         with store_errors(self._path):
             return list(await self._reader.execute_fetchall(statement, values))
@@ -96,7 +97,7 @@ class Database:
                     await asyncio.shield(connection.rollback())
                     raise
 
-    async def execute(self, statement: str, values: Sequence[Any], *, durable: bool = True) -> None:
+    async def execute(self, statement: str, values: Values, *, durable: bool = True) -> None:
         """Run one statement, which is a transaction by itself."""
         async with self._turn:
             with store_errors(self._path):

@@ -69,7 +69,7 @@ async def migrate(connection: aiosqlite.Connection, path: Path, migrations: list
         await _refuse_edited(connection, path, migrations)
         if version < len(migrations):
             await _back_up(connection, path, version)
-    await connection.execute("PRAGMA journal_mode = WAL")  # a restored backup has lost it
+    await connection.execute_fetchall("PRAGMA journal_mode = WAL")  # a restored backup has lost it
     for migration in migrations[version:]:
         await _apply(connection, migration, clock)
 

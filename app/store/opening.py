@@ -81,7 +81,8 @@ def _refuse_by_header(path: Path, header: bytes, newest: int) -> None:
     """Refuse a file of another kind by its first bytes: SQLite itself might tidy up even a file that it only reads."""
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
         raise StoreUnusable(
-            f"The file {path} is no SQLite database. Restore a backup of it, or give DATABASE_URL a file of its own."
+            f"The database {path} cannot be used: it is no SQLite file. Restore a backup of it, or give DATABASE_URL a "
+            "file of its own."
         )
     version = int.from_bytes(header[60:64], "big", signed=True)
     refuse_foreign(path, int.from_bytes(header[68:72], "big", signed=True), version, newest)
@@ -106,7 +107,7 @@ async def _look_for_damage(connection: aiosqlite.Connection, path: Path, seconds
 async def _tidy_up(connection: aiosqlite.Connection, path: Path) -> None:
     """Leave one file behind, ready for the next start; nothing is lost where that fails."""
     try:
-        await connection.execute("PRAGMA optimize")
-        await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await connection.execute_fetchall("PRAGMA optimize")
+        await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as problem:
         _log.warning("The database %s could not be tidied up on closing: %s", path, problem)

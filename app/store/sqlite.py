@@ -85,18 +85,18 @@ class SqliteSessionStore:
                 held = (session.chat_id, session.delete_because, timestamp(at))
                 await connection.execute(statements.HOLD_DELETION, held)
 
-    def _session_values(self, session: NewSession, at: datetime) -> tuple[object, ...]:
-        return (
-            session.id,
-            session.owner,
-            session.account,
-            session.chat_id,
-            session.model,
-            self._text(session.title),
-            "doomed" if session.delete_because else "live",
-            session.delete_because,
-            timestamp(at),
-        )
+    def _session_values(self, session: NewSession, at: datetime) -> dict[str, object]:
+        return {
+            "id": session.id,
+            "owner": session.owner,
+            "account": session.account,
+            "chat_id": session.chat_id,
+            "model": session.model,
+            "title": self._text(session.title),
+            "state": "doomed" if session.delete_because else "live",
+            "reason": session.delete_because,
+            "at": timestamp(at),
+        }
 
     def _node_values(self, node: NewNode, at: datetime) -> tuple[object, ...]:
         return (
@@ -119,24 +119,22 @@ class SqliteSessionStore:
 
     async def finish_turn(self, end: NodeEnd, at: datetime) -> None:
         """Record how the answer ended. Durable when this returns. Only a node's first end counts."""
-        await self._database.execute(
-            statements.END_NODE,
-            (
-                end.node_id,
-                end.state,
-                end.response_id,
-                self._text(end.answer_text),
-                len(end.answer_text),
-                self._text(end.reasoning_text),
-                end.finish_reason,
-                None if end.error is None else _utf8(end.error),
-                end.input_tokens,
-                end.output_tokens,
-                timestamp(at),
-                end.turn_key,
-                end.step_key,
-            ),
-        )
+        values = {
+            "id": end.node_id,
+            "state": end.state,
+            "response_id": end.response_id,
+            "answer": self._text(end.answer_text),
+            "answer_chars": len(end.answer_text),
+            "reasoning": self._text(end.reasoning_text),
+            "finish_reason": end.finish_reason,
+            "error": None if end.error is None else _utf8(end.error),
+            "input_tokens": end.input_tokens,
+            "output_tokens": end.output_tokens,
+            "at": timestamp(at),
+            "turn_key": end.turn_key,
+            "step_key": end.step_key,
+        }
+        await self._database.execute(statements.END_NODE, values)
 
     async def fail_interrupted(self, at: datetime) -> int:
         """At the start: mark every node that is still open as failed, release held deletions; return the nodes."""
@@ -158,7 +156,8 @@ class SqliteSessionStore:
     async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
         """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
         async with self._database.transaction() as connection:
-            doomed = await connection.execute(statements.DOOM_IDLE, (timestamp(at), timestamp(before), limit))
+            idle = {"at": timestamp(at), "before": timestamp(before), "limit": limit}
+            doomed = await connection.execute(statements.DOOM_IDLE, idle)
             if doomed.rowcount:
                 await connection.execute(statements.DOOM_KEYS)
                 await connection.execute(statements.DOOM_SESSIONS, (timestamp(at),))

@@ -13,7 +13,7 @@ FIND_STEP = _FIND.format(key="step_key")
 ADD_SESSION = """
     INSERT INTO sessions (id, owner, account, chat_id, model, title, state, state_reason,
                           state_since, created_at, last_used_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9)
+    VALUES (:id, :owner, :account, :chat_id, :model, :title, :state, :reason, :at, :at, :at)
 """
 ADD_NODE = """
     INSERT INTO nodes (id, session_id, parent_id, depth, match, model, user_text, sent_text, user_chars,
@@ -25,12 +25,13 @@ HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, 
 # Keys only where something may continue: the chat is live and upstream gave the answer an id.
 END_NODE = """
     UPDATE nodes
-    SET state = ?2, response_id = ?3, answer_text = ?4, answer_chars = ?5, reasoning_text = ?6,
-        finish_reason = ?7, error = ?8, input_tokens = ?9, output_tokens = ?10, finished_at = ?11,
-        turn_key = CASE WHEN findable THEN ?12 END, step_key = CASE WHEN findable THEN ?13 END
-    FROM (SELECT s.state = 'live' AND ?3 IS NOT NULL AS findable
-          FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = ?1)
-    WHERE id = ?1 AND state = 'open'
+    SET state = :state, response_id = :response_id, answer_text = :answer, answer_chars = :answer_chars,
+        reasoning_text = :reasoning, finish_reason = :finish_reason, error = :error,
+        input_tokens = :input_tokens, output_tokens = :output_tokens, finished_at = :at,
+        turn_key = CASE WHEN findable THEN :turn_key END, step_key = CASE WHEN findable THEN :step_key END
+    FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AS findable
+          FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = :id)
+    WHERE id = :id AND state = 'open'
 """
 
 FAIL_OPEN_NODES = """
@@ -50,10 +51,10 @@ FORGET_SESSION = """
 # The three steps of dooming; a live session has a deletion only between the first and the last.
 DOOM_IDLE = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)
-    SELECT chat_id, 'retention', ?1, ?1 FROM sessions
-    WHERE state = 'live' AND last_used_at < ?2
+    SELECT chat_id, 'retention', :at, :at FROM sessions
+    WHERE state = 'live' AND last_used_at < :before
       AND NOT EXISTS (SELECT 1 FROM nodes WHERE session_id = sessions.id AND state = 'open')
-    ORDER BY last_used_at LIMIT ?3
+    ORDER BY last_used_at LIMIT :limit
 """
 DOOM_KEYS = """
     UPDATE nodes SET turn_key = NULL, step_key = NULL

@@ -26,6 +26,7 @@ from app.web.keys import OWNER, REQUEST_ID, SERVICES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
+_CLIENT_LEFT = 499
 _SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
@@ -76,7 +77,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
             raise
         error = _translate(request, problem)
     except ConnectionError:
-        raise
+        return web.Response(status=_CLIENT_LEFT)  # nobody reads it, but the log does
     except Exception:
         _log.exception("This is a fault in qwen-thread itself")
         error = GatewayError("The server met an unexpected error; its log says more under this request's id.")

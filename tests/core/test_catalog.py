@@ -7,6 +7,7 @@ import pytest
 
 from app.core.catalog import ModelCatalog
 from app.errors import ModelNotFound, UpstreamUnreachable
+from app.tasks.background import BackgroundTasks
 from tests.core.fakes import FakeClock, FakeModels, model
 
 ALIASES = {"qwen": "qwen3-old", "coder": "qwen3-coder-plus"}
@@ -15,7 +16,8 @@ DOWN = UpstreamUnreachable("No connection.")
 
 
 def catalog(upstream: FakeModels, clock: FakeClock | None = None, default: str = "") -> ModelCatalog:
-    return ModelCatalog(upstream, clock or FakeClock(), aliases=ALIASES, default=default, ttl=600)  # type: ignore[arg-type]  # it asks only for `models`
+    background = BackgroundTasks(patience=1)
+    return ModelCatalog(upstream, background, clock or FakeClock(), aliases=ALIASES, default=default, ttl=600)  # type: ignore[arg-type]  # it asks only for `models`
 
 
 async def test_the_list_is_fetched_once_for_many_waiting_requests_and_again_when_old() -> None:
@@ -39,6 +41,34 @@ async def test_a_list_that_cannot_be_renewed_stays_in_use_and_is_tried_again_soo
     clock.seconds = 612
     await listed.models()
     assert upstream.calls == 3
+
+
+async def test_an_old_list_serves_while_it_is_renewed_beside_the_request() -> None:
+    fresh = [*LISTED, model("brand-new")]
+    upstream, clock = FakeModels(LISTED, fresh, fresh), FakeClock()
+    listed = catalog(upstream, clock)
+    await listed.choose("coder")
+    clock.seconds = 601
+    assert (await listed.choose("coder")).id == "qwen3-coder-plus"
+    await asyncio.sleep(0)
+    assert upstream.calls == 2
+    assert (await listed.choose("brand-new")).id == "brand-new"
+
+
+async def test_a_name_that_an_old_list_does_not_know_is_looked_for_in_a_new_one() -> None:
+    upstream, clock = FakeModels(LISTED, [*LISTED, model("brand-new")]), FakeClock()
+    listed = catalog(upstream, clock)
+    await listed.models()
+    clock.seconds = 601
+    assert (await listed.choose("brand-new")).id == "brand-new"
+
+
+async def test_a_list_that_cannot_be_had_is_not_asked_for_at_every_request() -> None:
+    upstream = FakeModels(DOWN)
+    listed = catalog(upstream)
+    for _ in range(3):
+        await listed.choose("qwen")
+    assert upstream.calls == 1
 
 
 async def test_without_any_list_the_error_comes_out_but_chatting_still_works() -> None:

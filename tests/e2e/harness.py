@@ -12,11 +12,13 @@ import aiohttp
 
 from app.clock import SystemClock
 from app.config import load
+from app.core.turn import Patience
 from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running
 
 MODEL = "qwen3.7-plus"
+QUICK = Patience(every=0.1, total=0.6)
 Messages = list[dict[str, Any]]
 
 
@@ -143,7 +145,7 @@ async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIte
     }
     loaded = await asyncio.to_thread(load, folder, environ)
     async with (
-        open_program(loaded, SystemClock()) as program,
+        open_program(loaded, SystemClock(), QUICK) as program,
         running(program.cleaner.run(), "clean up"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,

@@ -141,12 +141,28 @@ async def test_a_parent_that_upstream_lost_is_replayed_into_a_new_chat(server: S
 
 
 async def test_the_lock_that_outlasts_an_answer_is_waited_out(tmp_path: Path) -> None:
-    async with emulating(lock_seconds=0.5) as emulator, serving(tmp_path, emulator) as server:
+    async with emulating(lock_seconds=0.3) as emulator, serving(tmp_path, emulator) as server:
         talk = server.conversation()
         await talk.say(DOG)
         reply = await talk.say(ASK)
         assert reply.match == "exact"
         assert len(emulator.chats) == 1
+
+
+async def test_a_chat_that_stays_in_progress_is_stopped_and_then_replayed(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say(DOG)
+    server.emulator.script.fault("chat_in_progress", times=8)
+    reply = await talk.say(ASK)
+    assert (reply.match, "Waldo" in reply.text) == ("new", True)
+    assert [stop["chat_id"] for stop in server.emulator.stops] == [server.emulator.shown[0].chat_id]
+
+
+async def test_a_lock_that_opens_when_upstream_is_told_to_stop_costs_no_replay(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say(DOG)
+    server.emulator.script.fault("chat_in_progress", times=7)
+    assert (await talk.say(ASK)).match == "exact"
 
 
 async def test_a_second_request_into_a_busy_chat_is_replayed_at_once(server: Server) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from app import __version__
 from app.config_values import Secret
 from app.core.ports import ModelInfo, Prompt
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.auth import read_token
 from app.upstream.qwen.bodies import completion_body, create_body
-from app.upstream.qwen.headers import VERSION, Cookies, build_headers
+from app.upstream.qwen.headers import Cookies, build_headers
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from tests.upstream.conftest import NOW, StillClock, make_token
 from tests.upstream.scripted import CHAT
@@ -126,7 +127,7 @@ def test_headers_are_honest() -> None:
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "Content-Type": "application/json",
-        "User-Agent": f"qwen-thread/{VERSION}",
+        "User-Agent": f"qwen-thread/{__version__}",
         "source": "web",
         "Version": "0.3.11",
         "Timezone": "Sun Nov 22 2026 09:00:00 GMT+0000",
@@ -145,7 +146,7 @@ def test_reading_calls_have_no_origin_and_deletions_no_content_type() -> None:
 
 def test_the_version_is_the_project_s() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["version"] == VERSION
+    assert project["version"] == __version__
 
 
 def test_cookies_are_the_owner_s_and_the_site_s_and_the_token() -> None:

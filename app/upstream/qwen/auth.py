@@ -102,6 +102,7 @@ class TokenSource:
         self._cookie = cookie
         self._stamp: tuple[int, ...] | None = None
         self._is_unreadable = False
+        self._is_quiet = False
         self._look_again = float("-inf")
         self._reading = asyncio.Lock()
         self._announced: tuple[Secret, bool] | None = None
@@ -119,9 +120,11 @@ class TokenSource:
         return source
 
     @classmethod
-    def fixed(cls, token: str, clock: Clock) -> "TokenSource":
-        """Hold one token, for an emulator."""
-        return cls(clock, token=Secret(token), cookie=Secret())
+    def fixed(cls, token: str, clock: Clock, *, quiet: bool = False) -> "TokenSource":
+        """Hold one token, for an emulator; `quiet`: nobody has to be told of its end."""
+        source = cls(clock, token=Secret(token), cookie=Secret())
+        source._is_quiet = quiet
+        return source
 
     @property
     def problem(self) -> str | None:
@@ -207,7 +210,7 @@ class TokenSource:
     def _announce(self) -> None:
         """Log once per token how long it lives, and once more when it has three days left."""
         credential = self.credential
-        if credential is None or credential.expires_at is None:
+        if credential is None or credential.expires_at is None or self._is_quiet:
             return
         left = credential.expires_at - self._clock.now()
         is_near = left <= _WARN_BEFORE

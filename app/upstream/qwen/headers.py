@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.cookies import Morsel, SimpleCookie
 
+from app import __version__
 from app.clock import Clock
 from app.upstream.qwen.auth import Credential
 from app.upstream.qwen.bodies import FRONT_END
 
-VERSION = "0.1.0"
-USER_AGENT = f"qwen-thread/{VERSION}"
+USER_AGENT = f"qwen-thread/{__version__}"
 
 
 class Cookies:

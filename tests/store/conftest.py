@@ -1,0 +1,30 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.core.ports import SessionStore
+from tests.store.making import OpenStore, Outside, sqlite_store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "qwen-thread.db"
+
+
+@pytest.fixture
+def outside(path: Path) -> Outside:
+    return Outside(path)
+
+
+@pytest.fixture(params=["sqlite"])
+def open_store(request: pytest.FixtureRequest, path: Path) -> OpenStore:
+    """Every kind of store that there is, one after the other; a further kind is one more parameter."""
+    assert request.param == "sqlite"
+    return lambda: sqlite_store(path)
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> AsyncIterator[SessionStore]:
+    async with open_store() as opened:
+        yield opened

@@ -1,0 +1,113 @@
+"""What the store's tests are made of: sessions, nodes and their ends, and a look into the file from outside."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from app.clock import SystemClock
+from app.core.ports import NewNode, NewSession, NodeEnd, SessionStore
+from app.store.sqlite import SqliteSessionStore, open_sqlite
+
+MIGRATIONS = Path(__file__).parent.parent.parent / "migrations" / "sqlite"
+START = datetime(2026, 11, 22, 9, tzinfo=UTC)
+ACCOUNT = "00000000-0000-4000-8000-000000000001"
+
+OpenStore = Callable[[], AbstractAsyncContextManager[SessionStore]]
+"""Opens the same store again and again, as a restart does."""
+
+
+def minute(number: int) -> datetime:
+    return START + timedelta(minutes=number)
+
+
+def sqlite_store(
+    path: Path, *, migrations: Path = MIGRATIONS, store_text: bool = True, busy_seconds: float = 0.2
+) -> AbstractAsyncContextManager[SqliteSessionStore]:
+    return open_sqlite(path, migrations, store_text=store_text, clock=SystemClock(), busy_seconds=busy_seconds)
+
+
+def session(name: str, *, delete_because: str | None = None, account: str = ACCOUNT, title: str = "") -> NewSession:
+    return NewSession(
+        id=name,
+        owner="owner",
+        account=account,
+        chat_id=f"chat-of-{name}",
+        model="qwen3-max",
+        title=title or f"About {name}",
+        delete_because=delete_because,
+    )
+
+
+def node(name: str, of: str, *, parent: str | None = None, depth: int = 1, says: str = "") -> NewNode:
+    return NewNode(
+        id=name,
+        session_id=of,
+        parent_id=parent,
+        depth=depth,
+        match="exact" if parent else "new",
+        model="qwen3-max",
+        system_digest="digest",
+        user_text=says or f"question {name}",
+        sent_text=None,
+    )
+
+
+def end(
+    name: str,
+    *,
+    turn_key: str | None = None,
+    step_key: str | None = None,
+    response_id: str | None = "",
+    state: Literal["complete", "aborted", "failed"] = "complete",
+    says: str = "",
+    error: str | None = None,
+) -> NodeEnd:
+    return NodeEnd(
+        node_id=name,
+        state=state,
+        response_id=f"response-{name}" if response_id == "" else response_id,
+        answer_text=says or f"answer {name}",
+        reasoning_text=f"thoughts {name}",
+        finish_reason="stop" if state == "complete" else None,
+        error=error,
+        turn_key=turn_key,
+        step_key=step_key,
+        input_tokens=10,
+        output_tokens=20,
+    )
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A person's look into the file."""
+
+    path: Path
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def value(self, query: str, values: Sequence[Any] = ()) -> Any:
+        return self.rows(query, values)[0][0]
+
+
+async def tell_a_story(store: SessionStore) -> None:
+    """One conversation whose second question was edited, one whose chat upstream lost, one side call to delete."""
+    await store.open_turn(node("a1", "a", says="What is a tide?"), session("a", title="Tides"), minute(0))
+    await store.finish_turn(end("a1", turn_key="key-a1", says="The sea's rise and fall."), minute(1))
+    await store.open_turn(node("a2", "a", parent="a1", depth=2, says="Why twice a day?"), None, minute(2))
+    await store.finish_turn(end("a2", turn_key="key-a2", says="Two bulges."), minute(3))
+    await store.open_turn(node("a3", "a", parent="a1", depth=2, says="How high?"), None, minute(4))
+    await store.finish_turn(end("a3", turn_key="key-a3", says="Up to 16 metres."), minute(5))
+    await store.open_turn(node("b1", "b", says="Name a river."), session("b", title="Rivers"), minute(6))
+    await store.finish_turn(end("b1", turn_key="key-b1", says="The Rhine."), minute(7))
+    await store.forget("b", "not found", minute(8))
+    side = session("c", title="Title, please", delete_because="side call")
+    await store.open_turn(node("c1", "c", says="Find a title."), side, minute(9))
+    await store.finish_turn(end("c1", says="Rivers and tides"), minute(10))
+    await store.release("c", minute(11))
+    await store.deletion_failed("chat-of-c", "unreachable", minute(12), minute(13))

@@ -1,0 +1,302 @@
+"""What every session store must do. Nothing here knows SQL: a further store joins in `conftest.open_store`."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.core.ports import Deletion, Place, SessionStore, StoreOverview
+from tests.store.making import ACCOUNT, OpenStore, end, minute, node, session
+
+
+async def conversation(store: SessionStore, name: str = "a", at: int = 0) -> None:
+    """A session with one answered node, `<name>1`, whose turn key is `key-<name>1`."""
+    await store.open_turn(node(f"{name}1", name), session(name), minute(at))
+    await store.finish_turn(end(f"{name}1", turn_key=f"key-{name}1", step_key=f"step-{name}1"), minute(at))
+
+
+async def test_an_answered_node_is_found_by_its_turn_key(store: SessionStore) -> None:
+    await conversation(store)
+    assert await store.find_turn("key-a1") == Place(
+        node_id="a1",
+        session_id="a",
+        chat_id="chat-of-a",
+        response_id="response-a1",
+        system_digest="digest",
+        depth=1,
+        has_children=False,
+    )
+
+
+async def test_an_answered_node_is_found_by_its_step_key(store: SessionStore) -> None:
+    await conversation(store)
+    place = await store.find_step("step-a1")
+    assert place is not None
+    assert place.node_id == "a1"
+
+
+async def test_turn_keys_and_step_keys_are_two_kinds(store: SessionStore) -> None:
+    await conversation(store)
+    assert await store.find_turn("step-a1") is None
+    assert await store.find_step("key-a1") is None
+
+
+async def test_an_unknown_key_finds_nothing(store: SessionStore) -> None:
+    await conversation(store)
+    assert await store.find_turn("key-of-nobody") is None
+    assert await store.find_step("") is None
+
+
+async def test_of_two_nodes_with_one_key_the_newest_is_found(store: SessionStore) -> None:
+    for name in ("a", "b", "c"):
+        await store.open_turn(node(f"{name}1", name), session(name), minute(0))
+    for name in ("c", "b", "a"):
+        await store.finish_turn(end(f"{name}1", turn_key="shared"), minute(1))
+    place = await store.find_turn("shared")
+    assert place is not None
+    assert place.session_id == "c"
+
+
+async def test_when_the_newest_is_lost_the_one_before_is_found(store: SessionStore) -> None:
+    for name in ("a", "b"):
+        await store.open_turn(node(f"{name}1", name), session(name), minute(0))
+        await store.finish_turn(end(f"{name}1", turn_key="shared"), minute(1))
+    await store.forget("b", "not found", minute(2))
+    place = await store.find_turn("shared")
+    assert place is not None
+    assert place.session_id == "a"
+
+
+async def test_a_node_without_an_answer_is_not_found(store: SessionStore) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(0))
+    assert await store.find_turn("key-a1") is None
+
+
+async def test_an_answer_without_a_response_id_is_not_found_whatever_its_keys_say(store: SessionStore) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(0))
+    await store.finish_turn(end("a1", turn_key="key", step_key="step", response_id=None), minute(1))
+    assert await store.find_turn("key") is None
+    assert await store.find_step("step") is None
+
+
+async def test_an_aborted_answer_with_keys_is_found(store: SessionStore) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(0))
+    await store.finish_turn(end("a1", turn_key="key", state="aborted", error="the client left"), minute(1))
+    assert await store.find_turn("key") is not None
+
+
+async def test_only_the_first_end_of_a_node_counts(store: SessionStore) -> None:
+    await conversation(store)
+    await store.finish_turn(end("a1", turn_key="other", state="failed", error="too late"), minute(2))
+    assert await store.find_turn("other") is None
+    assert await store.find_turn("key-a1") is not None
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_node_has_children_as_soon_as_one_is_opened(store: SessionStore, answered: bool) -> None:
+    await conversation(store)
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
+    if answered:
+        await store.finish_turn(end("a2", turn_key="key-a2"), minute(2))
+        place = await store.find_turn("key-a2")
+        assert place is not None
+        assert (place.depth, place.has_children) == (2, False)
+    place = await store.find_turn("key-a1")
+    assert place is not None
+    assert place.has_children
+
+
+async def test_what_was_finished_is_found_after_a_restart(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await conversation(store)
+    async with open_store() as store:
+        assert await store.find_turn("key-a1") is not None
+        assert await store.fail_interrupted(minute(5)) == 0
+
+
+async def test_what_was_open_at_a_restart_has_failed_and_is_not_found(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await conversation(store)
+        await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
+        await store.open_turn(node("b1", "b"), session("b"), minute(1))
+    async with open_store() as store:
+        assert await store.fail_interrupted(minute(2)) == 2
+        assert await store.fail_interrupted(minute(3)) == 0
+        await store.finish_turn(end("b1", turn_key="key-b1"), minute(4))
+        assert await store.find_turn("key-b1") is None
+        assert await store.find_turn("key-a1") is not None
+
+
+async def test_nothing_continues_in_a_forgotten_chat(store: SessionStore) -> None:
+    await conversation(store)
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
+    await store.forget("a", "not found", minute(2))
+    await store.finish_turn(end("a2", turn_key="key-a2", step_key="step-a2"), minute(3))
+    assert await store.find_turn("key-a1") is None
+    assert await store.find_step("step-a1") is None
+    assert await store.find_turn("key-a2") is None
+    assert await store.find_step("step-a2") is None
+
+
+async def test_forgetting_one_chat_leaves_the_others(store: SessionStore) -> None:
+    await conversation(store, "a")
+    await conversation(store, "b")
+    await store.forget("a", "not found", minute(2))
+    assert await store.find_turn("key-b1") is not None
+
+
+# --- deletions ------------------------------------------------------------------------------------------------------
+
+
+async def side_call(store: SessionStore, name: str = "s", at: int = 0, account: str = ACCOUNT) -> None:
+    await store.open_turn(
+        node(f"{name}1", name), session(name, delete_because="side call", account=account), minute(at)
+    )
+    await store.finish_turn(end(f"{name}1", turn_key=f"key-{name}1", step_key=f"step-{name}1"), minute(at))
+
+
+async def test_a_side_call_is_never_found(store: SessionStore) -> None:
+    await side_call(store)
+    assert await store.find_turn("key-s1") is None
+    assert await store.find_step("step-s1") is None
+
+
+async def test_a_held_deletion_is_not_due_until_it_is_released(store: SessionStore) -> None:
+    await side_call(store)
+    assert await store.due_deletions(ACCOUNT, minute(100), 10) == []
+    assert await store.next_deletion_due(ACCOUNT) is None
+    await store.release("s", minute(3))
+    assert await store.due_deletions(ACCOUNT, minute(2), 10) == []
+    assert await store.due_deletions(ACCOUNT, minute(3), 10) == [Deletion("chat-of-s", 0)]
+    assert await store.next_deletion_due(ACCOUNT) == minute(3)
+
+
+async def test_a_release_does_not_move_a_deletion_that_already_waits(store: SessionStore) -> None:
+    await side_call(store)
+    await store.release("s", minute(3))
+    await store.release("s", minute(50))
+    assert await store.next_deletion_due(ACCOUNT) == minute(3)
+
+
+async def test_a_chat_that_stays_has_no_deletion_to_release(store: SessionStore) -> None:
+    await conversation(store)
+    await store.release("a", minute(1))
+    assert await store.due_deletions(ACCOUNT, minute(100), 10) == []
+
+
+async def test_a_restart_releases_what_was_held(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await store.open_turn(node("s1", "s"), session("s", delete_because="side call"), minute(0))
+    async with open_store() as store:
+        await store.fail_interrupted(minute(5))
+        assert await store.due_deletions(ACCOUNT, minute(5), 10) == [Deletion("chat-of-s", 0)]
+
+
+async def test_a_failed_try_is_counted_and_put_off(store: SessionStore) -> None:
+    await side_call(store)
+    await store.release("s", minute(1))
+    await store.deletion_failed("chat-of-s", "unreachable", minute(2), minute(4))
+    assert await store.due_deletions(ACCOUNT, minute(3), 10) == []
+    await store.deletion_failed("chat-of-s", "unreachable", minute(5), minute(7))
+    assert await store.due_deletions(ACCOUNT, minute(7), 10) == [Deletion("chat-of-s", 2)]
+
+
+async def test_deletions_come_longest_overdue_first_and_no_more_than_asked(store: SessionStore) -> None:
+    for name, due in (("r", 3), ("s", 1), ("t", 2)):
+        await side_call(store, name)
+        await store.release(name, minute(due))
+    due_now = await store.due_deletions(ACCOUNT, minute(9), 2)
+    assert [deletion.chat_id for deletion in due_now] == ["chat-of-s", "chat-of-t"]
+    assert await store.next_deletion_due(ACCOUNT) == minute(1)
+
+
+async def test_deletions_of_another_account_wait_for_that_account(store: SessionStore) -> None:
+    await side_call(store, account="someone else")
+    await store.release("s", minute(1))
+    assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
+    assert await store.next_deletion_due(ACCOUNT) is None
+    assert await store.due_deletions("someone else", minute(9), 10) == [Deletion("chat-of-s", 0)]
+
+
+async def test_a_deletion_that_is_done_is_gone(store: SessionStore) -> None:
+    await side_call(store)
+    await store.release("s", minute(1))
+    await store.deletion_done("chat-of-s", minute(2))
+    assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
+    assert await store.overview() == StoreOverview(sessions=1, nodes=1, pending_deletions=0)
+
+
+async def test_an_idle_session_is_doomed_and_its_deletion_is_due_at_once(store: SessionStore) -> None:
+    await conversation(store, at=0)
+    assert await store.doom_idle(minute(10), minute(20), 5) == 1
+    assert await store.find_turn("key-a1") is None
+    assert await store.find_step("step-a1") is None
+    assert await store.due_deletions(ACCOUNT, minute(20), 5) == [Deletion("chat-of-a", 0)]
+    assert await store.doom_idle(minute(10), minute(20), 5) == 0
+
+
+async def test_a_session_in_use_is_not_idle(store: SessionStore) -> None:
+    await conversation(store, at=0)
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(5))
+    assert await store.doom_idle(minute(10), minute(20), 5) == 0, "an answer still runs"
+    await store.finish_turn(end("a2", turn_key="key-a2"), minute(10))
+    assert await store.doom_idle(minute(10), minute(20), 5) == 0, "its end was a use"
+    assert await store.doom_idle(minute(10) + timedelta(milliseconds=1), minute(20), 5) == 1
+
+
+async def test_the_longest_idle_are_doomed_first_and_no_more_than_asked(store: SessionStore) -> None:
+    for name, at in (("a", 3), ("b", 1), ("c", 2)):
+        await conversation(store, name, at)
+    assert await store.doom_idle(minute(10), minute(20), 2) == 2
+    assert await store.find_turn("key-a1") is not None
+    assert await store.find_turn("key-b1") is None
+    assert await store.find_turn("key-c1") is None
+    assert await store.doom_idle(minute(10), minute(20), 2) == 1
+
+
+async def test_neither_side_calls_nor_forgotten_chats_are_doomed_for_their_age(store: SessionStore) -> None:
+    await side_call(store)
+    await conversation(store, "a")
+    await store.forget("a", "not found", minute(1))
+    assert await store.doom_idle(minute(100), minute(100), 5) == 0
+
+
+async def test_the_overview_counts(store: SessionStore) -> None:
+    assert await store.overview() == StoreOverview(sessions=0, nodes=0, pending_deletions=0)
+    await conversation(store)
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
+    await side_call(store)
+    assert await store.overview() == StoreOverview(sessions=2, nodes=3, pending_deletions=1)
+
+
+# --- texts and crowds -----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(codec=None), min_size=1, max_size=40))
+async def test_any_text_is_taken(store: SessionStore, text: str) -> None:
+    name = str(uuid4())
+    await store.open_turn(node(f"{name}-1", name, says=text), session(name, title=text), minute(0))
+    await store.finish_turn(end(f"{name}-1", turn_key=name, says=text, error=text), minute(1))
+    assert await store.find_turn(name) is not None
+    await store.forget(name, text, minute(2))
+    assert await store.find_turn(name) is None
+
+
+async def test_half_a_surrogate_pair_is_taken_everywhere(store: SessionStore) -> None:
+    broken = "half \ud83d of it"
+    await store.open_turn(node("a1", "a", says=broken), session("a", title=broken, delete_because="x"), minute(0))
+    await store.finish_turn(end("a1", says=broken, error=broken), minute(1))
+    await store.deletion_failed("chat-of-a", broken, minute(2), minute(3))
+    assert await store.due_deletions(ACCOUNT, minute(3), 1) == [Deletion("chat-of-a", 1)]
+    await store.forget("a", broken, minute(4))
+
+
+async def test_many_conversations_at_once_are_all_kept(store: SessionStore) -> None:
+    names = [f"s{number}" for number in range(50)]
+    await asyncio.gather(*(conversation(store, name) for name in names))
+    places = await asyncio.gather(*(store.find_turn(f"key-{name}1") for name in names))
+    assert [place.session_id for place in places if place] == names

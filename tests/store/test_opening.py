@@ -1,0 +1,393 @@
+"""How a database file is opened, locked, checked, migrated and refused."""
+
+import asyncio
+import logging
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from app.clock import SystemClock
+from app.errors import StoreError, StoreUnusable
+from app.store.migrate import APPLICATION_ID
+from app.store.sqlite import open_sqlite
+from tests.store.making import MIGRATIONS, Outside, end, minute, node, session, sqlite_store, tell_a_story
+
+ROOT = MIGRATIONS.parent.parent
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+async def make(path: Path) -> None:
+    async with sqlite_store(path) as store:
+        await tell_a_story(store)
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def change(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+async def refusal(path: Path, migrations: Path = MIGRATIONS) -> str:
+    """Open a file that must be refused and left byte for byte as it was; return what is said."""
+    before = read(path)
+    with pytest.raises(StoreUnusable) as refused:
+        async with sqlite_store(path, migrations=migrations):
+            raise AssertionError("it was opened")
+    assert read(path) == before
+    assert str(path) in refused.value.message
+    assert not refused.value.should_retry
+    return refused.value.message
+
+
+@asynccontextmanager
+async def holder(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process that has the store open, in mid-answer; killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.store.holder", str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"open\n"
+        yield process
+    finally:
+        with suppress(ProcessLookupError):  # the test killed it
+            process.kill()
+        await process.communicate()
+
+
+# --- a new file -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_file_says_what_it_is_and_how_it_is_kept(path: Path, outside: Outside) -> None:
+    await make(path)
+    assert outside.value("PRAGMA application_id") == APPLICATION_ID
+    assert outside.value("PRAGMA user_version") == 1
+    assert outside.value("PRAGMA journal_mode") == "wal"
+    assert outside.value("PRAGMA auto_vacuum") == 2, "incremental"
+    assert outside.rows("SELECT number, name FROM migrations") == [(1, "sessions")]
+    loose = "SELECT name FROM pragma_table_list WHERE type = 'table' AND NOT strict AND name NOT LIKE 'sqlite_%'"
+    assert outside.rows(loose) == []
+
+
+async def test_other_users_of_the_machine_cannot_read_any_of_the_files(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with sqlite_store(path) as store:
+            await tell_a_story(store)
+            assert mode(path.parent) == 0o700
+            assert {file.name: mode(file) for file in path.parent.iterdir()} == {
+                path.name + suffix: 0o600 for suffix in ("", "-wal", "-shm", ".lock")
+            }
+    finally:
+        os.umask(before)
+
+
+async def test_a_clean_stop_leaves_one_file_and_an_empty_lock(path: Path) -> None:
+    await make(path)
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock"]
+    assert beside(path, ".lock").read_text() == ""
+
+
+async def test_an_empty_file_is_as_good_as_none(path: Path, outside: Outside) -> None:
+    write(path, b"")
+    await make(path)
+    assert outside.value("SELECT count(*) FROM sessions") == 3
+
+
+async def test_a_start_that_died_before_its_first_table_is_taken_up(path: Path, outside: Outside) -> None:
+    path.parent.mkdir()
+    change(path, "PRAGMA auto_vacuum = INCREMENTAL", f"PRAGMA application_id = {APPLICATION_ID}")
+    await make(path)
+    assert outside.value("SELECT count(*) FROM sessions") == 3
+    assert outside.value("PRAGMA auto_vacuum") == 2
+
+
+# --- one daemon -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_process_is_refused_by_the_first_ones_number(path: Path) -> None:
+    async with holder(path) as first:
+        with pytest.raises(StoreUnusable, match=rf"process {first.pid}\b.*Stop that one first"):
+            async with sqlite_store(path):
+                raise AssertionError("it was opened")
+        assert first.returncode is None
+
+
+async def test_the_same_process_cannot_open_it_twice_either(path: Path) -> None:
+    async with sqlite_store(path) as store:
+        with pytest.raises(StoreUnusable, match=f"process {os.getpid()}"):
+            async with sqlite_store(path):
+                raise AssertionError("it was opened")
+        await store.open_turn(node("a1", "a"), session("a"), minute(0))
+    assert beside(path, ".lock").read_text() == ""
+
+
+async def test_a_killed_process_leaves_every_finished_answer_and_a_failed_open_one(
+    path: Path, outside: Outside
+) -> None:
+    async with holder(path) as process:
+        process.kill()
+        await process.wait()
+    async with sqlite_store(path) as store:
+        assert await store.fail_interrupted(minute(10)) == 1
+        place = await store.find_turn("key-a1")
+        assert place is not None
+        assert place.node_id == "a1"
+        await store.open_turn(node("a3", "a", parent="a1", depth=2), None, minute(11))
+        await store.finish_turn(end("a3", turn_key="key-a3"), minute(12))
+    assert outside.rows("SELECT id, state, error FROM nodes ORDER BY number") == [
+        ("a1", "complete", None),
+        ("a2", "failed", "interrupted by a restart"),
+        ("a3", "complete", None),
+    ]
+
+
+# --- files that are refused -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"x", b"This is a letter to my bank. " * 100, b"SQLite format 3\x00"])
+async def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> None:
+    write(path, content)
+    assert "no SQLite file" in await refusal(path)
+
+
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+async def test_the_database_of_another_program_is_refused(path: Path, journal: str) -> None:
+    path.parent.mkdir()
+    change(path, f"PRAGMA journal_mode = {journal}", "CREATE TABLE recipes (name TEXT)", "PRAGMA user_version = 1")
+    assert "another program" in await refusal(path)
+
+
+async def test_a_database_with_a_version_that_we_never_wrote_is_refused(path: Path) -> None:
+    await make(path)
+    change(path, "PRAGMA user_version = -3")
+    assert "another program" in await refusal(path)
+
+
+async def test_the_database_of_a_newer_version_is_refused(path: Path) -> None:
+    await make(path)
+    change(path, "PRAGMA user_version = 7")
+    assert "newer qwen-thread (schema 7, this program knows 1)" in await refusal(path)
+
+
+async def test_a_newer_version_that_only_the_log_knows_is_refused_too(path: Path) -> None:
+    await make(path)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 7")  # in the -wal file, as long as this connection is open
+        assert "newer qwen-thread" in await refusal(path)
+
+
+async def test_a_database_that_a_changed_migration_made_is_refused(path: Path, tmp_path: Path) -> None:
+    await make(path)
+    changed = copy_migrations(tmp_path)
+    (changed / "0001_sessions.sql").write_text((MIGRATIONS / "0001_sessions.sql").read_text() + "-- better\n")
+    assert "0001_sessions.sql was changed" in await refusal(path, changed)
+
+
+async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where a folder should be")
+    with pytest.raises(StoreUnusable, match=r"cannot be opened for writing.*DATABASE_URL"):
+        async with sqlite_store(tmp_path / "data" / "qwen-thread.db"):
+            raise AssertionError("it was opened")
+
+
+async def test_a_folder_in_place_of_the_file_is_told_and_the_lock_is_given_back(tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    place.mkdir()
+    with pytest.raises(StoreUnusable, match="cannot be opened for writing"):
+        async with sqlite_store(place):
+            raise AssertionError("it was opened")
+    place.rmdir()
+    await make(place)
+
+
+# --- damage ---------------------------------------------------------------------------------------------------------
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of the file, which holds pages of the tables."""
+    content = bytearray(path.read_bytes())
+    content[8192:-4096] = b"\xff" * (len(content) - 8192 - 4096)
+    path.write_bytes(content)
+
+
+async def test_a_damaged_file_is_refused_after_an_unclean_stop_at_every_start(path: Path) -> None:
+    await make(path)
+    damage(path)
+    beside(path, ".lock").write_text("4711")
+    for _ in range(2):
+        assert "Restore a backup" in await refusal(path)
+
+
+async def test_damage_that_the_check_describes_is_refused(path: Path) -> None:
+    await make(path)
+    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'nodes_by_turn'")
+    beside(path, ".lock").write_text("4711")
+    assert "is damaged (" in await refusal(path)
+
+
+async def test_after_a_clean_stop_nobody_reads_the_whole_file(path: Path) -> None:
+    await make(path)
+    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'nodes_by_turn'")
+    async with sqlite_store(path) as store:
+        assert await store.find_turn("key-a1") is not None
+
+
+async def test_a_sound_file_is_opened_after_an_unclean_stop(path: Path) -> None:
+    await make(path)
+    beside(path, ".lock").write_text("4711")
+    async with sqlite_store(path) as store:
+        assert await store.find_turn("key-a1") is not None
+    assert beside(path, ".lock").read_text() == ""
+
+
+async def test_the_check_of_a_large_file_is_given_up_in_time(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await make(path)
+    beside(path, ".lock").write_text("4711")
+    opened = open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock(), check_seconds=0)
+    with caplog.at_level(logging.WARNING):
+        async with opened as store:
+            assert await store.find_turn("key-a1") is not None
+    assert "too large to be checked" in caplog.text
+
+
+# --- migrations -----------------------------------------------------------------------------------------------------
+
+
+def copy_migrations(tmp_path: Path, **more: str) -> Path:
+    """A folder of our own with the released migrations and `more` of them by name."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    for name, sql in more.items():
+        (folder / f"{name.removeprefix('n')}.sql").write_text(sql)
+    return folder
+
+
+async def test_an_older_database_is_backed_up_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
+    await make(path)
+    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;", n0003_more="SELECT 1;")
+    before = os.umask(0)
+    try:
+        async with sqlite_store(path, migrations=newer) as store:
+            assert await store.find_turn("key-a1") is not None
+    finally:
+        os.umask(before)
+    now, then = Outside(path), Outside(beside(path, ".schema-1.backup"))
+    assert now.rows("SELECT number, name FROM migrations") == [(1, "sessions"), (2, "tags"), (3, "more")]
+    assert now.value("PRAGMA user_version") == 3
+    assert now.value("SELECT count(*) FROM tags") == 0
+    assert then.value("PRAGMA user_version") == 1
+    assert then.value("SELECT count(*) FROM nodes") == now.value("SELECT count(*) FROM nodes")
+    assert mode(then.path) == 0o600
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock", then.path.name]
+
+
+async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
+    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    fresh = tmp_path / "fresh.db"
+    await make(path)
+    for file in (path, fresh):
+        async with sqlite_store(file, migrations=newer):
+            pass
+    schema = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name"
+    assert Outside(path).rows(schema) == Outside(fresh).rows(schema)
+
+
+async def test_a_backup_put_in_the_place_of_the_database_works(path: Path, tmp_path: Path, outside: Outside) -> None:
+    await make(path)
+    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    async with sqlite_store(path, migrations=newer):
+        pass
+    beside(path, ".schema-1.backup").replace(path)
+    async with sqlite_store(path) as store:
+        assert await store.find_turn("key-a1") is not None
+    assert outside.value("PRAGMA journal_mode") == "wal"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE tags (name TEXT) STRICT; CREATE TABLE tags (name TEXT) STRICT;",
+        "CREATE TABLE tags (node TEXT REFERENCES nodes (id)) STRICT; INSERT INTO tags VALUES ('nobody');",
+    ],
+    ids=["broken SQL", "broken foreign key"],
+)
+async def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path, outside: Outside, sql: str) -> None:
+    await make(path)
+    newer = copy_migrations(tmp_path, n0002_tags=sql)
+    with pytest.raises(sqlite3.Error):
+        async with sqlite_store(path, migrations=newer):
+            raise AssertionError("it was opened")
+    assert outside.value("PRAGMA user_version") == 1
+    assert outside.rows("SELECT name FROM sqlite_schema WHERE name = 'tags'") == []
+    async with sqlite_store(path) as store:
+        assert await store.find_turn("key-a1") is not None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "0003_late.sql").write_text("SELECT 1;"), "without a gap: see 0003_late.sql"),
+        (lambda folder: (folder / "0001_twice.sql").write_text("SELECT 1;"), "without a gap: see 0001_twice.sql"),
+        (lambda folder: (folder / "notes.sql").write_text("SELECT 1;"), "without a gap: see notes.sql"),
+        (lambda folder: (folder / "0001_sessions.sql").unlink(), "no migrations"),
+    ],
+    ids=["gap", "double", "no number", "none"],
+)
+async def test_a_spoilt_folder_of_migrations_is_told_before_a_file_is_touched(
+    path: Path, tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
+    folder = copy_migrations(tmp_path)
+    spoil(folder)
+    with pytest.raises(StoreUnusable, match=told):
+        async with sqlite_store(path, migrations=folder):
+            raise AssertionError("it was opened")
+    assert not path.parent.exists()
+
+
+async def test_a_database_that_is_locked_at_the_start_is_told_as_busy(path: Path, tmp_path: Path) -> None:
+    await make(path)
+    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked by another program"):
+            async with sqlite_store(path, migrations=newer, busy_seconds=0.05):
+                raise AssertionError("it was opened")
+    async with sqlite_store(path, migrations=newer) as store:
+        assert await store.find_turn("key-a1") is not None
+
+
+async def test_a_lock_held_at_the_end_is_told_and_nothing_is_lost(
+    path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with sqlite_store(path, busy_seconds=0.05) as store:
+            await tell_a_story(store)
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+    other.close()
+    assert outside.value("SELECT count(*) FROM nodes") == 5
