@@ -6,6 +6,7 @@ Tables between markers are made from the code: `python -m tests.test_docs` in th
 import re
 import sqlite3
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from app import errors
 from app.config import ALIASES, load, rows
 from app.web.routes import ROUTES
+from tests.settings_zh import CHINESE
 
 ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh-CN.md")
@@ -31,12 +33,17 @@ BRIEF = {
 }
 
 
-def settings_table() -> str:
-    lines = ["| setting | default | |", "|---|---|---|"]
+def settings_table(head: str = "| setting | default | |", told: Mapping[str, str] | None = None) -> str:
+    lines = [head, "|---|---|---|"]
     for row in rows():
         default = f"`{row.metadata['default']}`" if row.metadata["default"] else "–"
-        lines.append(f"| `{row.name.upper()}` | {default.replace(',', ', ')} | {row.metadata['help']} |")
+        text = told[row.name] if told else row.metadata["help"]
+        lines.append(f"| `{row.name.upper()}` | {default.replace(',', ', ')} | {text} |")
     return "\n".join(lines)
+
+
+def chinese_settings_table() -> str:
+    return settings_table("| 设置 | 默认值 | |", CHINESE)
 
 
 def errors_table() -> str:
@@ -53,7 +60,7 @@ def errors_table() -> str:
 
 TABLES = {
     ("README.md", "settings"): settings_table,
-    ("README.zh-CN.md", "settings"): settings_table,
+    ("README.zh-CN.md", "settings"): chinese_settings_table,
     ("docs/configuration.md", "settings"): settings_table,
     ("docs/errors.md", "errors"): errors_table,
 }

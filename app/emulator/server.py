@@ -42,7 +42,8 @@ async def check_token(request: web.Request, handler: Handler) -> web.StreamRespo
     if request.path in _OPEN_TO_GUESTS or request.path.startswith("/_emulator/"):
         return await handler(request)
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    token = bearer if scheme.lower() == "bearer" else request.cookies.get("token", "")
+    token = bearer.strip() if scheme.lower() == "bearer" else ""
+    token = token or request.cookies.get("token", "")
     problem = state.tokens.problem(token)
     if problem:
         return refuse(request, Refusal("unauthorized", problem, 401), state.options.era)

@@ -93,8 +93,8 @@ class Database:
                     yield connection
                     await connection.execute("COMMIT")
                 except BaseException:
-                    # queued behind what a cancelled statement still does in SQLite's thread
-                    await asyncio.shield(connection.rollback())
+                    # queued at once, behind what a cancelled statement still does in SQLite's thread
+                    await connection.rollback()
                     raise
 
     async def execute(self, statement: str, values: Values, *, durable: bool = True) -> None:

@@ -1,14 +1,16 @@
 """Every SQL statement of the SQLite store; the tables are in migrations/sqlite/ (docs/history.md describes them)."""
 
+# INDEXED BY and CROSS JOIN, which keeps the order as written: statistics of a file that holds no key of one kind would
+# otherwise lead the planner through all live sessions.
 _FIND = """
     SELECT n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth,
            EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
-    FROM nodes n JOIN sessions s ON s.id = n.session_id
+    FROM nodes n INDEXED BY {index} CROSS JOIN sessions s ON s.id = n.session_id
     WHERE n.{key} = ? AND n.response_id IS NOT NULL AND s.state = 'live'
     ORDER BY n.number DESC LIMIT 1
 """
-FIND_TURN = _FIND.format(key="turn_key")
-FIND_STEP = _FIND.format(key="step_key")
+FIND_TURN = _FIND.format(key="turn_key", index="nodes_by_turn")
+FIND_STEP = _FIND.format(key="step_key", index="nodes_by_step")
 
 ADD_SESSION = """
     INSERT INTO sessions (id, owner, account, chat_id, model, title, state, state_reason,

@@ -1,6 +1,7 @@
 """What the store's tests are made of: sessions, nodes and their ends, and a look into the file from outside."""
 
 import sqlite3
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from app.clock import SystemClock
 from app.core.ports import NewNode, NewSession, NodeEnd, SessionStore
+from app.errors import StoreUnusable
 from app.store.sqlite import SqliteSessionStore, open_sqlite
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations" / "sqlite"
@@ -111,3 +115,44 @@ async def tell_a_story(store: SessionStore) -> None:
     await store.finish_turn(end("c1", says="Rivers and tides"), minute(10))
     await store.release("c", minute(11))
     await store.deletion_failed("chat-of-c", "unreachable", minute(12), minute(13))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+async def make(path: Path) -> None:
+    async with sqlite_store(path) as store:
+        await tell_a_story(store)
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def change(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+async def refusal(path: Path, migrations: Path = MIGRATIONS) -> str:
+    """Open a file that must be refused and left byte for byte as it was; return what is said."""
+    before = read(path)
+    with pytest.raises(StoreUnusable) as refused:
+        async with sqlite_store(path, migrations=migrations):
+            raise AssertionError("it was opened")
+    assert read(path) == before
+    assert str(path) in refused.value.message
+    assert not refused.value.should_retry
+    return refused.value.message

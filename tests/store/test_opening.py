@@ -1,66 +1,38 @@
-"""How a database file is opened, locked, checked, migrated and refused."""
+"""How a database file is opened, locked, checked for damage, refused and closed."""
 
 import asyncio
 import logging
 import os
-import shutil
 import sqlite3
-import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import pytest
 
 from app.clock import SystemClock
-from app.errors import StoreError, StoreUnusable
+from app.errors import StoreUnusable
 from app.store.migrate import APPLICATION_ID
 from app.store.sqlite import open_sqlite
-from tests.store.making import MIGRATIONS, Outside, end, minute, node, session, sqlite_store, tell_a_story
+from tests.store.making import (
+    MIGRATIONS,
+    Outside,
+    beside,
+    change,
+    end,
+    make,
+    minute,
+    mode,
+    node,
+    refusal,
+    session,
+    sqlite_store,
+    tell_a_story,
+    write,
+)
 
 ROOT = MIGRATIONS.parent.parent
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-async def make(path: Path) -> None:
-    async with sqlite_store(path) as store:
-        await tell_a_story(store)
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(content)
-
-
-def read(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def change(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-
-
-async def refusal(path: Path, migrations: Path = MIGRATIONS) -> str:
-    """Open a file that must be refused and left byte for byte as it was; return what is said."""
-    before = read(path)
-    with pytest.raises(StoreUnusable) as refused:
-        async with sqlite_store(path, migrations=migrations):
-            raise AssertionError("it was opened")
-    assert read(path) == before
-    assert str(path) in refused.value.message
-    assert not refused.value.should_retry
-    return refused.value.message
 
 
 @asynccontextmanager
@@ -201,13 +173,6 @@ async def test_a_newer_version_that_only_the_log_knows_is_refused_too(path: Path
         assert "newer qwen-thread" in await refusal(path)
 
 
-async def test_a_database_that_a_changed_migration_made_is_refused(path: Path, tmp_path: Path) -> None:
-    await make(path)
-    changed = copy_migrations(tmp_path)
-    (changed / "0001_sessions.sql").write_text((MIGRATIONS / "0001_sessions.sql").read_text() + "-- better\n")
-    assert "0001_sessions.sql was changed" in await refusal(path, changed)
-
-
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
     with pytest.raises(StoreUnusable, match=r"cannot be opened for writing.*DATABASE_URL"):
@@ -235,24 +200,24 @@ def damage(path: Path) -> None:
     path.write_bytes(content)
 
 
-async def test_a_damaged_file_is_refused_after_an_unclean_stop_at_every_start(path: Path) -> None:
+async def test_a_damaged_file_is_refused_after_an_unclean_stop(path: Path) -> None:
     await make(path)
     damage(path)
     beside(path, ".lock").write_text("4711")
-    for _ in range(2):
-        assert "Restore a backup" in await refusal(path)
+    assert "Restore a backup" in await refusal(path)
 
 
-async def test_damage_that_the_check_describes_is_refused(path: Path) -> None:
+async def test_damage_that_only_the_check_finds_is_refused_at_every_start(path: Path) -> None:
     await make(path)
-    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'nodes_by_turn'")
+    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'deletions_by_due'")
     beside(path, ".lock").write_text("4711")
-    assert "is damaged (" in await refusal(path)
+    for _ in range(2):
+        assert "is damaged (" in await refusal(path)
 
 
 async def test_after_a_clean_stop_nobody_reads_the_whole_file(path: Path) -> None:
     await make(path)
-    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'nodes_by_turn'")
+    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'deletions_by_due'")
     async with sqlite_store(path) as store:
         assert await store.find_turn("key-a1") is not None
 
@@ -275,119 +240,15 @@ async def test_the_check_of_a_large_file_is_given_up_in_time(path: Path, caplog:
     assert "too large to be checked" in caplog.text
 
 
-# --- migrations -----------------------------------------------------------------------------------------------------
+# --- the end ----------------------------------------------------------------------------------------------------------
 
 
-def copy_migrations(tmp_path: Path, **more: str) -> Path:
-    """A folder of our own with the released migrations and `more` of them by name."""
-    folder = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, folder)
-    for name, sql in more.items():
-        (folder / f"{name.removeprefix('n')}.sql").write_text(sql)
-    return folder
-
-
-async def test_an_older_database_is_backed_up_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
-    await make(path)
-    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;", n0003_more="SELECT 1;")
-    before = os.umask(0)
-    try:
-        async with sqlite_store(path, migrations=newer) as store:
-            assert await store.find_turn("key-a1") is not None
-    finally:
-        os.umask(before)
-    now, then = Outside(path), Outside(beside(path, ".schema-1.backup"))
-    assert now.rows("SELECT number, name FROM migrations") == [(1, "sessions"), (2, "tags"), (3, "more")]
-    assert now.value("PRAGMA user_version") == 3
-    assert now.value("SELECT count(*) FROM tags") == 0
-    assert then.value("PRAGMA user_version") == 1
-    assert then.value("SELECT count(*) FROM nodes") == now.value("SELECT count(*) FROM nodes")
-    assert mode(then.path) == 0o600
-    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock", then.path.name]
-
-
-async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
-    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;")
-    fresh = tmp_path / "fresh.db"
-    await make(path)
-    for file in (path, fresh):
-        async with sqlite_store(file, migrations=newer):
-            pass
-    schema = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name"
-    assert Outside(path).rows(schema) == Outside(fresh).rows(schema)
-
-
-async def test_a_backup_put_in_the_place_of_the_database_works(path: Path, tmp_path: Path, outside: Outside) -> None:
-    await make(path)
-    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;")
-    async with sqlite_store(path, migrations=newer):
+async def test_a_lock_held_at_the_end_is_no_failure_and_nothing_is_lost(path: Path, outside: Outside) -> None:
+    async with sqlite_store(path):
         pass
-    beside(path, ".schema-1.backup").replace(path)
-    async with sqlite_store(path) as store:
-        assert await store.find_turn("key-a1") is not None
-    assert outside.value("PRAGMA journal_mode") == "wal"
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "CREATE TABLE tags (name TEXT) STRICT; CREATE TABLE tags (name TEXT) STRICT;",
-        "CREATE TABLE tags (node TEXT REFERENCES nodes (id)) STRICT; INSERT INTO tags VALUES ('nobody');",
-    ],
-    ids=["broken SQL", "broken foreign key"],
-)
-async def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path, outside: Outside, sql: str) -> None:
-    await make(path)
-    newer = copy_migrations(tmp_path, n0002_tags=sql)
-    with pytest.raises(sqlite3.Error):
-        async with sqlite_store(path, migrations=newer):
-            raise AssertionError("it was opened")
-    assert outside.value("PRAGMA user_version") == 1
-    assert outside.rows("SELECT name FROM sqlite_schema WHERE name = 'tags'") == []
-    async with sqlite_store(path) as store:
-        assert await store.find_turn("key-a1") is not None
-
-
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        (lambda folder: (folder / "0003_late.sql").write_text("SELECT 1;"), "without a gap: see 0003_late.sql"),
-        (lambda folder: (folder / "0001_twice.sql").write_text("SELECT 1;"), "without a gap: see 0001_twice.sql"),
-        (lambda folder: (folder / "notes.sql").write_text("SELECT 1;"), "without a gap: see notes.sql"),
-        (lambda folder: (folder / "0001_sessions.sql").unlink(), "no migrations"),
-    ],
-    ids=["gap", "double", "no number", "none"],
-)
-async def test_a_spoilt_folder_of_migrations_is_told_before_a_file_is_touched(
-    path: Path, tmp_path: Path, spoil: Callable[[Path], object], told: str
-) -> None:
-    folder = copy_migrations(tmp_path)
-    spoil(folder)
-    with pytest.raises(StoreUnusable, match=told):
-        async with sqlite_store(path, migrations=folder):
-            raise AssertionError("it was opened")
-    assert not path.parent.exists()
-
-
-async def test_a_database_that_is_locked_at_the_start_is_told_as_busy(path: Path, tmp_path: Path) -> None:
-    await make(path)
-    newer = copy_migrations(tmp_path, n0002_tags="CREATE TABLE tags (name TEXT) STRICT;")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="locked by another program"):
-            async with sqlite_store(path, migrations=newer, busy_seconds=0.05):
-                raise AssertionError("it was opened")
-    async with sqlite_store(path, migrations=newer) as store:
-        assert await store.find_turn("key-a1") is not None
-
-
-async def test_a_lock_held_at_the_end_is_told_and_nothing_is_lost(
-    path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
         async with sqlite_store(path, busy_seconds=0.05) as store:
             await tell_a_story(store)
-            other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-    other.close()
+        assert beside(path, ".lock").read_text() == ""
     assert outside.value("SELECT count(*) FROM nodes") == 5

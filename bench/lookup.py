@@ -1,0 +1,109 @@
+"""What the store costs a request, by how much it holds: `python -m bench.lookup` prints one table and ends.
+
+Every row is a new database in a temporary folder, filled through the schema of migrations/sqlite/.
+"""
+
+import asyncio
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.clock import SystemClock, timestamp
+from app.core.ports import NewNode, NewSession, NodeEnd
+from app.store.sqlite import SqliteSessionStore, open_sqlite
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
+SIZES = (1_000, 10_000, 100_000)
+TURNS = 10
+TEXT = "Some two hundred characters, as people write. " * 4
+ROUNDS = 400
+WARM_UP = 20
+Times = dict[str, list[float]]
+
+
+def _rows(size: int, at: str) -> Iterator[tuple[object, ...]]:
+    """Nodes in conversations of TURNS turns each; their turn keys are `key-0` and so on."""
+    for number in range(size):
+        depth = number % TURNS + 1
+        parent = f"node-{number - 1}" if depth > 1 else None
+        yield (
+            f"node-{number}", f"session-{number // TURNS}", parent, depth, TEXT, TEXT, len(TEXT), f"response-{number}",
+            f"key-{number}", f"step-{number}" if number % 3 == 0 else None, at, at,
+        )  # fmt: skip
+
+
+def fill(path: Path, size: int) -> None:
+    """Put `size` nodes into a database that has its schema."""
+    at = timestamp(datetime.now(UTC))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO sessions (id, owner, account, chat_id, model, state_since, created_at, last_used_at) "
+            "VALUES (?, 'owner', 'account', ?, 'model', ?, ?, ?)",
+            ((f"session-{n}", f"chat-of-{n}", at, at, at) for n in range((size + TURNS - 1) // TURNS)),
+        )
+        connection.executemany(
+            "INSERT INTO nodes (id, session_id, parent_id, depth, match, model, state, user_text, answer_text, "
+            "user_chars, response_id, system_digest, turn_key, step_key, created_at, finished_at) "
+            "VALUES (?, ?, ?, ?, 'exact', 'model', 'complete', ?, ?, ?, ?, 'digest', ?, ?, ?, ?)",
+            _rows(size, at),
+        )
+
+
+async def _timed(times: Times, name: str, work: Awaitable[object]) -> None:
+    began = time.perf_counter()
+    await work
+    times.setdefault(name, []).append((time.perf_counter() - began) * 1000)
+
+
+def _node(name: str, session: str, parent: str | None) -> NewNode:
+    depth = 1 if parent is None else TURNS + 1
+    return NewNode(name, session, parent, depth, "exact", "model", "digest", TEXT, None)
+
+
+async def _one_round(store: SqliteSessionStore, size: int, number: int, times: Times) -> None:
+    """What a new and a continued conversation ask of the store."""
+    wanted = number * 7919 % size
+    await _timed(times, "find, hit", store.find_turn(f"key-{wanted}"))
+    await _timed(times, "find, miss", store.find_turn(f"nobody-{number}"))
+    now = datetime.now(UTC)
+    session = NewSession(f"new-{number}", "owner", "account", f"new-chat-{number}", "model", TEXT[:60])
+    first, second = f"first-{number}", f"second-{number}"
+    await _timed(times, "open, new chat", store.open_turn(_node(first, session.id, None), session, now))
+    follow_up = _node(second, f"session-{wanted // TURNS}", f"node-{wanted}")
+    await _timed(times, "open, known chat", store.open_turn(follow_up, None, now))
+    for name in (first, second):
+        end = NodeEnd(name, "complete", f"r-{name}", TEXT, "", "stop", None, f"k-{name}", None, 50, 50)
+        await _timed(times, "finish", store.finish_turn(end, now))
+
+
+async def measure(size: int) -> Times:
+    """Return the milliseconds of each call at one size."""
+    times: Times = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.db"
+        async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()):
+            pass
+        await asyncio.to_thread(fill, path, size)
+        async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()) as store:
+            for number in range(ROUNDS):
+                await _one_round(store, size, number, times)
+    return times
+
+
+def main() -> None:
+    """Print one table."""
+    for position, size in enumerate(SIZES):
+        times = asyncio.run(measure(size))
+        if position == 0:
+            print(f"{'stored nodes':>14}" + "".join(f"{name:>18}" for name in times) + "   (ms, median)")
+        medians = (statistics.median(values[WARM_UP:]) for values in times.values())
+        print(f"{size:>14,}" + "".join(f"{median:>18.3f}" for median in medians))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Locks, full disks, damage and callers that leave: told clearly, nothing half done, and working again afterwards."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+
+from app.errors import StoreBusy, StoreError, StoreUnusable
+from app.store.connection import Database, connect, store_errors
+from app.store.opening import closing as closing_later
+from app.store.sqlite import SqliteSessionStore
+from tests.store.making import ACCOUNT, Outside, end, minute, node, session, sqlite_store, tell_a_story
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteSessionStore]:
+    """A store that waits for a lock as long as the server's does."""
+    async with sqlite_store(path, busy_seconds=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hasty(path: Path) -> AsyncIterator[SqliteSessionStore]:
+    """A store that hardly waits for a lock."""
+    async with sqlite_store(path, busy_seconds=0.05) as opened:
+        await tell_a_story(opened)
+        yield opened
+
+
+async def opens(store: SqliteSessionStore, name: str = "x") -> None:
+    await store.open_turn(node(f"{name}1", name), session(name, delete_because="side call"), minute(30))
+
+
+# --- locks ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_write_waits_for_another_programs_transaction(store: SqliteSessionStore, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(opens(store))
+        await asyncio.wait([writing], timeout=0.1)
+        assert not writing.done()
+        assert (await store.overview()).sessions == 0, "reads go on meanwhile"
+        other.execute("COMMIT")
+        await writing
+    assert (await store.overview()).sessions == 1
+
+
+WRITES: dict[str, Callable[[SqliteSessionStore], Coroutine[Any, Any, object]]] = {
+    "open_turn in a new chat": lambda store: opens(store),
+    "open_turn": lambda store: store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30)),
+    "finish_turn": lambda store: store.finish_turn(end("a2"), minute(30)),
+    "fail_interrupted": lambda store: store.fail_interrupted(minute(30)),
+    "forget": lambda store: store.forget("a", "not found", minute(30)),
+    "release": lambda store: store.release("c", minute(30)),
+    "doom_idle": lambda store: store.doom_idle(minute(30), minute(30), 5),
+    "deletion_done": lambda store: store.deletion_done("chat-of-c", minute(30)),
+    "deletion_failed": lambda store: store.deletion_failed("chat-of-c", "no", minute(30), minute(31)),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_lock_held_for_too_long_is_told_and_the_store_works_again(
+    hasty: SqliteSessionStore, path: Path, outside: Outside, name: str
+) -> None:
+    dump = "SELECT (SELECT group_concat(id || state) FROM sessions), (SELECT group_concat(id || state) FROM nodes)"
+    before = outside.rows(dump)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy, match="locked by another program") as told:
+            await WRITES[name](hasty)
+        other.execute("COMMIT")
+    assert told.value.retry_after == 5
+    assert told.value.should_retry
+    assert outside.rows(dump) == before
+    await WRITES[name](hasty)
+
+
+# --- disks ----------------------------------------------------------------------------------------------------------
+
+
+class ByHand:
+    """The three connections of a store, opened here so that a test can set them limits."""
+
+    def __init__(
+        self, durable: aiosqlite.Connection, swift: aiosqlite.Connection, reader: aiosqlite.Connection
+    ) -> None:
+        self.durable = durable
+        self.swift = swift
+        self.reader = reader
+
+    def store(self, path: Path) -> SqliteSessionStore:
+        return SqliteSessionStore(Database(self.durable, self.swift, self.reader, path), store_text=True)
+
+    async def limit(self, pages: int) -> None:
+        for connection in (self.durable, self.swift):
+            await connection.execute_fetchall(f"PRAGMA max_page_count = {pages}")
+
+
+@pytest.fixture
+async def by_hand(path: Path) -> AsyncIterator[ByHand]:
+    async with sqlite_store(path) as store:
+        await tell_a_story(store)
+    async with AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(closing_later(await connect(path, busy_seconds=1, read_only=read_only)))
+            for read_only in (False, False, True)
+        ]
+        yield ByHand(*opened)
+
+
+async def test_a_full_disk_is_told_and_the_store_works_again(by_hand: ByHand, path: Path, outside: Outside) -> None:
+    store = by_hand.store(path)
+    await store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30))
+    await by_hand.limit(1)  # not one page more than there are
+    long = "long " * 100_000
+    with pytest.raises(StoreError, match="The disk is full; make room"):
+        await store.finish_turn(end("a9", turn_key="key-a9", says=long), minute(31))
+    with pytest.raises(StoreError, match="The disk is full; make room"):
+        await store.open_turn(node("x1", "x", says=long), session("x"), minute(31))
+    assert outside.value("SELECT count(*) FROM sessions WHERE id = 'x'") == 0
+    assert await store.find_turn("key-a2") is not None
+    await by_hand.limit(1_000_000)
+    await store.finish_turn(end("a9", turn_key="key-a9", says=long), minute(32))
+    await store.open_turn(node("x1", "x", says=long), session("x"), minute(33))
+    assert await store.find_turn("key-a9") is not None
+
+
+async def test_a_file_that_may_not_be_written_is_told(by_hand: ByHand, path: Path) -> None:
+    store = SqliteSessionStore(Database(by_hand.reader, by_hand.reader, by_hand.reader, path), store_text=True)
+    with pytest.raises(StoreError, match="read-only; give the server's user the right to write"):
+        await store.finish_turn(end("a2"), minute(30))
+
+
+async def test_the_connection_for_reading_cannot_write(by_hand: ByHand) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await by_hand.reader.execute("DELETE FROM nodes")
+
+
+async def test_damage_that_shows_later_is_told(path: Path, by_hand: ByHand) -> None:
+    store = by_hand.store(path)
+    overwrite_pages(path)
+    with pytest.raises(StoreUnusable, match=r"cannot be used: .*Restore a backup"):
+        await store.find_turn("key-a1")
+
+
+def overwrite_pages(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "told"),
+    [
+        (sqlite3.SQLITE_IOERR_WRITE, StoreError, "The disk does not work"),
+        (sqlite3.SQLITE_CANTOPEN, StoreError, "how many files are open"),
+        (sqlite3.SQLITE_PROTOCOL, StoreBusy, "locked by another program"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreBusy, "locked by another program"),
+        (sqlite3.SQLITE_CORRUPT_INDEX, StoreUnusable, "Restore a backup"),
+        (sqlite3.SQLITE_ERROR, sqlite3.OperationalError, "as it came"),
+    ],
+)
+def test_what_the_driver_says_is_told_by_its_code(path: Path, code: int, kind: type[Exception], told: str) -> None:
+    problem = sqlite3.OperationalError("as it came")
+    problem.sqlite_errorcode = code
+    with pytest.raises(kind, match=told), store_errors(path):
+        raise problem
+
+
+async def test_a_mistake_of_the_program_itself_passes_through(store: SqliteSessionStore) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        await store.open_turn(node("x1", "no such session"), None, minute(0))
+    await opens(store)
+    assert (await store.overview()).sessions == 1
+
+
+# --- callers that leave ---------------------------------------------------------------------------------------------
+
+
+async def leave(work: Coroutine[Any, Any, object], after: int) -> None:
+    """Cancel a call after that many turns of the event loop."""
+    task = asyncio.create_task(work)
+    for _ in range(after):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233])
+async def test_a_caller_that_leaves_opens_a_turn_whole_or_not_at_all(
+    store: SqliteSessionStore, outside: Outside, after: int
+) -> None:
+    for number in range(10):
+        await leave(opens(store, f"s{number}"), after)
+    await opens(store, "next")
+    sessions, nodes, deletions = outside.rows(
+        "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM nodes), (SELECT count(*) FROM deletions)"
+    )[0]
+    assert sessions == nodes == deletions >= 1
+    assert outside.value("SELECT count(*) FROM nodes WHERE id = 'next1'") == 1
+
+
+async def test_a_caller_that_leaves_twice_leaves_nothing_behind(
+    store: SqliteSessionStore, path: Path, outside: Outside
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(opens(store))
+        await asyncio.wait([task], timeout=0.05)  # it waits for the lock, in SQLite's thread
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)  # now for the rollback behind it
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        other.execute("COMMIT")
+    await opens(store, "next")
+    assert outside.rows("SELECT id FROM sessions") == [("next",)]
+
+
+async def test_an_end_whose_caller_left_does_not_keep_the_next_from_writing(
+    store: SqliteSessionStore, path: Path
+) -> None:
+    await tell_a_story(store)
+    await store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await leave(store.finish_turn(end("a9", turn_key="key-a9"), minute(31)), 5)
+        other.execute("COMMIT")
+    await store.finish_turn(end("a9", turn_key="key-a9"), minute(32))
+    assert await store.find_turn("key-a9") is not None
+
+
+async def test_many_at_once_while_some_leave(store: SqliteSessionStore, outside: Outside) -> None:
+    await asyncio.gather(
+        *(leave(opens(store, f"gone{number}"), number) for number in range(40)),
+        *(opens(store, f"kept{number}") for number in range(40)),
+    )
+    assert outside.value("SELECT count(*) FROM nodes WHERE id GLOB 'kept*'") == 40
+    assert outside.value("SELECT count(*) FROM sessions") == outside.value("SELECT count(*) FROM nodes")
+    await store.fail_interrupted(minute(40))
+    due = await store.due_deletions(ACCOUNT, minute(40), 1000)
+    assert len(due) == (await store.overview()).sessions

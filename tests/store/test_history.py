@@ -1,0 +1,223 @@
+"""What a person sees who opens the file: the views, the queries of docs/history.md, and what STORE_TEXT=0 leaves."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.core.ports import SessionStore
+from app.store import statements
+from tests.store.making import MIGRATIONS, Outside, end, minute, node, session, sqlite_store, tell_a_story
+
+PAGE = MIGRATIONS.parent.parent / "docs" / "history.md"
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+async def told(store: SessionStore) -> AsyncIterator[SessionStore]:
+    """A store with content that stays open, as the server keeps it, while somebody looks."""
+    await tell_a_story(store)
+    await store.open_turn(node("d1", "d", says="Are you there?"), session("d", title="Doors"), minute(20))
+    await store.finish_turn(end("d1", state="aborted", error="the client left"), minute(21))
+    yield store
+
+
+# --- views ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_history_reads_in_order_along_each_branch(told: SessionStore, outside: Outside) -> None:
+    first = [(1, "user", "What is a tide?"), (1, "assistant", "The sea's rise and fall.")]
+    rows = outside.rows("SELECT branch, turn, role, text FROM v_history WHERE session = 'a'")
+    branches = {
+        branch: [row[1:] for row in rows if row[0] == branch] for branch in dict.fromkeys(row[0] for row in rows)
+    }
+    assert list(branches.values()) == [
+        [*first, (2, "user", "Why twice a day?"), (2, "assistant", "Two bulges.")],
+        [*first, (2, "user", "How high?"), (2, "assistant", "Up to 16 metres.")],
+    ]
+
+
+async def test_each_saying_has_its_own_time_and_state(told: SessionStore, outside: Outside) -> None:
+    await told.open_turn(node("d2", "d", parent="d1", depth=2), None, minute(22))
+    assert outside.rows("SELECT at, role, text, state FROM v_history WHERE session = 'd'") == [
+        ("2026-11-22T09:20:00.000Z", "user", "Are you there?", "aborted"),
+        ("2026-11-22T09:21:00.000Z", "assistant", "answer d1", "aborted"),
+        ("2026-11-22T09:22:00.000Z", "user", "question d2", "open"),
+        ("2026-11-22T09:22:00.000Z", "assistant", None, "open"),
+    ]
+
+
+async def test_sessions_are_listed_last_used_first_with_their_shape(told: SessionStore, outside: Outside) -> None:
+    query = "SELECT session, title, state, nodes, turns, branches, last_used_at FROM v_sessions"
+    assert outside.rows(query) == [
+        ("d", "Doors", "live", 1, 1, 1, "2026-11-22T09:21:00.000Z"),
+        ("c", "Title, please", "doomed", 1, 1, 1, "2026-11-22T09:10:00.000Z"),
+        ("b", "Rivers", "gone", 1, 1, 1, "2026-11-22T09:07:00.000Z"),
+        ("a", "Tides", "live", 3, 2, 2, "2026-11-22T09:05:00.000Z"),
+    ]
+
+
+async def test_the_end_of_a_chat_is_no_use_of_it(told: SessionStore, outside: Outside) -> None:
+    await told.deletion_done("chat-of-c", minute(30))
+    query = "SELECT state, state_reason, state_since, last_used_at FROM sessions WHERE id IN ('b', 'c') ORDER BY id"
+    assert outside.rows(query) == [
+        ("gone", "not found", "2026-11-22T09:08:00.000Z", "2026-11-22T09:07:00.000Z"),
+        ("deleted", "side call", "2026-11-22T09:30:00.000Z", "2026-11-22T09:10:00.000Z"),
+    ]
+    assert outside.value("SELECT count(*) FROM v_history WHERE session = 'c'") == 2, "its history stays"
+
+
+async def test_a_session_says_for_how_many_hours_nobody_used_it(store: SessionStore, outside: Outside) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), datetime.now(UTC) - timedelta(hours=2))
+    assert outside.value("SELECT idle_hours FROM v_sessions") == pytest.approx(2.0, abs=0.15)
+
+
+async def test_pending_deletions_say_why_and_what_went_wrong(told: SessionStore, outside: Outside) -> None:
+    assert outside.rows("SELECT * FROM v_deletions") == [
+        (
+            "chat-of-c",
+            "Title, please",
+            "side call",
+            1,
+            "2026-11-22T09:13:00.000Z",
+            "2026-11-22T09:12:00.000Z unreachable",
+            "2026-11-22T09:09:00.000Z",
+        )
+    ]
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_queries() -> None:
+    assert len(QUERIES) >= 8
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: " ".join(query.split())[:40])
+async def test_a_query_of_the_page_finds_something_while_the_server_runs(
+    told: SessionStore, path: Path, query: str
+) -> None:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+        assert reader.execute(query).fetchall()
+
+
+async def test_the_page_names_every_column_of_every_view(store: SessionStore, outside: Outside) -> None:
+    page = PAGE.read_text("utf-8")
+    for view in ("v_sessions", "v_history", "v_deletions"):
+        described = next(line for line in page.splitlines() if line.startswith(f"| `{view}`"))
+        for (column,) in outside.rows("SELECT name FROM pragma_table_info(?)", (view,)):
+            assert f"`{column}`" in described, f"{view}.{column}"
+
+
+async def test_a_copy_made_while_the_server_runs_is_whole(told: SessionStore, path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "backup.db"
+    with closing(sqlite3.connect(path)) as shell:
+        shell.execute("VACUUM INTO ?", (str(copy),))
+    async with sqlite_store(copy) as store:
+        assert await store.find_turn("key-a2") == await told.find_turn("key-a2")
+        assert await store.overview() == await told.overview()
+
+
+# --- STORE_TEXT=0 ---------------------------------------------------------------------------------------------------
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
+async def test_without_texts_none_reaches_the_disk_but_places_are_found(path: Path, outside: Outside) -> None:
+    asked = node("a1", "a", says="SECRETLY asked")
+    async with sqlite_store(path, store_text=False) as store:
+        await store.open_turn(asked, session("a", title="SECRETLY begun"), minute(0))
+        await store.finish_turn(end("a1", turn_key="key-a1", says="SECRETLY answered"), minute(1))
+        assert await store.find_turn("key-a1") is not None
+        kept = everything_in(path.parent)
+        assert b"SECRETLY" not in kept
+        assert b"thoughts" not in kept
+    columns = "user_text, sent_text, answer_text, reasoning_text, user_chars, answer_chars, input_tokens"
+    assert outside.rows(f"SELECT {columns} FROM nodes") == [(None, None, None, None, 14, 17, 10)]
+    assert outside.value("SELECT title FROM sessions") is None
+
+
+async def test_half_a_surrogate_pair_is_stored_as_a_question_mark(store: SessionStore, outside: Outside) -> None:
+    await store.open_turn(node("a1", "a", says="half \ud83d, whole \N{GRINNING FACE}"), session("a"), minute(0))
+    assert outside.value("SELECT user_text FROM nodes") == "half ?, whole \N{GRINNING FACE}"
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+async def test_where_nothing_may_continue_no_key_is_stored(store: SessionStore, outside: Outside) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(0))
+    await store.open_turn(node("b1", "b"), session("b", delete_because="side call"), minute(0))
+    await store.open_turn(node("c1", "c"), session("c"), minute(0))
+    await store.forget("a", "not found", minute(1))
+    for name in ("a1", "b1"):
+        await store.finish_turn(end(name, turn_key=name, step_key=name), minute(2))
+    await store.finish_turn(end("c1", turn_key="c1", step_key="c1", response_id=None), minute(2))
+    assert outside.rows("SELECT state, turn_key, step_key FROM nodes") == [("complete", None, None)] * 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE sessions SET state = 'gone' WHERE id = 'a'", "UPDATE nodes SET response_id = NULL WHERE session_id = 'a'"],
+)
+async def test_a_key_that_was_left_behind_finds_nothing(told: SessionStore, path: Path, change: str) -> None:
+    assert await told.find_turn("key-a2") is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(change)
+    assert await told.find_turn("key-a2") is None
+
+
+# --- what the schema refuses, and how it finds ----------------------------------------------------------------------
+
+
+SESSION = "INSERT INTO sessions (id, owner, account, chat_id, model, {time}) VALUES ('x', 'o', 'a', ?, 'm', ?, ?, ?)"
+TIMES = "state_since, created_at, last_used_at"
+NOW = "2026-11-22T09:00:00.000Z"
+
+
+@pytest.mark.parametrize("chat_id", ["", "short"])
+async def test_a_chat_without_a_proper_id_is_refused(store: SessionStore, path: Path, chat_id: str) -> None:
+    with closing(sqlite3.connect(path)) as other, pytest.raises(sqlite3.IntegrityError, match=r"CHECK.*chat_id"):
+        other.execute(SESSION.format(time=TIMES), (chat_id, NOW, NOW, NOW))
+
+
+@pytest.mark.parametrize("time", ["2026-11-22 09:00:00", "2026-11-22T09:00:00.000+01:00", "1764000000", ""])
+async def test_a_time_of_another_form_is_refused(store: SessionStore, path: Path, time: str) -> None:
+    for place in range(3):
+        times = [NOW, NOW, NOW]
+        times[place] = time
+        with closing(sqlite3.connect(path)) as other, pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            other.execute(SESSION.format(time=TIMES), ("chat-of-x", *times))
+
+
+async def test_only_a_chat_that_we_made_can_be_deleted(told: SessionStore, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            other.execute("INSERT INTO deletions (chat_id, reason, created_at) VALUES ('their chat', 'why', ?)", (NOW,))
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize(
+    ("statement", "index"), [(statements.FIND_TURN, "nodes_by_turn"), (statements.FIND_STEP, "nodes_by_step")]
+)
+async def test_a_look_up_goes_through_the_index_of_its_key(
+    told: SessionStore, path: Path, statement: str, index: str, analyzed: bool
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        if analyzed:
+            other.execute("ANALYZE")
+        plan = [row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {statement}", ("key",))]
+    assert any(f"USING INDEX {index}" in step for step in plan), plan
+    assert not any("SCAN" in step or "TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_the_index_of_a_key_holds_only_nodes_with_a_key(told: SessionStore, outside: Outside) -> None:
+    for index in ("nodes_by_turn", "nodes_by_step"):
+        assert outside.value("SELECT sql FROM sqlite_schema WHERE name = ?", (index,)).endswith("IS NOT NULL")
