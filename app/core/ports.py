@@ -230,6 +230,10 @@ class SessionStore(Protocol):
         """Let a held deletion be tried from `due` on."""
         ...
 
+    async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
+        """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
+        ...
+
     async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
         """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
         ...

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from app.clock import Clock
@@ -239,10 +239,21 @@ class Turn:
             output_tokens=self._usage.output_tokens if self._usage else None,
         )
         await self._around.store.finish_turn(end, now)
+        await self._let_go(state, now)
+
+    async def _let_go(self, state: str, now: datetime) -> None:
+        """Have a chat deleted that is not to stay, or that was made for a message which upstream never answered."""
         session = self.draft.session
-        if session is not None and session.delete_because:
-            await self._around.store.release(session.id, now + self._around.deletion_delay)
-            self._around.on_chat_released()
+        if session is None:
+            return
+        due = now + self._around.deletion_delay
+        if session.delete_because:
+            await self._around.store.release(session.id, due)
+        elif state == "failed":
+            await self._around.store.doom(session.id, "no answer", now, due)
+        else:
+            return
+        self._around.on_chat_released()
 
     async def _stop(self) -> None:
         try:

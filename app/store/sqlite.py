@@ -153,6 +153,14 @@ class SqliteSessionStore:
         """Let a held deletion be tried from `due` on."""
         await self._database.execute(statements.RELEASE_ONE, (timestamp(due), session_id))
 
+    async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
+        """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
+        async with self._database.transaction() as connection:
+            doomed = {"id": session_id, "reason": reason, "at": timestamp(at), "due": timestamp(due)}
+            await connection.execute(statements.DOOM_ONE, doomed)
+            await connection.execute(statements.DOOM_KEYS)
+            await connection.execute(statements.DOOM_SESSIONS, (reason, timestamp(at)))
+
     async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
         """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
         async with self._database.transaction() as connection:
@@ -160,7 +168,7 @@ class SqliteSessionStore:
             doomed = await connection.execute(statements.DOOM_IDLE, idle)
             if doomed.rowcount:
                 await connection.execute(statements.DOOM_KEYS)
-                await connection.execute(statements.DOOM_SESSIONS, (timestamp(at),))
+                await connection.execute(statements.DOOM_SESSIONS, ("retention", timestamp(at)))
         return doomed.rowcount
 
     async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:

@@ -50,6 +50,11 @@ FORGET_SESSION = """
     UPDATE sessions SET state = 'gone', state_reason = ?, state_since = ? WHERE id = ? AND state = 'live'
 """
 
+DOOM_ONE = """
+    INSERT INTO deletions (chat_id, reason, due_at, created_at)
+    SELECT chat_id, :reason, :due, :at FROM sessions WHERE id = :id AND state = 'live'
+"""
+
 # The three steps of dooming; a live session has a deletion only between the first and the last.
 DOOM_IDLE = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)
@@ -63,7 +68,7 @@ DOOM_KEYS = """
     WHERE session_id IN (SELECT s.id FROM deletions d JOIN sessions s USING (chat_id) WHERE s.state = 'live')
 """
 DOOM_SESSIONS = """
-    UPDATE sessions SET state = 'doomed', state_reason = 'retention', state_since = ?
+    UPDATE sessions SET state = 'doomed', state_reason = ?, state_since = ?
     WHERE state = 'live' AND chat_id IN (SELECT chat_id FROM deletions)
 """
 

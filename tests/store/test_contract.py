@@ -229,6 +229,17 @@ async def test_a_deletion_that_is_done_is_gone(store: SessionStore) -> None:
     assert await store.overview() == StoreOverview(sessions=1, nodes=1, pending_deletions=0)
 
 
+async def test_a_doomed_session_is_not_found_and_its_deletion_waits_for_its_time(store: SessionStore) -> None:
+    for name in ("a", "b"):
+        await conversation(store, name)
+    await store.doom("a", "no answer", minute(1), minute(2))
+    await store.doom("a", "no answer", minute(1), minute(2))
+    assert await store.find_turn("key-a1") is None
+    assert await store.find_turn("key-b1") is not None
+    assert await store.due_deletions(ACCOUNT, minute(1), 5) == []
+    assert await store.due_deletions(ACCOUNT, minute(2), 5) == [Deletion("chat-of-a", 0)]
+
+
 async def test_an_idle_session_is_doomed_and_its_deletion_is_due_at_once(store: SessionStore) -> None:
     await conversation(store, at=0)
     assert await store.doom_idle(minute(10), minute(20), 5) == 1
