@@ -9,7 +9,8 @@ from pathlib import Path
 from app.emulator import Emulator, EmulatorOptions
 
 
-def _options(arguments: list[str]) -> EmulatorOptions:
+def options_from(arguments: list[str]) -> EmulatorOptions:
+    """Read the command line; ends the process for one that cannot be."""
     parser = argparse.ArgumentParser(prog="run.py emulator", description="A stand-in for chat.qwen.ai on loopback.")
     parser.add_argument("--port", type=int, default=5055, help="the site's port (default 5055)")
     parser.add_argument("--auth-port", type=int, default=0, help="the sign-in host's port (default: a free one)")
@@ -43,7 +44,7 @@ async def _run(options: EmulatorOptions) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run until SIGTERM or SIGINT."""
-    asyncio.run(_run(_options(arguments)))
+    asyncio.run(_run(options_from(arguments)))
     return 0
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from app.emulator.envelope import accept, plain, refuse, refuse_by_name
-from app.emulator.faults import Refusal
+from app.emulator.envelope import accept, body_of, fault_at, plain, refuse
+from app.emulator.faults import Refusal, unauthorized
 from app.emulator.keys import STATE
 from app.emulator.models import MODELS
 from app.emulator.state import EmulatorState
@@ -14,14 +14,14 @@ from app.emulator.tokens import ACCESS_SECONDS, REFRESH_SECONDS
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
-    """Answer the list, at either depth."""
-    state = request.app[STATE]
-    fault = state.script.next_fault("models")
-    if fault:
-        return refuse_by_name(request, fault, state.options.era)
-    if request.path == "/api/models":
-        return plain({"data": list(MODELS)})
-    return accept(request, {"data": list(MODELS)})
+    """Answer the list: in the envelope on the newer route, bare on the older one and in the era of 2025."""
+    fault = fault_at(request, "models")
+    if fault is not None:
+        return fault
+    listed = {"data": list(MODELS)}
+    if request.path == "/api/models" or request.app[STATE].options.era == "2025":
+        return plain(request, listed)
+    return accept(request, listed)
 
 
 def _profile(state: EmulatorState) -> dict[str, Any]:
@@ -42,9 +42,12 @@ async def profile(request: web.Request) -> web.StreamResponse:
         "token": state.tokens.mint(lifetime),
         "token_type": "Bearer",
         "expires_at": int(time.time()) + lifetime,
-        "permissions": {"chat": {"file_upload": True, "delete": True, "edit": True, "temporary": True}},
+        "permissions": {
+            "workspace": dict.fromkeys(("models", "knowledge", "prompts", "tools"), False),
+            "chat": dict.fromkeys(("file_upload", "delete", "edit", "temporary"), True),
+        },
     }
-    return plain(_profile(state) | renewed)
+    return plain(request, _profile(state) | renewed)
 
 
 async def profile_at_auth_host(request: web.Request) -> web.StreamResponse:
@@ -55,13 +58,12 @@ async def profile_at_auth_host(request: web.Request) -> web.StreamResponse:
 async def refresh(request: web.Request) -> web.StreamResponse:
     """Give a new access token for a session or refresh cookie, which rotates."""
     state = request.app[STATE]
-    era = state.options.era
     if not request.headers.get("Origin"):
-        return refuse(request, Refusal("Bad_Request", "Missing origin", 400), era)
+        return refuse(request, Refusal("Bad_Request", "Missing origin", 400))
     given = request.cookies.get("refresh_token") or request.cookies.get("token") or ""
     problem = state.tokens.problem(given)
     if problem:
-        return refuse(request, Refusal("Unauthorized", problem, 401), era)
+        return refuse(request, unauthorized(problem, "Unauthorized"))
     rotated = state.tokens.mint(REFRESH_SECONDS, "refresh")
     if "refresh_token" in request.cookies:
         state.tokens.revoked.add(given)
@@ -79,7 +81,7 @@ async def read_settings(request: web.Request) -> web.StreamResponse:
 async def update_settings(request: web.Request) -> web.StreamResponse:
     """Change some of the settings."""
     settings = request.app[STATE].settings
-    for name, value in (await request.json()).items():
+    for name, value in (await body_of(request)).items():
         if isinstance(value, dict) and isinstance(settings.get(name), dict):
             settings[name] |= value
         else:

@@ -1,12 +1,49 @@
-"""Routes under `/_emulator/` for tests in other processes and for curious people. They need no token."""
+"""Routes under `/_emulator/` for tests in other processes and for curious people.
 
+They need no token and answer loopback only.
+"""
+
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from ipaddress import ip_address
 
+import msgspec
 from aiohttp import web
 
-from app.emulator.faults import NAMES
+from app.emulator.faults import NAMES, Target
 from app.emulator.keys import STATE
+from app.emulator.script import Hold
+
+PREFIX = "/_emulator/"
+
+
+class Plan(msgspec.Struct, forbid_unknown_fields=True):
+    """What the next completion does, or which fault the next requests to a route meet.
+
+    With `hold` the answer waits after `before` pieces for its release under that name. `delay` is in seconds.
+    """
+
+    answer: str | None = None
+    thinking: list[str] | None = None
+    pieces: list[str] | None = None
+    delay: float | None = None
+    fault: str | None = None
+    times: int = 1
+    target: Target = "completions"
+    hold: str | None = None
+    before: int = 0
+
+
+def is_local(remote: str | None) -> bool:
+    """Say whether a peer's address is this machine's loopback."""
+    return remote is not None and ip_address(remote).is_loopback
+
+
+async def serve_locally(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer a peer on loopback; any other gets 403."""
+    return await handler(request) if is_local(request.remote) else _problem("This route answers loopback only.", 403)
 
 
 async def read_state(request: web.Request) -> web.Response:
@@ -24,39 +61,62 @@ async def read_state(request: web.Request) -> web.Response:
     )
 
 
-async def plan(request: web.Request) -> web.Response:
-    """Plan the next answer or fault.
+async def read_shown(request: web.Request) -> web.Response:
+    """Show every completion as the model met it."""
+    return web.json_response([asdict(shown) for shown in request.app[STATE].shown])
 
-    The body is `{"answer": TEXT}`, with `"hold": NAME` and `"before": N` for one that waits after N pieces, or
-    `{"fault": NAME, "times": N, "target": ROUTE}`.
-    """
-    body: dict[str, Any] = await request.json()
+
+async def plan(request: web.Request) -> web.Response:
+    """Plan the next answer or fault; the body is a `Plan` as JSON."""
     script = request.app[STATE].script
-    if "fault" in body:
-        script.fault(body["fault"], times=body.get("times", 1), target=body.get("target", "completions"))
-    elif "hold" in body:
-        script.hold(body["answer"], before=body.get("before", 0), name=body["hold"])
-    else:
-        script.answer(body["answer"])
+    try:
+        given = msgspec.json.decode(await request.read(), type=Plan)
+        if given.answer is None and given.pieces is None:
+            if given.fault is None:
+                return _problem("Plan an answer, pieces of one, or a fault.", 400)
+            script.fault(given.fault, times=given.times, target=given.target)
+        elif given.hold is not None:
+            script.hold(given.answer or "", pieces=given.pieces, before=given.before, name=given.hold)
+        else:
+            script.answer(
+                given.answer or "",
+                thinking=given.thinking,
+                pieces=given.pieces,
+                fault=given.fault,
+                delay=given.delay,
+            )
+    except (msgspec.DecodeError, ValueError) as problem:
+        return _problem(str(problem), 400)
     return web.json_response({"planned": True})
+
+
+def _hold(request: web.Request) -> Hold | None:
+    return request.app[STATE].script.holds.get(request.match_info["name"])
 
 
 async def wait_for_hold(request: web.Request) -> web.Response:
     """Answer when a held answer has begun."""
-    await request.app[STATE].script.holds[request.match_info["name"]].reached()
+    hold = _hold(request)
+    if hold is None:
+        return _problem("Nothing is held under that name.", 404)
+    await hold.reached()
     return web.json_response({"reached": True})
 
 
 async def release(request: web.Request) -> web.Response:
     """Let a held answer go on."""
-    request.app[STATE].script.holds[request.match_info["name"]].release()
+    hold = _hold(request)
+    if hold is None:
+        return _problem("Nothing is held under that name.", 404)
+    hold.release()
     return web.json_response({"released": True})
 
 
 async def reset(request: web.Request) -> web.Response:
-    """Drop all plans and everything that was recorded; the chats stay."""
-    state = request.app[STATE]
-    state.script.clear()
-    for record in (state.shown, state.requests, state.stops):
-        record.clear()
+    """Drop all plans and everything that was recorded; held answers go on, the chats stay."""
+    request.app[STATE].forget_records()
     return web.json_response({"reset": True})
+
+
+def _problem(text: str, status: int) -> web.Response:
+    return web.json_response({"error": text}, status=status)

@@ -7,19 +7,23 @@ header `X-Emulator-Fault`, or by a line `#emulator fault=NAME` in the user's tex
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 MARKER = re.compile(r"^#emulator fault=([a-z0-9_]+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer in the envelope. `status` is the real one, which the wire shows in the era of 2025 only."""
+    """An answer in the envelope. `status` is the real one, which the wire shows in the era of 2025 only.
+
+    `bare_2025` is the whole body of that era where it had no envelope.
+    """
 
     code: str
     details: Any
     status: int
     extra: dict[str, Any] = field(default_factory=dict)
+    bare_2025: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Disturbance(Enum):
     ERROR_IN_STREAM = "error_in_stream"
     ERROR_IN_STREAM_FLAT = "error_in_stream_flat"
     ERROR_IN_STREAM_TEXT = "error_in_stream_text"
+    ERROR_IN_STREAM_NESTED = "error_in_stream_nested"
     ERROR_IN_STREAM_ENVELOPE = "error_in_stream_envelope"
     EXPIRED_IN_STREAM = "expired_in_stream"
     CUT = "cut"
@@ -67,14 +72,26 @@ _CAPTCHA = (
     '<body><div id="nocaptcha" class="nc_1_n1z"></div><script src="/baxia/awsc.js"></script></body></html>'
 )
 _GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
+_EXPIRED = "Token has expired, please log in again."
 _LIMIT = "You've reached the upper limit for today's usage."
+
+
+def unauthorized(details: str, code: str = "unauthorized") -> Refusal:
+    """Refuse a token; the site of 2025 answered with `detail` alone. Its code is seen in both cases."""
+    return Refusal(code, details, 401, bare_2025={"detail": details})
+
 
 REFUSALS: dict[str, Refusal | Page] = {
     "rate_limited": Refusal("RateLimited", _LIMIT, 429, {"template": "Wait {{num}} hours.", "num": 2}),
     "parallel_limited": Refusal("ParallelLimited", "Too many conversations are being answered.", 429),
     "too_many_requests": Refusal("Too_Many_Requests", "Too many requests.", 429),
     "quota_limited": Refusal("quotaLimited", "The quota is used up.", 429),
-    "chat_in_progress": Refusal("Bad_Request", "The chat is in progress!", 400),
+    "chat_in_progress": Refusal(
+        "Bad_Request",
+        "The chat is in progress!",
+        400,
+        bare_2025={"error": {"message": "The chat is in progress!"}},
+    ),
     "internal": Refusal("Bad_Request", "Internal error", 400),
     "server_error": Refusal("Internal_Server_Error", "Something went wrong.", 500),
     "busy": Refusal("Server_Busy", "The server is busy.", 503),
@@ -87,8 +104,8 @@ REFUSALS: dict[str, Refusal | Page] = {
     "model_not_found": Refusal("Not_Found", "Model not found", 404),
     "inspection": Refusal("data_inspection_failed", "Input data may contain inappropriate content.", 400),
     "context_length": Refusal("ContextLengthExceeded", "The input is longer than the model's context.", 400),
-    "unauthorized": Refusal("Unauthorized", "401 Unauthorized", 401),
-    "expired": Refusal("unauthorized", "Token has expired, please log in again.", 401),
+    "unauthorized": unauthorized("401 Unauthorized", "Unauthorized"),
+    "expired": unauthorized(_EXPIRED),
     "anti_bot": Page(PUNISH, "application/json"),
     "anti_bot_page": Page(_WAF),
     "anti_bot_captcha": Page(_CAPTCHA, status=403),
@@ -102,6 +119,7 @@ REFUSALS: dict[str, Refusal | Page] = {
 }
 
 Target = Literal["completions", "new", "delete", "models"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 NAMES = sorted({*REFUSALS, *(disturbance.value for disturbance in Disturbance)})
 
 

@@ -51,9 +51,13 @@ class Frames:
         delta = {"role": "assistant", "content": "", "phase": "thinking_summary", "extra": extra, "status": "typing"}
         return self._delta(delta, usage)
 
-    def finished(self, phase: str) -> bytes:
-        """End a phase; it carries no usage."""
-        delta = {"content": "", "role": "assistant", "status": "finished", "phase": phase}
+    def thought(self, phase: str) -> bytes:
+        """End a segment of thinking; it carries no usage."""
+        return self._delta({"role": "assistant", "content": "", "phase": phase, "status": "finished"}, None)
+
+    def finished(self) -> bytes:
+        """End the answer; it carries neither usage nor time."""
+        delta = {"content": "", "role": "assistant", "status": "finished", "phase": "answer"}
         return self._delta(delta, None, stamp=False)
 
     def search(self, query: str, usage: dict[str, Any] | None) -> list[bytes]:

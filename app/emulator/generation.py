@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,7 @@ class Generation:
         self._news = asyncio.Event()
         self._stopped = asyncio.Event()
         self._frames = Frames(job.chat.id, job.user.id, job.answer.id, job.index, job.phases)
+        self._rival: deque[bytes] = deque()
         self._thought = 0
         self._said = 0
 
@@ -78,9 +80,11 @@ class Generation:
                 self.job.answer.is_stop = True
                 self._put(self._frames.stopped())
         finally:
-            await self._keep()
-            self.done = True
-            self._tell()
+            try:
+                await self._keep()
+            finally:
+                self.done = True
+                self._tell()
 
     async def _keep(self) -> None:
         """Store the answer once, before its reader sees the end."""
@@ -97,6 +101,8 @@ class Generation:
             for part in (task, stopped):
                 part.cancel()
             await asyncio.gather(task, stopped, return_exceptions=True)
+        if not task.cancelled():
+            task.result()
 
     def _put(self, *frames: bytes) -> None:
         self._out.extend(frames)
@@ -122,6 +128,8 @@ class Generation:
         rival = Frames(self.job.chat.id, self.job.user.id, str(uuid4()), "1", self.job.phases)
         if disturbance is Disturbance.TWO_CANDIDATES:
             self._put(rival.created())
+            self._rival.extend(rival.text("NEVER PRINT THIS ", self._usage()) for _ in range(2))
+            self._rival.append(rival.finished())
         if disturbance is Disturbance.KEEP_ALIVE:
             self._put(wire.comment("keepalive"), self._frames.keep_alive())
         if disturbance is Disturbance.UNKNOWN_EVENTS:
@@ -130,7 +138,7 @@ class Generation:
         if disturbance is Disturbance.WEB_SEARCH:
             self._put(*self._frames.search(self.job.user.text, self._usage()))
             await self._think()
-        await self._say(rival)
+        await self._say()
 
     async def _think(self) -> None:
         """Write the thinking, as growing snapshots or as raw pieces; a second segment starts again."""
@@ -139,40 +147,52 @@ class Generation:
         self.job.answer.thoughts = list(self.job.thoughts)
         done: list[str] = []
         for thought in self.job.thoughts:
-            for end in (len(thought) // 2, len(thought)):
-                piece = thought[len(thought) // 2 if end == len(thought) else 0 : end]
-                self._thought += tokens(piece)
+            middle = len(thought) // 2
+            halves = thought[:middle], thought[middle:]
+            for number, half in enumerate(halves):
+                self._thought += tokens(half)
                 if self.job.summary:
-                    self._put(self._frames.summary([*done, thought[:end]], self._usage()))
+                    self._put(
+                        self._frames.summary([*done, thought[:middle] if number == 0 else thought], self._usage())
+                    )
                 else:
-                    self._put(self._frames.text(piece, self._usage(), phase="think"))
-                await asyncio.sleep(self.job.chunk_delay)
+                    between = "\n\n" if done and number == 0 else ""
+                    self._put(self._frames.text(between + half, self._usage(), phase="think"))
+                await asyncio.sleep(self._delay)
             done.append(thought)
-        self._put(self._frames.finished("thinking_summary" if self.job.summary else "think"))
+        self._put(self._frames.thought("thinking_summary" if self.job.summary else "think"))
 
-    async def _say(self, rival: Frames) -> None:
+    @property
+    def _delay(self) -> float:
+        planned = self.job.planned.delay
+        return self.job.chunk_delay if planned is None else planned
+
+    async def _say(self) -> None:
         """Write the answer, with what disturbs it in its middle."""
         planned, disturbance = self.job.planned, self.job.disturbance
         pieces = list(planned.pieces or split(self.job.text))
         if disturbance is Disturbance.EMPTY:
             pieces = []
         middle = len(pieces) // 2
-        for number, piece in enumerate(pieces):
-            if planned.hold is not None and number == planned.before:
+        for number in range(len(pieces) + 1):
+            if planned.hold is not None and number == min(planned.before, len(pieces)):
                 await planned.hold.wait()
             if number == middle and disturbance is not None and await self._disturb(disturbance):
                 return
-            self._piece(piece)
-            if disturbance is Disturbance.TWO_CANDIDATES:
-                self._put(rival.text("NEVER PRINT THIS ", self._usage()))
-                if number == 0:
-                    self._put(rival.finished("answer"))
-            await asyncio.sleep(self.job.chunk_delay)
+            if number < len(pieces):
+                self._put(*self._rival_speaks())
+                self._piece(pieces[number])
+                await asyncio.sleep(self._delay)
         await self._keep()
+        self._put(*self._rival)
         self._put(self._frames.text("", self._usage()), self._frames.text("", self._usage()))
-        self._put(self._frames.finished("answer"), wire.STREAM_END)
+        self._put(self._frames.finished(), wire.STREAM_END)
         if disturbance is Disturbance.DONE_MARK:
             self._put(b"data: [DONE]\n\n")
+
+    def _rival_speaks(self) -> list[bytes]:
+        """Return what the other candidate says before the next piece; it speaks first and finishes first."""
+        return [self._rival.popleft()] if self._rival else []
 
     def _piece(self, piece: str) -> None:
         self._said += tokens(piece)
@@ -191,6 +211,9 @@ class Generation:
                 )
             case Disturbance.ERROR_IN_STREAM_TEXT:
                 self._put(wire.data({"error": "The model is temporarily unavailable"}))
+            case Disturbance.ERROR_IN_STREAM_NESTED:
+                nested = {"code": "Server_Busy", "message": "The service is overloaded, try again later."}
+                self._put(wire.data({"data": {"error": nested}}))
             case Disturbance.ERROR_IN_STREAM_ENVELOPE:
                 envelope = {"code": "Internal_Server_Error", "details": "Something went wrong."}
                 self._put(wire.data({"success": False, "request_id": "r", "data": envelope}))

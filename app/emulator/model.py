@@ -1,7 +1,8 @@
 """The emulator's "model": it answers from what it was shown and says that it is no real one.
 
 `seen` is the branch as the site would show it to a model: pairs of role and text, the new message last. A message may
-hold earlier turns as text (a transcript), so recall looks into every text, the newest first.
+hold instructions and earlier turns as text (a transcript): recall looks into all of it, the newest first, but what is
+asked now is only what comes after them.
 """
 
 import json
@@ -13,21 +14,28 @@ from app.emulator.arithmetic import sum_in
 
 Seen = Sequence[tuple[str, str]]
 _MOST = 500
+_ANY_LINE = re.IGNORECASE | re.DOTALL | re.MULTILINE
 
+_VALUE = r"(?P<value>(?:[^.!?,;\n<]|\.(?=\w)){1,80})"
 _FACTS = (
-    re.compile(r"\b[Mm]y (?P<key>[\w' -]{1,40}?) (?:is called|is named|is|are) (?P<value>[^.!?,;\n<]{1,80})"),
-    re.compile(r"\b[Rr]emember:? (?P<key>[\w' -]{1,40}?) (?:is|are|=) (?P<value>[^.!?,;\n<]{1,80})"),
+    re.compile(r"\b[Mm]y (?P<key>[\w' -]{1,40}?) (?:is called|is named|is|are) " + _VALUE),
+    re.compile(r"\b[Rr]emember:? (?P<key>[\w' -]{1,40}?) (?:is|are|=) " + _VALUE),
     re.compile(r"我的(?P<key>[^\s是叫,。!?\n<]{1,20})(?:叫做|叫|是)(?P<value>[^什谁哪,。!?,.!?\n<]{1,40})"),
 )
+_END = r"\s*(?:[?？]|$)"
 _ASKED = (
-    re.compile(r"\b[Ww](?:hat|ho)(?:'s| is| are| was)? my (?P<key>[\w' -]{1,40}?)(?: called| named)?\s*\?"),
-    re.compile(r"\b[Ww]hat (?:is|are) (?P<key>[\w' -]{1,40}?)\s*\?"),
+    re.compile(
+        r"\b[Ww](?:hat|ho)(?:'s| is| are| was)? (?:the name of )?my (?P<key>[\w' -]{1,40}?)(?: called| named)?" + _END
+    ),
+    re.compile(r"\b[Ww]hat (?:is|are) (?P<key>[\w' -]{1,40}?)" + _END),
     re.compile(r"我的(?P<key>[^\s是叫,。!?\n<]{1,20})(?:叫做|叫|是)(?:什么|谁|哪)"),
 )
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_ARTICLE = re.compile(r"^(?:the|a|an) |'s name$")
+_EARLIER = re.compile(r".*</(?:instructions|conversation|tools)>", re.DOTALL)
 _TOOL = re.compile(r"<tool>\s*<name>\s*(?P<name>[^<\s]+)\s*</name>")
-_RESULT = re.compile(
-    r"<tool_use_result>.*?<(?P<kind>result|error)>(?P<text>.*?)</(?P=kind)>.*?</tool_use_result>", re.DOTALL
-)
+_RESULTS = re.compile(r"<tool_use_result>(.*?)</tool_use_result>", re.DOTALL)
+_RESULT = re.compile(r"<(?P<kind>result|error)>(?P<text>.*)</(?P=kind)>", re.DOTALL)
 _OLD_RESULT = re.compile(r"Here is the result of mcp tool use `(?P<name>[^`]+)`:\s*(?P<text>.*)", re.DOTALL)
 
 
@@ -41,15 +49,25 @@ class Answer:
 
 def answer(seen: Seen) -> Answer:
     """Answer the last message."""
-    turns = sum(role == "user" for role, _ in seen)
-    asked = seen[-1][1].strip()
+    turns = _users(seen)
+    asked = newest(seen[-1][1])
     said = next((text for skill in _SKILLS if (text := skill(asked, seen))), None) or _introduce(turns, asked)
     noun = "message" if turns == 1 else "messages"
     return Answer(said, (f"I look at the {turns} user {noun} that I was shown.", "I answer from them alone."))
 
 
+def newest(text: str) -> str:
+    """Return what a message asks now, without the instructions and the conversation that it may hold before that."""
+    found = _EARLIER.match(text)
+    return text[found.end() if found else 0 :].strip()
+
+
+def _users(seen: Seen) -> int:
+    return sum(role == "user" for role, _ in seen)
+
+
 def _introduce(turns: int, asked: str) -> str:
-    if re.search(r"[\u4e00-\u9fff]", asked):
+    if _CHINESE.search(asked):
         return (
             f"我是 qwen-thread 内置的模拟器,不是真正的模型,这个回答是模拟的。我看到了 {turns} 条用户消息。"
             "您可以告诉我您的狗的名字,以后再问我;我也会算术。"
@@ -63,7 +81,8 @@ def _introduce(turns: int, asked: str) -> str:
 
 
 def _tool_result(asked: str, _seen: Seen) -> str | None:
-    results = [found["text"].strip() for found in _RESULT.finditer(asked)]
+    found = (_RESULT.search(block) for block in _RESULTS.findall(asked))
+    results = [result["text"].strip() for result in found if result]
     old = _OLD_RESULT.search(asked)
     if old:
         results = [old["text"].strip()]
@@ -73,11 +92,10 @@ def _tool_result(asked: str, _seen: Seen) -> str | None:
 def _tool_call(asked: str, seen: Seen) -> str | None:
     """Call an offered tool that the user names, in Cherry Studio's form."""
     offered = [name for _, text in seen for name in _TOOL.findall(text)]
-    wish = asked.rsplit("</instructions>", 1)[-1]
-    named = next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", wish)), None)
+    named = next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", asked)), None)
     if named is None:
         return None
-    arguments = _json_object(wish[wish.index(named) :]) or "{}"
+    arguments = _json_object(asked[asked.index(named) :]) or "{}"
     return f"I use the tool.\n\n<tool_use>\n  <name>{named}</name>\n  <arguments>{arguments}</arguments>\n</tool_use>"
 
 
@@ -95,7 +113,7 @@ def _json_object(text: str) -> str | None:
 def _count_turns(asked: str, seen: Seen) -> str | None:
     if not re.search(r"how many (?:turns|messages)|多少(?:轮|条)|几(?:轮|条)", asked, re.IGNORECASE):
         return None
-    users = sum(role == "user" for role, _ in seen)
+    users = _users(seen)
     return f"I see {users} user messages and {len(seen) - users} answers."
 
 
@@ -114,14 +132,24 @@ def _recall(asked: str, seen: Seen) -> str | None:
     question = next((found for pattern in _ASKED for found in pattern.finditer(_last_line(asked))), None)
     if question is None:
         return None
-    key = question["key"].strip().lower()
+    key = question["key"].strip()
     for _, text in reversed(seen):
         facts = [found for pattern in _FACTS for found in pattern.finditer(text)]
         for fact in sorted(facts, key=lambda found: found.start(), reverse=True):
-            if fact["key"].strip().lower() == key:
-                value = fact["value"].strip()
-                return f"您的{key}叫{value}。" if re.search(r"[\u4e00-\u9fff]", key) else f"Your {key} is {value}."
+            if _bare(fact["key"]) == _bare(key):
+                return _reminder(key, fact)
     return "You did not tell me that." if question.re is not _ASKED[1] else None
+
+
+def _bare(key: str) -> str:
+    return _ARTICLE.sub("", key.strip().lower())
+
+
+def _reminder(key: str, fact: re.Match[str]) -> str:
+    value = fact["value"].strip()
+    if _CHINESE.search(key):
+        return f"您的{key}叫{value}。"
+    return f"{key.capitalize()} is {value}." if fact.re is _FACTS[1] else f"Your {_bare(key)} is {value}."
 
 
 def _last_line(text: str) -> str:
@@ -130,15 +158,17 @@ def _last_line(text: str) -> str:
 
 def _note(asked: str, seen: Seen) -> str | None:
     fact = next((found for pattern in _FACTS for found in pattern.finditer(_last_line(asked))), None)
-    if fact is None or "?" in asked:
+    if fact is None or re.search("[?？]", asked):
         return None
-    users = sum(role == "user" for role, _ in seen)
+    key, value, users = fact["key"].strip(), fact["value"].strip(), _users(seen)
+    if _CHINESE.search(key):
+        return f"记住了:{key}叫{value}。(模拟器;看到了 {users} 条用户消息。)"
     noun = "message" if users == 1 else "messages"
-    return f"Noted: {fact['key'].strip()} is {fact['value'].strip()}. (Emulator; {users} user {noun} seen.)"
+    return f"Noted: {key} is {value}. (Emulator; {users} user {noun} seen.)"
 
 
 def _repeat(asked: str, _seen: Seen) -> str | None:
-    found = re.search(r"^(?:say|repeat|echo):\s*(.+)", asked, re.IGNORECASE | re.DOTALL)
+    found = re.search(r"^(?:say:|(?:repeat|echo)(?: after me)?(?::|\s))\s*(.+)", asked, _ANY_LINE)
     return found[1] if found else None
 
 

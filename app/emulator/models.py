@@ -15,7 +15,13 @@ def _entry(name: str, title: str, *, context: int, thinking: int, sees: bool, ab
         "description": about,
         "short_description": about,
         "capabilities": {**senses, "citations": True, "thinking": thinking != _NEVER, "search": True},
-        "abilities": {**{kind: int(sees) for kind in senses}, "citations": 1, "mcp": 1, "thinking": thinking},
+        "abilities": {
+            **{kind: int(sees) for kind in senses},
+            "citations": 1,
+            "mcp": 1,
+            "thinking": thinking,
+            "parse_url": 2,
+        },
         "max_context_length": context,
         "max_summary_generation_length": 65536,
         "auto_thinking": thinking == _FREE,
@@ -63,3 +69,8 @@ BY_ID = {str(model["id"]): model for model in MODELS}
 def must_think(name: str) -> bool:
     """Say whether a model refuses to answer without thinking."""
     return not BY_ID[name]["info"]["meta"]["think_skip"]["enable"]
+
+
+def can_think(name: str) -> bool:
+    """Say whether a model is able to think."""
+    return bool(BY_ID[name]["info"]["meta"]["capabilities"]["thinking"])

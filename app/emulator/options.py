@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Era = Literal["2025", "2026"]
 THIRTY_DAYS = 30 * 86400
 
 
@@ -20,7 +21,7 @@ class EmulatorOptions:
     port: int = 0
     auth_port: int = 0
     data_file: Path | None = None
-    era: Literal["2025", "2026"] = "2026"
+    era: Era = "2026"
     lock_seconds: float = 0.0
     chunk_delay: float = 0.0
     page_size: int = 60

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.emulator.faults import NAMES, Target
+from app.emulator.faults import NAMES, REFUSALS, TARGETS, Target
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Hold:
 class Planned:
     """What the next completion does. `text` None leaves the answer to the model; `pieces` split it as given.
 
-    `before` pieces are said before the hold, if there is one.
+    `before` pieces are said before the hold, if there is one. `delay` is the seconds between two pieces.
     """
 
     text: str | None = None
@@ -42,6 +42,7 @@ class Planned:
     fault: str | None = None
     hold: Hold | None = None
     before: int = 0
+    delay: float | None = None
     without_usage: bool = False
 
 
@@ -50,12 +51,7 @@ class Script:
 
     def __init__(self) -> None:
         self._answers: deque[Planned] = deque()
-        self._faults: dict[Target, deque[str]] = {
-            "completions": deque(),
-            "new": deque(),
-            "delete": deque(),
-            "models": deque(),
-        }
+        self._faults: dict[Target, deque[str]] = {target: deque() for target in TARGETS}
         self.holds: dict[str, Hold] = {}
 
     def answer(
@@ -65,12 +61,14 @@ class Script:
         thinking: Sequence[str] | None = None,
         pieces: Sequence[str] | None = None,
         fault: str | None = None,
+        delay: float | None = None,
         without_usage: bool = False,
     ) -> None:
-        """Plan the next answer; with `pieces` their concatenation is the text."""
-        self._answers.append(
-            Planned("".join(pieces) if pieces else text, thinking, pieces, fault, without_usage=without_usage)
-        )
+        """Plan the next answer; with `pieces` their concatenation is the text. Raises ValueError for no such fault."""
+        if fault is not None:
+            _check(fault, NAMES)
+        said = "".join(pieces) if pieces else text
+        self._answers.append(Planned(said, thinking, pieces, fault, delay=delay, without_usage=without_usage))
 
     def hold(self, text: str, *, pieces: Sequence[str] | None = None, before: int = 0, name: str = "") -> Hold:
         """Plan an answer that waits, after `before` pieces, until the returned gate is released."""
@@ -81,17 +79,25 @@ class Script:
         return hold
 
     def fault(self, name: str, *, times: int = 1, target: Target = "completions") -> None:
-        """Plan a fault for the next requests to a route. Raises ValueError for a name that does not exist."""
-        if name not in NAMES:
-            raise ValueError(f"There is no fault {name!r}; there are {', '.join(NAMES)}.")
+        """Plan a fault for the next requests to a route.
+
+        Raises ValueError for a name that does not exist, and for one that only disturbs answers at another route.
+        """
         if target == "completions":
+            _check(name, NAMES)
             self._answers.extend(Planned(fault=name) for _ in range(times))
         else:
+            _check(name, sorted(REFUSALS))
             self._faults[target].extend([name] * times)
 
-    def next_answer(self) -> Planned:
-        """Take what is planned for the next completion."""
-        return self._answers.popleft() if self._answers else Planned()
+    def coming(self) -> Planned:
+        """Look at what is planned for the next completion."""
+        return self._answers[0] if self._answers else Planned()
+
+    def use(self, planned: Planned) -> None:
+        """Take a plan that was looked at off the queue."""
+        if self._answers and self._answers[0] is planned:
+            self._answers.popleft()
 
     def next_fault(self, target: Target) -> str | None:
         """Take the fault that is planned for the next request to a route."""
@@ -99,7 +105,15 @@ class Script:
         return queue.popleft() if queue else None
 
     def clear(self) -> None:
-        """Drop all plans."""
+        """Drop all plans and let every held answer go on."""
         self._answers.clear()
         for queue in self._faults.values():
             queue.clear()
+        for hold in self.holds.values():
+            hold.release()
+        self.holds.clear()
+
+
+def _check(name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise ValueError(f"There is no fault {name!r} here; there are {', '.join(names)}.")

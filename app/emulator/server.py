@@ -7,8 +7,8 @@ from typing import Self
 from aiohttp import web
 
 from app.emulator import account_routes, chat_routes, completion_routes, control
-from app.emulator.envelope import refuse
-from app.emulator.faults import Refusal
+from app.emulator.envelope import Refused, refuse
+from app.emulator.faults import Refusal, unauthorized
 from app.emulator.keys import STATE
 from app.emulator.options import EmulatorOptions
 from app.emulator.script import Script
@@ -23,35 +23,38 @@ _NO_ROUTE = Refusal("Not_Found", "Not Found", 404)
 
 @web.middleware
 async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Record what was asked for; unknown routes are refused in the envelope."""
+    """Record what was asked for; unknown routes and refused requests are answered in the envelope."""
+    if request.path.startswith(control.PREFIX):
+        return await control.serve_locally(request, handler)
     state = request.app[STATE]
     try:
         response = await handler(request)
     except web.HTTPNotFound:
-        response = refuse(request, _NO_ROUTE, state.options.era)
-    if not request.path.startswith("/_emulator/"):
-        actual = int(response.headers.get("x-actual-status-code", response.status))
-        state.requests.append(Requested(request.method, request.path, actual))
+        response = refuse(request, _NO_ROUTE)
+    except Refused as refused:
+        response = refuse(request, refused.refusal)
+    except web.HTTPException as answer:
+        state.remember(Requested(request.method, request.path, answer.status))
+        raise
+    actual = int(response.headers.get("x-actual-status-code", response.status))
+    state.remember(Requested(request.method, request.path, actual))
     return response
 
 
 @web.middleware
 async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ask for a good token, as bearer or as cookie, where the site does."""
-    state = request.app[STATE]
-    if request.path in _OPEN_TO_GUESTS or request.path.startswith("/_emulator/"):
+    if request.path in _OPEN_TO_GUESTS or request.path.startswith(control.PREFIX):
         return await handler(request)
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else ""
     token = token or request.cookies.get("token", "")
-    problem = state.tokens.problem(token)
-    if problem:
-        return refuse(request, Refusal("unauthorized", problem, 401), state.options.era)
-    return await handler(request)
+    problem = request.app[STATE].tokens.problem(token)
+    return refuse(request, unauthorized(problem)) if problem else await handler(request)
 
 
 class Emulator:
-    """An async context manager; open while it runs. `script` plans what it does next."""
+    """An async context manager, open while it runs; `script` plans what comes next. Raises OSError for a taken port."""
 
     def __init__(self, options: EmulatorOptions | None = None) -> None:
         self._state = EmulatorState(options or EmulatorOptions(), ChatStorage((options or EmulatorOptions()).data_file))
@@ -62,13 +65,21 @@ class Emulator:
     async def __aenter__(self) -> Self:
         options = self._state.options
         await self._state.storage.open()
-        self.url = await self._listen(self._site(), options.port)
-        self.auth_url = await self._listen(self._auth_host(), options.auth_port)
+        try:
+            self.url = await self._listen(self._site(), options.port)
+            self.auth_url = await self._listen(self._auth_host(), options.auth_port)
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop every answer and close both ports; closing twice is harmless."""
         await self._state.close()
         while self._runners:
             await self._runners.pop().cleanup()
@@ -146,6 +157,7 @@ class Emulator:
                 web.post("/api/v2/chat/completions", completion_routes.complete),
                 web.post("/api/v2/chat/completions/stop", completion_routes.stop),
                 web.get("/_emulator/state", control.read_state),
+                web.get("/_emulator/shown", control.read_shown),
                 web.post("/_emulator/script", control.plan),
                 web.get("/_emulator/holds/{name}", control.wait_for_hold),
                 web.post("/_emulator/holds/{name}/release", control.release),

@@ -1,6 +1,7 @@
 """What the emulator knows: its account, its chats, what is being generated, and what tests want to ask it."""
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ from app.emulator.script import Script
 from app.emulator.storage import ChatStorage
 from app.emulator.tokens import TokenOffice
 from app.emulator.tree import Chat
+
+_log = logging.getLogger(__name__)
+_REMEMBERED = 2000  # records of each kind, so that one that runs for months does not grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,23 @@ class EmulatorState:
     _running: dict[str, tuple[Generation, asyncio.Task[None]]] = field(default_factory=dict)
     _locked_until: dict[str, float] = field(default_factory=dict)
 
+    def remember(self, record: Shown | Requested | dict[str, Any]) -> None:
+        """Record what came, for whoever asks; the oldest records go first."""
+        records: list[Any] = self.stops
+        if isinstance(record, Shown):
+            records = self.shown
+        elif isinstance(record, Requested):
+            records = self.requests
+        records.append(record)
+        del records[:-_REMEMBERED]
+
+    def forget_records(self) -> None:
+        """Drop all plans and records; held answers go on, the chats stay."""
+        self.script.clear()
+        for records in (self.shown, self.requests, self.stops):
+            records.clear()
+        self.delete_all_calls = 0
+
     def is_locked(self, chat_id: str) -> bool:
         """Say whether the chat is generating, or was until just now."""
         return chat_id in self._running or time.monotonic() < self._locked_until.get(chat_id, 0.0)
@@ -79,22 +100,28 @@ class EmulatorState:
         generation = Generation(job)
         task = asyncio.get_running_loop().create_task(generation.run(), name=f"generate in {job.chat.id}")
         self._running[job.chat.id] = (generation, task)
-        task.add_done_callback(lambda _: self._ended(job.chat))
+        task.add_done_callback(lambda ended: self._ended(job.chat, ended))
         return generation
 
-    def _ended(self, chat: Chat) -> None:
+    def _ended(self, chat: Chat, task: asyncio.Task[None]) -> None:
         self._running.pop(chat.id, None)
-        self._locked_until[chat.id] = time.monotonic() + self.options.lock_seconds
+        if self.options.lock_seconds > 0:
+            self._locked_until[chat.id] = time.monotonic() + self.options.lock_seconds
+        problem = task.exception()
+        if problem is not None:
+            _log.error("An answer in chat %s ended early", chat.id, exc_info=problem)
 
-    def stop(self, chat_id: str) -> None:
-        """Stop what a chat generates, if anything."""
-        if chat_id in self._running:
-            self._running[chat_id][0].stop()
+    async def stop(self, chat_id: str) -> None:
+        """Stop what a chat generates, if anything, and wait until it is stored."""
+        running = self._running.get(chat_id)
+        if running is not None:
+            running[0].stop()
+            await asyncio.wait([running[1]])
 
     async def close(self) -> None:
         """Stop every generation and wait for its end."""
-        tasks = [task for _, task in self._running.values()]
-        for generation, _ in list(self._running.values()):
+        running = list(self._running.values())
+        for generation, _ in running:
             generation.stop()
-        if tasks:
-            await asyncio.wait(tasks)
+        if running:
+            await asyncio.wait([task for _, task in running])

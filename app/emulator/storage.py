@@ -49,7 +49,7 @@ class ChatStorage:
     async def _append(self, record: dict[str, Any]) -> None:
         if self._path is not None:
             async with self._writing:
-                await asyncio.to_thread(_write_line, self._path, record)
+                await asyncio.to_thread(_write_lines, self._path, [record])
 
     def _load(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,8 +67,7 @@ class ChatStorage:
                 records.append({"op": "turn", "chat": chat.id, "title": chat.title, "nodes": nodes})
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)
-        for record in records:
-            _write_line(fresh, record)
+        _write_lines(fresh, records, safely=True)
         fresh.replace(path)
 
     def _replay(self, record: dict[str, Any]) -> None:
@@ -78,7 +77,7 @@ class ChatStorage:
             for chat_id in record["chats"]:
                 self.chats.pop(chat_id, None)
                 self.deleted.add(chat_id)
-        elif record["op"] == "turn":
+        else:
             chat = self.chats[record["chat"]]
             chat.title = record["title"]
             for fields in record["nodes"]:
@@ -89,7 +88,11 @@ def _chat_record(chat: Chat) -> dict[str, Any]:
     return {"op": "chat", "id": chat.id, "model": chat.model, "created_at": chat.created_at}
 
 
-def _write_line(path: Path, record: dict[str, Any]) -> None:
+def _write_lines(path: Path, records: list[dict[str, Any]], *, safely: bool = False) -> None:
+    """Append records; `safely` waits for the disk, as a file needs that is about to replace another."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=True) + "\n")
+        file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in records)
+        if safely:
+            file.flush()
+            os.fsync(file.fileno())

@@ -45,12 +45,13 @@ class TokenOffice:
         return f"{signed}.{self._sign(signed)}"
 
     def _sign(self, signed: str) -> str:
-        return _encode(hmac.new(self.key, signed.encode(), hashlib.sha256).digest())
+        return _encode(hmac.new(self.key, signed.encode(errors="replace"), hashlib.sha256).digest())
 
     def problem(self, token: str) -> str | None:
         """Return why a token is refused, in the site's words, None for a good one."""
         signed, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(self._sign(signed), signature) or token in self.revoked:
+        genuine = hmac.compare_digest(self._sign(signed).encode(), signature.encode(errors="replace"))
+        if not genuine or token in self.revoked:
             return "401 Unauthorized"
         if json.loads(_decode(signed.split(".")[1]))["exp"] <= time.time():
             return "Token has expired, please log in again."

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from app.emulator.options import Era
+
 NEW_TITLE = "New Chat"
 _TITLE_CHARS = 40
 
 
 @dataclass(slots=True)
 class Node:
-    """A user message or an answer. Times are in seconds."""
+    """A user message or an answer. Times are in seconds; `summary` tells how an answer's thinking was streamed."""
 
     id: str
     role: str
@@ -26,6 +28,7 @@ class Node:
     usage: dict[str, Any] = field(default_factory=dict)
     done: bool = False
     is_stop: bool = False
+    summary: bool = False
 
     def wire(self) -> dict[str, Any]:
         """Write the node as the chat detail shows it: an answer's text is in `content_list`, never in `content`."""
@@ -63,7 +66,7 @@ class Node:
 
     def _contents(self) -> Iterator[dict[str, Any]]:
         status = "finished" if self.done else "typing"
-        if self.thoughts and self.feature_config.get("thinking_format") == "summary":
+        if self.thoughts and self.summary:
             summary = {
                 "summary_title": {"content": [f"Step {number + 1}" for number in range(len(self.thoughts))]},
                 "summary_thought": {"content": self.thoughts},
@@ -124,14 +127,18 @@ class Chat:
             first = " ".join(next(iter(self.nodes.values())).text.split())
             self.title = first[:_TITLE_CHARS] or NEW_TITLE
 
-    def row(self) -> dict[str, Any]:
-        """Write the chat as one row of the list."""
-        return {
+    def row(self, era: Era = "2026") -> dict[str, Any]:
+        """Write the chat as one row of the list, which had fewer columns in 2025."""
+        row = {
             "id": self.id,
             "title": self.title,
             "updated_at": self.updated_at,
             "created_at": self.created_at,
             "chat_type": "t2t",
+        }
+        if era == "2025":
+            return row
+        return row | {
             "project_id": None,
             "pinned": False,
             "content": None,

@@ -22,7 +22,7 @@ def test_it_recalls_what_it_was_told_the_newest_first() -> None:
     assert ask("What is my dog called?", *told[:2]) == "Your dog is Rex."
     assert ask("What is my dog called?", *told) == "Your dog is Bello now."
     assert ask("what's my name?", ("user", "my name is Anna, hello")) == "Your name is Anna."
-    assert ask("What is the door code?", ("user", "Remember: the door code is 4711")) == "Your the door code is 4711."
+    assert ask("What is the door code?", ("user", "Remember: the door code is 4711")) == "The door code is 4711."
     assert ask("What is my cat called?") == "You did not tell me that."
 
 

@@ -1,0 +1,105 @@
+"""The emulator as a process of its own: `python -m app.emulator`."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from app.emulator.__main__ import options_from
+from app.emulator.options import EmulatorOptions
+from app.emulator.storage import ChatStorage
+from tests.emulator.page import completion
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Running:
+    process: asyncio.subprocess.Process
+    url: str
+    headers: dict[str, str]
+
+    async def end(self, number: int) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, said = await self.process.communicate()
+        return self.process.returncode or 0, said.decode()
+
+
+@asynccontextmanager
+async def run(*arguments: str) -> AsyncIterator[Running]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.emulator", "--port", "0", *arguments),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        said = (await process.stdout.readline() + await process.stdout.readline()).decode()
+        found = re.search(r"QWEN_BASE_URL=(\S+) QWEN_AUTH_TOKEN=(\S+)", said)
+        assert found, said
+        yield Running(process, found[1], {"Authorization": f"Bearer {found[2]}"})
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def new_chat(session: aiohttp.ClientSession, running: Running) -> str:
+    body = {"models": ["qwen3.7-plus"], "chat_mode": "normal", "chat_type": "t2t", "timestamp": 1}
+    async with session.post(f"{running.url}/api/v2/chats/new", json=body, headers=running.headers) as response:
+        return str((await response.json())["data"]["id"])
+
+
+async def say(session: aiohttp.ClientSession, running: Running, chat: str, text: str) -> aiohttp.ClientResponse:
+    url = f"{running.url}/api/v2/chat/completions?chat_id={chat}"
+    return await session.post(url, json=completion(chat, text), headers=running.headers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_with_the_token_it_printed_and_ends_cleanly(number: int) -> None:
+    async with run("--chunk-delay", "0") as running, aiohttp.ClientSession() as session:
+        response = await say(session, running, await new_chat(session, running), "say: hello")
+        assert "hello" in await response.text()
+        assert await running.end(number) == (0, "")
+
+
+async def test_a_kill_in_mid_answer_leaves_a_file_that_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "chats.json"
+    async with run("--data", str(path), "--chunk-delay", "0") as running, aiohttp.ClientSession() as session:
+        whole, cut = await new_chat(session, running), await new_chat(session, running)
+        await (await say(session, running, whole, "My dog is called Rex.")).read()
+        held = {"answer": "one two", "hold": "gate", "before": 1}
+        async with session.post(f"{running.url}/_emulator/script", json=held) as planned:
+            assert planned.status == 200
+        response = await say(session, running, cut, "hi")
+        async with session.get(f"{running.url}/_emulator/holds/gate") as reached:
+            assert reached.status == 200
+        assert (await running.end(signal.SIGKILL))[0] == -signal.SIGKILL
+        response.close()
+    storage = ChatStorage(path)
+    await storage.open()
+    assert set(storage.chats) == {whole, cut}
+    assert [node.role for node in storage.chats[whole].nodes.values()] == ["user", "assistant"]
+
+
+def test_the_command_line_sets_every_option(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    given = ["--port", "1", "--auth-port", "2", "--data", str(path), "--era", "2025"]
+    options = options_from([*given, "--lock-seconds", "1.5", "--chunk-delay", "0"])
+    assert options == EmulatorOptions(port=1, auth_port=2, data_file=path, era="2025", lock_seconds=1.5, chunk_delay=0)
+
+
+def test_an_era_that_never_was_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options_from(["--era", "1999"])
+    assert "1999" in capsys.readouterr().err
