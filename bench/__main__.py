@@ -141,8 +141,8 @@ def main() -> None:
         print(f"{ours[0]:34}{ours[1]:12.2f}{ours[1] - base[1]:9.2f}{ours[2]:9.2f}{ours[2] - base[2]:9.2f}")
     print(f"\n{'start to ready':34}{ready:12.2f} s")
     print(f"{'memory at rest':34}{rest:12.1f} MB")
-    print(f"{f'memory after {2 * ROUNDS} answers':34}{loaded:12.1f} MB\n")
-    #    subprocess.run([sys.executable, "-m", "bench.lookup"], cwd=ROOT, check=True)
+    print(f"{f'memory after {2 * ROUNDS} answers':34}{loaded:12.1f} MB\n", flush=True)
+    subprocess.run([sys.executable, "-m", "bench.lookup"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -239,6 +239,9 @@ class Turn:
             output_tokens=self._usage.output_tokens if self._usage else None,
         )
         await self._around.store.finish_turn(end, now)
+        node, used = self.draft.node, self._usage
+        counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
+        _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)
         await self._let_go(state, now)
 
     async def _let_go(self, state: str, now: datetime) -> None:
