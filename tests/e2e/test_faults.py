@@ -42,6 +42,7 @@ IN_MID_ANSWER = [
     ("error_in_stream", "rate_limit_exceeded"),
     ("error_in_stream_flat", "rate_limit_exceeded"),
     ("error_in_stream_text", "upstream_busy"),
+    ("error_in_stream_nested", "upstream_busy"),
     ("error_in_stream_envelope", "upstream_busy"),
     ("expired_in_stream", "upstream_login_required"),
     ("cut", "upstream_cut"),
