@@ -8,6 +8,11 @@ from pathlib import Path
 
 from app import __version__, config, log
 
+OF_RUN_PY = {
+    "test": "run ruff, mypy and the whole test suite",
+    "bench": "measure speed and size against a canned upstream",
+    "emulator": "run the stand-in for chat.qwen.ai by itself, see emulator --help",
+}
 ROOT = Path(__file__).parent.parent
 
 
@@ -15,20 +20,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Your own Qwen Chat account as a local OpenAI API that never loses the thread.",
-        epilog="run.py itself knows three more: test (ruff, mypy and the test suite), bench (speed and size) and "
-        "emulator (the stand-in for chat.qwen.ai by itself). Settings are in config.toml, .env and the environment; "
-        "docs/configuration.md lists them.",
+        epilog="Settings are in config.toml, .env and the environment; docs/configuration.md lists them.",
     )
     parser.add_argument("--version", action="version", version=f"qwen-thread {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the server (this is also what happens without a command)")
     commands.add_parser("sweep", help="delete the chats that are due for deletion, once, while no server runs")
+    for name, text in OF_RUN_PY.items():
+        commands.add_parser(name, help=text)
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit code: 1 for a failure, 2 for a configuration that cannot be used."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.command in OF_RUN_PY:
+        parser.error(f"{chosen.command} is a command of run.py: python3 run.py {chosen.command}")
     try:
         settings = config.load(ROOT, os.environ)
     except config.ConfigError as problem:
@@ -42,7 +50,7 @@ def main(arguments: list[str]) -> int:
         if chosen.command == "sweep":
             report = program.run(program.sweep(settings))
             print(
-                f"{report.deleted} chats deleted ({report.aged} of them for their age), {report.failed} to try again."
+                f"Deleted: {report.deleted}, failed: {report.failed}, still waiting for their time: {report.waiting}."
             )
         else:
             program.run(program.serve(settings))

@@ -82,7 +82,7 @@ class Settings:
         parse_database_url,
         "Three slashes: relative to the project folder; four: absolute",
     )
-    emulator_file: str = _row("data/emulator.json", parse_text, "Where the embedded emulator keeps its chats")
+    emulator_file: str = _row("data/emulator.jsonl", parse_text, "Where the embedded emulator keeps its chats")
     max_concurrent: int = _row("64", whole(0), "Answers that the account may generate at once; 0: no limit")
     queue_size: int = _row("1000", whole(0), "Requests that may wait for their turn; one more gets 429")
     pace_seconds: float = _row("0", seconds(0), "Least seconds between the starts of two answers")

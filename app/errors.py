@@ -6,6 +6,7 @@
     │   └── ContextTooLong          400  context_length_exceeded
     ├── InvalidApiKey               401
     ├── ForbiddenHost               403
+    ├── ForbiddenOrigin             403
     ├── ModelNotFound               404
     ├── RouteNotFound               404
     ├── MethodNotAllowed            405
@@ -108,6 +109,14 @@ class ForbiddenHost(InvalidRequest):
     status = 403
     code = "forbidden_host"
     advice = "Call it as localhost or 127.0.0.1, or set API_KEYS to serve other names."
+
+
+class ForbiddenOrigin(InvalidRequest):
+    """A web page from an origin that CORS_ORIGINS does not list."""
+
+    status = 403
+    code = "forbidden_origin"
+    advice = "CORS_ORIGINS lists the origins whose pages may call."
 
 
 class ModelNotFound(InvalidRequest):

@@ -143,7 +143,7 @@ async def serve(settings: Settings) -> None:
         running(warm_up(program.services), "warm up"),
         listening(program.services) as address,
     ):
-        _greet(settings, address)
+        _greet(settings, program.services.upstream, address)
         await stop.wait()
         _log.info("Stopping; running answers get %g seconds", settings.shutdown_timeout)
     _log.info("Stopped")
@@ -184,7 +184,7 @@ def _signalled() -> asyncio.Event:
     return stop
 
 
-def _greet(settings: Settings, address: str) -> None:
+def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
     """Tell the person at the terminal where the server is and who answers."""
     lines = [f"qwen-thread {__version__} is ready at {address}/v1"]
     if settings.uses_emulator:
@@ -192,6 +192,8 @@ def _greet(settings: Settings, address: str) -> None:
             "No QWEN_AUTH_TOKEN is set: a built-in emulator answers, and its answers are simulated.",
             "To use your own account, put the token into .env (the README says how) and start again.",
         ]
+    if problem := upstream.account().problem:
+        lines.append(f"But: {problem}")
     print("\n".join(lines), flush=True)
     _log.info(
         "Listening at %s, answers come from %s", address, "the emulator" if settings.uses_emulator else "the site"

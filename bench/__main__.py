@@ -4,6 +4,7 @@ Everything runs on loopback in processes of its own and ends by itself. Figures 
 columns of one run.
 """
 
+import argparse
 import asyncio
 import base64
 import json
@@ -25,7 +26,7 @@ WARM_UP = 30
 
 
 def _token() -> str:
-    claims = {"id": "00000000-0000-4000-8000-000000000001", "exp": int(time.time()) + 86400}
+    claims = {"id": "00000000-0000-4000-8000-000000000001", "exp": int(time.time()) + 30 * 86400}
     return ".".join(
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, claims, 1)
     )
@@ -124,7 +125,8 @@ async def measure(upstream: str, gateway: str) -> list[tuple[str, float, float]]
 
 
 def main() -> None:
-    """Print one table."""
+    """Print the tables."""
+    argparse.ArgumentParser(prog="run.py bench", description=__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         canned_upstream() as upstream,

@@ -25,8 +25,13 @@ class Cut:
         self._tokens = 0
         self._reported = 0
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether tokens are counted at all."""
+        return self._max_tokens is not None
+
     def count(self, usage: Usage) -> None:
-        """Take upstream's count, which includes the piece that comes next."""
+        """Take upstream's count so far, which includes the piece that comes next."""
         self._reported = usage.output_tokens - usage.reasoning_tokens
 
     def feed(self, text: str) -> str:
@@ -44,7 +49,7 @@ class Cut:
 
     def _within_length(self, text: str, limit: int) -> str:
         """Cut a piece in proportion where the limit falls inside it."""
-        tokens = self._reported - self._tokens if self._reported > self._tokens else estimate_tokens(text)
+        tokens = self._reported - self._tokens if self._reported > self._tokens else _at_least_one(text)
         room = limit - self._tokens
         if tokens > room:
             self.reason = "length"
@@ -69,3 +74,8 @@ class Cut:
         )
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
+
+
+def _at_least_one(text: str) -> int:
+    """Estimate the tokens of a piece; no piece but an empty one is free."""
+    return max(1, estimate_tokens(text)) if text else 0

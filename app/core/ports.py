@@ -83,8 +83,8 @@ class Upstream(Protocol):
         """Send a message and stream the answer.
 
         Entering the context raises what upstream says in place of an answer. The iterator yields a non-empty batch
-        for what arrived together: `Started` once and first, deltas (each after the `UsageReport` that counts it),
-        `Finished` last, after which it ends. It raises
+        for what arrived together: `Started` once and first, deltas, at most one `UsageReport`, which counts all of the
+        batch, `Finished` last, after which it ends. It raises
         what upstream says in mid-answer, `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
         Leaving the context early closes the connection but does not end the generation: see `stop`.
         """
@@ -105,8 +105,8 @@ class Upstream(Protocol):
 class Background(Protocol):
     """Owns tasks that must outlive the request that began them; awaits them before the program ends."""
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `work` as an owned task. A failure that nobody awaits is logged."""
+    def spawn(self, work: Coroutine[Any, Any, None], name: str, *, awaited: bool = False) -> asyncio.Task[None]:
+        """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         ...
 
 

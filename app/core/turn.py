@@ -92,7 +92,7 @@ class Turn:
 
         Raises UpstreamError before anything was accepted, StoreError.
         """
-        self._opening = self._around.background.spawn(self._open(), "open a turn")
+        self._opening = self._around.background.spawn(self._open(), "open a turn", awaited=True)
         await asyncio.wait([self._opening])
         self._opening.result()
         prompt = replace(self.draft.prompt, chat_id=self.chat_id)
@@ -159,7 +159,7 @@ class Turn:
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
-        for event in batch:
+        for event in self._counted(batch):
             if isinstance(event, TextDelta):
                 if text := self._cut.feed(event.text):
                     self._say(text, out)
@@ -171,7 +171,6 @@ class Turn:
                     out.append(event)
             elif isinstance(event, UsageReport):
                 self._usage = event.usage
-                self._cut.count(event.usage)
             elif isinstance(event, Started):
                 self._response_id = event.response_id
             else:
@@ -180,6 +179,18 @@ class Turn:
                 return True
         return False
 
+    def _counted(self, batch: Sequence[Event]) -> Sequence[Event]:
+        """Under a limit, make one piece of the text that one count stands for."""
+        if not self._cut.is_limited:
+            return batch
+        for event in batch:
+            if isinstance(event, UsageReport):
+                self._cut.count(event.usage)
+        text = "".join(event.text for event in batch if isinstance(event, TextDelta))
+        others = [event for event in batch if not isinstance(event, TextDelta)]
+        ended = [event for event in others if isinstance(event, Finished)]
+        return [*(event for event in others if event not in ended), TextDelta(text), *ended]
+
     def _say(self, text: str, out: list[AnswerEvent]) -> None:
         self._text.append(text)
         out.append(TextDelta(text))
@@ -187,7 +198,7 @@ class Turn:
     async def _complete(self, reason: FinishReason) -> None:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
         self._recorded = True
-        commit = self._around.background.spawn(self._record("complete", reason, None), "commit a node")
+        commit = self._around.background.spawn(self._record("complete", reason, None), "commit a node", awaited=True)
         await asyncio.wait([commit])
         commit.result()
         if self._generating:

@@ -44,7 +44,12 @@ async def _run(options: EmulatorOptions) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run until SIGTERM or SIGINT."""
-    asyncio.run(_run(options_from(arguments)))
+    options = options_from(arguments)
+    try:
+        asyncio.run(_run(options))
+    except OSError as problem:
+        print(f"The emulator cannot start: {problem.strerror or problem}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -93,8 +93,9 @@ def request_id(request: web.Request) -> str:
 def _answer(request: web.Request, body: Any, actual: int) -> web.Response:
     old = request.app[STATE].options.era == "2025"
     response = web.Response(
-        text=json.dumps(body, ensure_ascii=False),
+        body=json.dumps(body, ensure_ascii=False).encode(errors="replace"),
         content_type="application/json",
+        charset="utf-8",
         status=actual if old else 200,
         headers={"x-request-id": request_id(request), "cache-control": "no-cache"},
     )

@@ -11,8 +11,8 @@ STREAM_END = b"\n"  # the last event is followed by two empty lines
 
 
 def data(event: Any) -> bytes:
-    """Write one event; the site puts a blank after commas and colons."""
-    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + EVENT_END
+    """Write one event; the site puts a blank after commas and colons. Half a surrogate pair becomes a `?`."""
+    return b"data: " + json.dumps(event, ensure_ascii=False).encode(errors="replace") + EVENT_END
 
 
 def comment(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class Generation:
         """Store the answer once, before its reader sees the end."""
         if not self.job.answer.done:
             self.job.answer.done = True
+            self.job.answer.ended_at = time.time()
             self.job.answer.usage = self._usage() or {}
             await self.job.keep()
 

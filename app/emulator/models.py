@@ -66,6 +66,11 @@ MODELS = (
 BY_ID = {str(model["id"]): model for model in MODELS}
 
 
+def title(name: str) -> str:
+    """Return a model's display name; one that is no longer listed keeps its id."""
+    return str(BY_ID[name]["name"]) if name in BY_ID else name
+
+
 def must_think(name: str) -> bool:
     """Say whether a model refuses to answer without thinking."""
     return not BY_ID[name]["info"]["meta"]["think_skip"]["enable"]

@@ -71,6 +71,7 @@ class EmulatorState:
     requests: list[Requested] = field(default_factory=list)
     stops: list[dict[str, Any]] = field(default_factory=list)
     delete_all_calls: int = 0
+    _closing: bool = False
     _running: dict[str, tuple[Generation, asyncio.Task[None]]] = field(default_factory=dict)
     _locked_until: dict[str, float] = field(default_factory=dict)
 
@@ -96,8 +97,10 @@ class EmulatorState:
         return chat_id in self._running or time.monotonic() < self._locked_until.get(chat_id, 0.0)
 
     def generate(self, job: Job) -> Generation:
-        """Start a generation that this object owns."""
+        """Start a generation that this object owns; while it closes, one that is stopped from the first."""
         generation = Generation(job)
+        if self._closing:
+            generation.stop()
         task = asyncio.get_running_loop().create_task(generation.run(), name=f"generate in {job.chat.id}")
         self._running[job.chat.id] = (generation, task)
         task.add_done_callback(lambda ended: self._ended(job.chat, ended))
@@ -119,7 +122,8 @@ class EmulatorState:
             await asyncio.wait([running[1]])
 
     async def close(self) -> None:
-        """Stop every generation and wait for its end."""
+        """Stop every generation, those still to come too, and wait for their end."""
+        self._closing = True
         running = list(self._running.values())
         for generation, _ in running:
             generation.stop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from app.emulator.models import title
 from app.emulator.options import Era
 
 NEW_TITLE = "New Chat"
@@ -14,7 +15,8 @@ _TITLE_CHARS = 40
 
 @dataclass(slots=True)
 class Node:
-    """A user message or an answer. Times are in seconds; `summary` tells how an answer's thinking was streamed."""
+    """A user message or an answer. Times are in seconds; `summary` tells how an answer's thinking was streamed,
+    `ended_at` when the answer was done."""
 
     id: str
     role: str
@@ -29,6 +31,7 @@ class Node:
     done: bool = False
     is_stop: bool = False
     summary: bool = False
+    ended_at: float | None = None
 
     def wire(self) -> dict[str, Any]:
         """Write the node as the chat detail shows it: an answer's text is in `content_list`, never in `content`."""
@@ -45,15 +48,17 @@ class Node:
             "feature_config": self.feature_config,
             "timestamp": self.timestamp,
         }
-        extra = {"meta": {"subChatType": "t2t"}}
+        extra: dict[str, Any] = {"meta": {"subChatType": "t2t"}}
         if self.role == "user":
             return common | {"content": self.text, "models": [self.model], "files": [], "extra": extra}
+        if self.ended_at is not None:
+            extra["endTime"] = self.ended_at
         return common | {
             "content": "",
             "reasoning_content": None,
             "content_list": list(self._contents()),
             "model": self.model,
-            "modelName": self.model,
+            "modelName": title(self.model),
             "modelIdx": 0,
             "is_stop": self.is_stop,
             "done": self.done,

@@ -12,6 +12,21 @@ from app.errors import InvalidRequest, UnsupportedFeature
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
 _SWITCH = re.compile(r"/(no_)?think\s*$")
 _MAX_STOPS = 4
+_KINDS = {
+    "int | null": "a whole number",
+    "bool | null": "true or false",
+    "str | null": "a text",
+    "str | array | null": "a text or a list",
+    "object | null": "an object",
+    "array | null": "a list",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
 
 
 class _Function(msgspec.Struct):
@@ -128,6 +143,10 @@ def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
         path = f"{path}.{missing[1]}".lstrip(".")
         raise InvalidRequest(f"'{path}' is missing.", param=path) from None
     where = f"'{path}': " if path else "The request body: "
+    if path.endswith(".role"):
+        text = f"{text}; the roles are system, developer, user, assistant, tool and function"
+    for name, words in _KINDS.items():
+        text = text.replace(f"`{name}`", words)
     raise InvalidRequest(f"{where}{text[:1].lower()}{text[1:]}.", param=path or None) from None
 
 

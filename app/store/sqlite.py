@@ -82,7 +82,7 @@ class SqliteSessionStore:
             await connection.execute(statements.ADD_SESSION, self._session_values(session, at))
             await connection.execute(statements.ADD_NODE, values)
             if session.delete_because:
-                held = (session.chat_id, session.delete_because, timestamp(at))
+                held = (session.chat_id, _utf8(session.delete_because), timestamp(at))
                 await connection.execute(statements.HOLD_DELETION, held)
 
     def _session_values(self, session: NewSession, at: datetime) -> dict[str, object]:
@@ -94,7 +94,7 @@ class SqliteSessionStore:
             "model": session.model,
             "title": self._text(session.title),
             "state": "doomed" if session.delete_because else "live",
-            "reason": session.delete_because,
+            "reason": None if session.delete_because is None else _utf8(session.delete_because),
             "at": timestamp(at),
         }
 
@@ -155,11 +155,11 @@ class SqliteSessionStore:
 
     async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
         """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
+        doomed = {"id": session_id, "reason": _utf8(reason), "at": timestamp(at), "due": timestamp(due)}
         async with self._database.transaction() as connection:
-            doomed = {"id": session_id, "reason": reason, "at": timestamp(at), "due": timestamp(due)}
             await connection.execute(statements.DOOM_ONE, doomed)
             await connection.execute(statements.DOOM_KEYS)
-            await connection.execute(statements.DOOM_SESSIONS, (reason, timestamp(at)))
+            await connection.execute(statements.DOOM_SESSIONS, (doomed["reason"], doomed["at"]))
 
     async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
         """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""

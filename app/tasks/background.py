@@ -17,11 +17,11 @@ class BackgroundTasks:
         self._patience = patience
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `work` as an owned task. A failure is logged, whether or not somebody awaits it too."""
+    def spawn(self, work: Coroutine[Any, Any, None], name: str, *, awaited: bool = False) -> asyncio.Task[None]:
+        """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._tasks.discard if awaited else self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -23,11 +23,12 @@ _RETENTION_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one sweep did."""
+    """What one sweep did, and how many deletions still wait."""
 
     deleted: int
     failed: int
     aged: int
+    waiting: int
 
 
 class Cleaner:
@@ -67,7 +68,8 @@ class Cleaner:
                 await self._put_off(deletion, problem)
                 if isinstance(problem, _NEED_A_PERSON):
                     refused = problem  # asking again for each of the others would make it worse
-        return SweepReport(deleted, failed, aged)
+        waiting = (await self._store.overview()).pending_deletions
+        return SweepReport(deleted, failed, aged, waiting)
 
     async def _delete(self, deletion: Deletion) -> UpstreamError | None:
         try:

@@ -14,7 +14,7 @@ _SECONDS_A_DAY = 86400
 
 
 def _token(account: AccountStatus, services: Services) -> dict[str, Any]:
-    expires = account.token_expires_at
+    expires = None if account.upstream == "emulator" else account.token_expires_at
     if expires is None:
         return {"token_expires_at": None, "token_days_left": None}
     left = (expires - services.clock.now()).total_seconds() / _SECONDS_A_DAY

@@ -15,6 +15,7 @@ from app.config_values import DEFAULT_OWNER
 from app.errors import (
     BodyTooLarge,
     ForbiddenHost,
+    ForbiddenOrigin,
     GatewayError,
     InvalidApiKey,
     InvalidRequest,
@@ -97,7 +98,7 @@ def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError
         limit = request.app[SERVICES].settings.max_body_bytes
         return BodyTooLarge(f"The request body is larger than {limit:,} bytes (MAX_BODY_BYTES).")
     if isinstance(problem, web.HTTPForbidden):
-        return ForbiddenHost(f"{problem.text}. CORS_ORIGINS lists the origins that may call.")
+        return ForbiddenOrigin(f"{problem.text}.")
     return InvalidRequest(problem.text or problem.reason)
 
 

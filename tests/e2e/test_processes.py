@@ -171,7 +171,7 @@ async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aioh
         said, _ = await sweep.communicate()
         assert (sweep.returncode, said.decode().strip()) == (
             0,
-            "1 chats deleted (0 of them for their age), 0 to try again.",
+            "Deleted: 1, failed: 0, still waiting for their time: 0.",
         )
         assert not emulator.chats
 

@@ -65,12 +65,16 @@ def test_parts_that_an_assistant_message_may_hold_are_tolerated() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "told"),
     [
-        ({"model": 3}, "model", "expected `str`, got `int`"),
-        ({"messages": "hi"}, "messages", "expected `array`, got `str`"),
+        ({"model": 3}, "model", "expected a text, got a whole number"),
+        ({"messages": "hi"}, "messages", "expected a list, got a text"),
         ({"messages": []}, "messages", "at least one message"),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages", "a user message is needed"),
-        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role", "invalid enum value 'king'"),
-        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content", "got `int`"),
+        (
+            {"messages": [{"role": "king", "content": "x"}]},
+            "messages[0].role",
+            "invalid enum value 'king'; the roles are",
+        ),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content", "got a whole number"),
         ({"messages": [{"role": "user"}]}, "messages[0].content", "is missing"),
         ({"messages": [{"content": "x"}]}, "messages[0].role", "is missing"),
         (
@@ -78,7 +82,7 @@ def test_parts_that_an_assistant_message_may_hold_are_tolerated() -> None:
             "messages[1].tool_calls[0].function",
             "missing",
         ),
-        ({"stream": "yes"}, "stream", "expected `bool | null`"),
+        ({"stream": "yes"}, "stream", "expected true or false, got a text"),
         ({"n": 2}, "n", "must be 1"),
         ({"max_tokens": 0}, "max_tokens", "1 or more"),
         ({"max_completion_tokens": -1}, "max_completion_tokens", "1 or more"),

@@ -121,6 +121,10 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def set_mode(path: Path, wanted: int) -> None:
+    path.chmod(wanted)
+
+
 def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 

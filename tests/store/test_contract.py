@@ -240,6 +240,29 @@ async def test_a_doomed_session_is_not_found_and_its_deletion_waits_for_its_time
     assert await store.due_deletions(ACCOUNT, minute(2), 5) == [Deletion("chat-of-a", 0)]
 
 
+async def test_an_answer_that_ends_after_its_session_was_doomed_is_not_found(store: SessionStore) -> None:
+    await conversation(store)
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
+    await store.doom("a", "no answer", minute(2), minute(3))
+    await store.finish_turn(end("a2", turn_key="key-a2", step_key="step-a2"), minute(4))
+    assert await store.find_step("step-a1") is None
+    assert await store.find_turn("key-a2") is None
+    assert await store.find_step("step-a2") is None
+
+
+async def test_dooming_changes_nothing_where_no_chat_is_live(store: SessionStore) -> None:
+    await side_call(store)
+    await conversation(store, "a")
+    await store.forget("a", "not found", minute(1))
+    await conversation(store, "b")
+    await store.doom("b", "no answer", minute(2), minute(3))
+    await store.deletion_done("chat-of-b", minute(4))
+    for name in ("s", "a", "b", "nobody"):
+        await store.doom(name, "no answer", minute(5), minute(6))
+    assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
+    assert (await store.overview()).pending_deletions == 1, "the side call's, which is still held"
+
+
 async def test_an_idle_session_is_doomed_and_its_deletion_is_due_at_once(store: SessionStore) -> None:
     await conversation(store, at=0)
     assert await store.doom_idle(minute(10), minute(20), 5) == 1
@@ -299,11 +322,16 @@ async def test_any_text_is_taken(store: SessionStore, text: str) -> None:
 
 async def test_half_a_surrogate_pair_is_taken_everywhere(store: SessionStore) -> None:
     broken = "half \ud83d of it"
-    await store.open_turn(node("a1", "a", says=broken), session("a", title=broken, delete_because="x"), minute(0))
+    await store.open_turn(node("a1", "a", says=broken), session("a", title=broken, delete_because=broken), minute(0))
     await store.finish_turn(end("a1", says=broken, error=broken), minute(1))
     await store.deletion_failed("chat-of-a", broken, minute(2), minute(3))
     assert await store.due_deletions(ACCOUNT, minute(3), 1) == [Deletion("chat-of-a", 1)]
-    await store.forget("a", broken, minute(4))
+    await conversation(store, "b")
+    await store.doom("b", broken, minute(4), minute(5))
+    await conversation(store, "c")
+    await store.forget("c", broken, minute(6))
+    for key in ("key-b1", "key-c1"):
+        assert await store.find_turn(key) is None
 
 
 async def test_many_conversations_at_once_are_all_kept(store: SessionStore) -> None:

@@ -58,6 +58,7 @@ WRITES: dict[str, Callable[[SqliteSessionStore], Coroutine[Any, Any, object]]] =
     "fail_interrupted": lambda store: store.fail_interrupted(minute(30)),
     "forget": lambda store: store.forget("a", "not found", minute(30)),
     "release": lambda store: store.release("c", minute(30)),
+    "doom": lambda store: store.doom("a", "no answer", minute(30), minute(31)),
     "doom_idle": lambda store: store.doom_idle(minute(30), minute(30), 5),
     "deletion_done": lambda store: store.deletion_done("chat-of-c", minute(30)),
     "deletion_failed": lambda store: store.deletion_failed("chat-of-c", "no", minute(30), minute(31)),

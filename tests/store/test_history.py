@@ -71,6 +71,16 @@ async def test_the_end_of_a_chat_is_no_use_of_it(told: SessionStore, outside: Ou
     assert outside.value("SELECT count(*) FROM v_history WHERE session = 'c'") == 2, "its history stays"
 
 
+async def test_a_doomed_session_says_why_and_since_when(told: SessionStore, outside: Outside) -> None:
+    await told.doom("d", "no answer", minute(30), minute(31))
+    assert outside.rows("SELECT state, state_reason, state_since, last_used_at FROM sessions WHERE id = 'd'") == [
+        ("doomed", "no answer", "2026-11-22T09:30:00.000Z", "2026-11-22T09:21:00.000Z"),
+    ]
+    assert outside.rows("SELECT chat_id, reason, next_try, since FROM v_deletions WHERE title = 'Doors'") == [
+        ("chat-of-d", "no answer", "2026-11-22T09:31:00.000Z", "2026-11-22T09:30:00.000Z"),
+    ]
+
+
 async def test_a_session_says_for_how_many_hours_nobody_used_it(store: SessionStore, outside: Outside) -> None:
     await store.open_turn(node("a1", "a"), session("a"), datetime.now(UTC) - timedelta(hours=2))
     assert outside.value("SELECT idle_hours FROM v_sessions") == pytest.approx(2.0, abs=0.15)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.clock import SystemClock
-from app.errors import StoreUnusable
+from app.errors import StoreError, StoreUnusable
 from app.store.migrate import APPLICATION_ID
 from app.store.sqlite import open_sqlite
 from tests.store.making import (
@@ -27,6 +27,7 @@ from tests.store.making import (
     node,
     refusal,
     session,
+    set_mode,
     sqlite_store,
     tell_a_story,
     write,
@@ -178,6 +179,44 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match=r"cannot be opened for writing.*DATABASE_URL"):
         async with sqlite_store(tmp_path / "data" / "qwen-thread.db"):
             raise AssertionError("it was opened")
+
+
+@pytest.fixture
+def rights_count(tmp_path: Path) -> None:
+    """Skip where rights keep nobody out: for an administrator, and on Windows."""
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("the system lets this user write anywhere")
+
+
+@pytest.mark.usefixtures("rights_count")
+async def test_a_new_database_in_a_folder_that_may_not_be_written_is_told(path: Path) -> None:
+    path.parent.mkdir(mode=0o500)
+    with pytest.raises(StoreUnusable, match="cannot be opened for writing: Permission denied"):
+        async with sqlite_store(path):
+            raise AssertionError("it was opened")
+
+
+@pytest.mark.usefixtures("rights_count")
+async def test_a_folder_that_lost_its_right_to_write_is_told_and_works_again_with_it(path: Path) -> None:
+    await make(path)
+    set_mode(path.parent, 0o500)
+    try:
+        with pytest.raises(StoreError, match="the rights of the file and its folder"):
+            async with sqlite_store(path):
+                raise AssertionError("it was opened")
+    finally:
+        set_mode(path.parent, 0o700)
+    async with sqlite_store(path) as store:
+        assert await store.find_turn("key-a1") is not None
+
+
+@pytest.mark.usefixtures("rights_count")
+async def test_a_file_that_may_not_be_written_is_told_and_left_alone(path: Path) -> None:
+    await make(path)
+    set_mode(path, 0o400)
+    assert "cannot be opened for writing: Permission denied" in await refusal(path)
 
 
 async def test_a_folder_in_place_of_the_file_is_told_and_the_lock_is_given_back(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ CAUSES: tuple[Cause, ...] = (
         UpstreamLoginRequired,
         _REFUSED_TOKEN,
         "unauthorized tokenexpired invalidtoken",
-        r"^\s*401\b|token (has |is )?(expired|invalid)|invalid token|log ?in again|not authenticated|unauthori[sz]ed",
+        r"^\s*(401|unauthori[sz]ed)\b|token (has |is )?(expired|invalid)|invalid token|log ?in again|not authenticated",
     ),
     _cause(
         ChatInProgress,
