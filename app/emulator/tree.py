@@ -15,8 +15,10 @@ _TITLE_CHARS = 40
 
 @dataclass(slots=True)
 class Node:
-    """A user message or an answer. Times are in seconds; `summary` tells how an answer's thinking was streamed,
-    `ended_at` when the answer was done."""
+    """A user message or an answer; times are in seconds.
+
+    `summary` tells how an answer's thinking was streamed, `ended_at` when the answer was done.
+    """
 
     id: str
     role: str

@@ -102,7 +102,7 @@ class Cleaner:
                 wait = _LONGEST_WAIT
             else:
                 if report.deleted or report.aged:
-                    _log.info("Deleted %d chats upstream, %d of them for their age", report.deleted, report.aged)
+                    _log.info("Chats deleted upstream: %d; queued for their age: %d", report.deleted, report.aged)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
 

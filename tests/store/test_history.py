@@ -2,10 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,25 @@ async def test_where_nothing_may_continue_no_key_is_stored(store: SessionStore, 
         await store.finish_turn(end(name, turn_key=name, step_key=name), minute(2))
     await store.finish_turn(end("c1", turn_key="c1", step_key="c1", response_id=None), minute(2))
     assert outside.rows("SELECT state, turn_key, step_key FROM nodes") == [("complete", None, None)] * 3
+
+
+ENDINGS: dict[str, Callable[[SessionStore], Coroutine[Any, Any, object]]] = {
+    "forget": lambda store: store.forget("a", "not found", minute(30)),
+    "doom": lambda store: store.doom("a", "no answer", minute(30), minute(31)),
+    "doom_idle": lambda store: store.doom_idle(minute(10), minute(30), 5),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+async def test_a_session_that_ends_loses_its_keys_and_no_other_does(
+    told: SessionStore, outside: Outside, name: str
+) -> None:
+    await told.open_turn(node("e1", "e"), session("e"), minute(25))
+    await told.finish_turn(end("e1", turn_key="key-e1", step_key="step-e1"), minute(26))
+    keyed = "SELECT DISTINCT session_id FROM nodes WHERE turn_key IS NOT NULL OR step_key IS NOT NULL ORDER BY 1"
+    assert outside.rows(keyed) == [("a",), ("e",)]
+    await ENDINGS[name](told)
+    assert outside.rows(keyed) == [("e",)]
 
 
 @pytest.mark.parametrize(
