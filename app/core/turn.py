@@ -13,7 +13,7 @@ from app.core.cut import Cut
 from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
 from app.core.history import History
 from app.core.ports import Background, NewNode, NewSession, NodeEnd, Prompt, SessionStore, Upstream
-from app.errors import ChatInProgress, GatewayError, UpstreamEmpty, UpstreamError
+from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,12 @@ class Turn:
             self.chat_id = await self._around.upstream.create_chat(self.draft.prompt.model)
             account = self._around.upstream.account().account  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
-        await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
+        try:
+            await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
+        except StoreError:
+            if session is not None:  # nobody would ever find or delete it
+                await self._around.upstream.delete_chat(self.chat_id)
+            raise
 
     async def _send(self, prompt: Prompt) -> None:
         async with AsyncExitStack() as attempt:
@@ -169,23 +174,21 @@ class Turn:
                 if self.draft.show_reasoning:
                     self._reasoning.append(event.text)
                     out.append(event)
-            elif isinstance(event, UsageReport):
-                self._usage = event.usage
             elif isinstance(event, Started):
                 self._response_id = event.response_id
-            else:
-                assert isinstance(event, Finished)
+            elif isinstance(event, Finished):
                 self._generating = False
                 return True
         return False
 
     def _counted(self, batch: Sequence[Event]) -> Sequence[Event]:
-        """Under a limit, make one piece of the text that one count stands for."""
-        if not self._cut.is_limited:
-            return batch
+        """Take the count of the batch first; under a limit, make one piece of the text that it stands for."""
         for event in batch:
             if isinstance(event, UsageReport):
+                self._usage = event.usage
                 self._cut.count(event.usage)
+        if not self._cut.is_limited:
+            return batch
         text = "".join(event.text for event in batch if isinstance(event, TextDelta))
         others = [event for event in batch if not isinstance(event, TextDelta)]
         ended = [event for event in others if isinstance(event, Finished)]
@@ -199,10 +202,16 @@ class Turn:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
         self._recorded = True
         commit = self._around.background.spawn(self._record("complete", reason, None), "commit a node", awaited=True)
-        await asyncio.wait([commit])
-        commit.result()
-        if self._generating:
-            self.closing = self._around.background.spawn(self._stop(), "stop a generation")
+        self.closing = commit
+        try:
+            await asyncio.wait([commit])
+            commit.result()
+        except StoreError:
+            self._recorded = False  # being abandoned is its second chance
+            raise
+        finally:
+            if self._generating and self._recorded:
+                self.closing = self._around.background.spawn(self._stop(), "stop a generation")
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
@@ -222,7 +231,8 @@ class Turn:
         await asyncio.wait([self._opening])
         if self._opening.cancelled() or self._opening.exception() is not None:
             return
-        error = str(problem) if isinstance(problem, GatewayError) else "the client left"
+        left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
+        error = "the client left" if left else str(problem) or type(problem).__name__
         try:
             await self._record("aborted" if self._text else "failed", None, error)
         finally:

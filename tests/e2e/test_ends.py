@@ -109,3 +109,32 @@ async def test_an_error_after_the_first_keep_alive_is_a_frame(tmp_path: Path) ->
         emulator.script.hold("never")
         reply = await server.client.chat(HI, stream=True, enable_thinking=False)
         assert (reply.status, reply.error["code"]) == (200, "upstream_timeout")
+
+
+async def test_a_database_that_is_locked_for_long_is_told_and_leaves_no_orphan(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say("hi")
+    with sqlite3.connect(server.database, isolation_level=None) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        locked = await server.client.chat(HI)
+        assert (locked.status, locked.error["code"]) == (503, "store_busy")
+        assert (await server.client.get("/health")).status == 200
+        shell.execute("ROLLBACK")
+    assert len(server.emulator.chats) == 1
+    assert (await talk.say("and now?")).match == "exact"
+
+
+async def test_an_answer_that_cannot_be_committed_is_an_error_and_is_recorded_later(server: Server) -> None:
+    hold = server.emulator.script.hold("One two.", pieces=["One ", "two."], before=1)
+    asked = asyncio.create_task(server.client.chat(HI, stream=True, enable_thinking=False))
+    await hold.reached()
+    await eventually(lambda: stored(server, "SELECT 1 FROM nodes WHERE state = 'open'"))
+    shell = sqlite3.connect(server.database, isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    hold.release()
+    reply = await asked
+    shell.execute("ROLLBACK")
+    shell.close()
+    assert (reply.text, reply.error["code"]) == ("One two.", "store_busy")
+    await eventually(lambda: not stored(server, "SELECT 1 FROM nodes WHERE state = 'open'"))
+    assert stored(server, "SELECT state, answer_text FROM nodes") == [("aborted", "One two.")]

@@ -1,6 +1,7 @@
 """Completions: bodies, the tree of a chat, and the worked example of the protocol page."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -45,6 +46,50 @@ async def test_three_turns_with_thinking_link_as_in_the_worked_example(site: Sit
     assert [item["phase"] for item in stored["content_list"]] == ["thinking_summary", "answer"]
     assert stored["content_list"][0]["extra"]["summary_thought"]["content"]
     assert (answer_of(stored), stored["done"], stored["is_stop"]) == (one.text, True, False)
+
+
+async def test_the_events_of_a_thinking_turn_have_the_shapes_of_the_worked_example(site: Site) -> None:
+    site.emulator.script.answer("", pieces=["No: 91 = ", "7 x 13."], thinking=["I try small primes.", "7 times 13."])
+    created, *events = (await site.say(await site.new_chat(), "Is 91 prime?", config=SUMMARY)).events
+    assert list(created) == ["response.created"]
+    assert list(created["response.created"]) == ["chat_id", "parent_id", "response_id", "response_index"]
+    shapes: dict[tuple[str, str], set[tuple[tuple[str, ...], ...]]] = {}
+    for event in events:
+        [choice] = event["choices"]
+        delta = choice["delta"]
+        shapes.setdefault((delta["phase"], delta["status"]), set()).add((tuple(event), tuple(choice), tuple(delta)))
+    typing = ("choices", "response_id", "usage", "timestamp")
+    delta = ("role", "content", "phase", "status")
+    assert list(shapes.items()) == [
+        (
+            ("thinking_summary", "typing"),
+            {(typing, ("delta",), ("role", "content", "phase", "extra", "status"))},
+        ),
+        (("thinking_summary", "finished"), {(("choices", "response_id", "timestamp"), ("delta",), delta)}),
+        (("answer", "typing"), {(typing, ("delta",), delta)}),
+        (
+            ("answer", "finished"),
+            {(("choices", "response_id"), ("delta",), ("content", "role", "status", "phase"))},
+        ),
+    ]
+    assert set(events[0]["usage"]) == {
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "characters",
+        "input_tokens_details",
+        "output_tokens_details",
+        "prompt_tokens_details",
+    }
+
+
+async def test_a_stored_answer_tells_its_model_by_name_and_when_it_ended(site: Site) -> None:
+    chat = await site.new_chat()
+    turn = await site.say(chat, "hi")
+    node = (await site.tree(chat))["chat"]["history"]["messages"][turn.node]
+    assert (node["model"], node["modelName"]) == ("qwen3.7-plus", "Qwen3.7-Plus")
+    assert node["extra"]["meta"] == {"subChatType": "t2t"}
+    assert node["extra"]["endTime"] == pytest.approx(time.time(), abs=30)
 
 
 async def test_the_ids_that_the_client_proposes_are_thrown_away(site: Site) -> None:

@@ -24,6 +24,7 @@ def turn(chat: Chat, text: str, answer: str) -> list[Any]:
     user = new_node("user", chat.current_id, text, "m", {"thinking_enabled": True})
     node = new_node("assistant", user.id, answer, "m", {})
     node.thoughts, node.done, node.summary = ["I look."], True, True
+    node.ended_at = 1790000000.5
     chat.add(user)
     chat.add(node)
     return [user, node]

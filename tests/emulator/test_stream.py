@@ -148,6 +148,14 @@ async def test_an_empty_answer_that_was_planned_is_empty(site: Site) -> None:
     assert answer_of((await site.tree(chat))["chat"]["history"]["messages"][turn.node]) == ""
 
 
+async def test_half_a_surrogate_pair_breaks_neither_stream_nor_tree_nor_list(site: Site) -> None:
+    chat = await site.new_chat()
+    turn = await site.say(chat, "say: a\ud800b")
+    assert (turn.text, turn.is_finished) == ("a?b", True)
+    assert answer_of((await site.tree(chat))["chat"]["history"]["messages"][turn.node]) == "a?b"
+    assert (await site.ask("GET", "/api/v2/chats/?page=1")).data[0]["title"] == "say: a?b"
+
+
 @given(st.text())
 def test_pieces_are_the_text_again(text: str) -> None:
     assert "".join(split(text)) == text
