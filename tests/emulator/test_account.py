@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.emulator.models import MODELS
+from app.emulator.models import MODELS, title
 from app.emulator.tokens import TokenOffice
 from tests.emulator.page import Site, emulated
 
@@ -186,6 +186,10 @@ def test_a_model_says_all_that_the_site_says(model: dict[str, Any]) -> None:
     assert meta["think_skip"]["enable"] is (meta["abilities"]["thinking"] != 1)
     assert "t2t" in meta["chat_type"]
     assert isinstance(meta["max_context_length"], int)
+
+
+def test_a_model_that_is_no_longer_listed_goes_by_its_id() -> None:
+    assert (title("qwq-32b"), title("qwen-gone")) == ("QwQ-32B", "qwen-gone")
 
 
 @pytest.mark.parametrize("fault", ["anti_bot", "rate_limited"])

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -144,24 +144,24 @@ async def test_a_close_ends_what_is_being_said_and_keeps_it(tmp_path: Path) -> N
 
 async def test_a_message_that_comes_while_it_closes_gets_an_answer_that_is_stopped(tmp_path: Path) -> None:
     path = tmp_path / "chats.json"
-    async with emulated(data_file=path) as site:
-        chat, late = await site.new_chat(), await site.new_chat()
-        async with half_said(site, chat):
-            path.unlink()
-            os.mkfifo(path)  # whoever writes to it waits for a reader
-            closing = asyncio.create_task(site.emulator.close())
-            site.emulator.script.hold("never said")
-            reading = asyncio.create_task(site.say(late, "hi"))
-            await eventually(lambda: len(site.emulator.shown) == 2)
-            reader = os.open(path, os.O_RDWR)
-            try:
+    with ExitStack() as afterwards:
+        async with emulated(data_file=path) as site:
+            chat, late = await site.new_chat(), await site.new_chat()
+            async with half_said(site, chat):
+                path.unlink()
+                os.mkfifo(path)  # whoever writes to it waits until somebody reads
+                try:
+                    closing = asyncio.create_task(site.emulator.close())
+                    site.emulator.script.hold("never said")
+                    reading = asyncio.create_task(site.say(late, "hi"))
+                    await eventually(lambda: len(site.emulator.shown) == 2)
+                finally:
+                    afterwards.callback(os.close, os.open(path, os.O_RDWR))
                 await closing
-            finally:
-                os.close(reader)
-            assert "response.stopped" in (await reading).events[-1]
-        [_, answer] = site.emulator.chats[late].nodes.values()
-        assert (answer.text, answer.done, answer.is_stop) == ("", True, True)
-        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("generate")]
+                assert "response.stopped" in (await reading).events[-1]
+            [_, answer] = site.emulator.chats[late].nodes.values()
+            assert (answer.text, answer.done, answer.is_stop) == ("", True, True)
+            assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("generate")]
 
 
 async def test_a_taken_port_is_told_and_leaves_nothing_open(site: Site) -> None:

@@ -16,7 +16,7 @@ import pytest
 from app.emulator.__main__ import options_from
 from app.emulator.options import EmulatorOptions
 from app.emulator.storage import ChatStorage
-from tests.emulator.page import completion
+from tests.emulator.page import completion, emulated
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +90,21 @@ async def test_a_kill_in_mid_answer_leaves_a_file_that_can_be_read(tmp_path: Pat
     await storage.open()
     assert set(storage.chats) == {whole, cut}
     assert [node.role for node in storage.chats[whole].nodes.values()] == ["user", "assistant"]
+
+
+async def test_a_taken_port_is_told_in_one_line() -> None:
+    async with emulated() as site:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.emulator", "--port", site.emulator.url.rsplit(":", 1)[1]),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, complaint = (text.decode() for text in await process.communicate())
+    assert (process.returncode, said) == (1, "")
+    assert complaint.startswith("The emulator cannot start: ")
+    assert "address already in use" in complaint
+    assert complaint.count("\n") == 1
 
 
 def test_the_command_line_sets_every_option(tmp_path: Path) -> None:
