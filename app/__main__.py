@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from app import __version__, config, log
+from app.commands import sessions
+from app.config_values import DEFAULT_OWNER
 
 OF_RUN_PY = {
     "test": "run ruff, mypy and the whole test suite",
@@ -26,6 +28,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the server (this is also what happens without a command)")
     commands.add_parser("sweep", help="delete the chats that are due for deletion, once, while no server runs")
+    pulling = commands.add_parser("pull", help="bring chats made in the browser into the history, while no server runs")
+    pulling.add_argument("--owner", default=DEFAULT_OWNER, help="whose they will be (default: the owner of plain keys)")
+    pulling.add_argument("--most", type=int, help="look at so many chats only, the newest")
+    sessions.add_arguments(commands.add_parser("sessions", help="list, show, export and delete sessions"))
     for name, text in OF_RUN_PY.items():
         commands.add_parser(name, help=text)
     return parser
@@ -48,12 +54,15 @@ def main(arguments: list[str]) -> int:
 
     try:
         if chosen.command == "sweep":
-            report = program.run(program.sweep(settings))
-            print(
-                f"Deleted: {report.deleted}, failed: {report.failed}, still waiting for their time: {report.waiting}."
-            )
+            print(program.run(program.sweep(settings)))
+        elif chosen.command == "pull":
+            print(program.run(program.pull(settings, owner=chosen.owner, most=chosen.most)))
+        elif chosen.command == "sessions":
+            return program.look_into_sessions(settings, chosen)
         else:
             program.run(program.serve(settings))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output, such as head, has seen enough
     except GatewayError as problem:
         logging.getLogger("app").error("%s", problem.message)
         return 1

@@ -106,6 +106,11 @@ class Settings:
         "", parse_text, "Model for aliases whose target is gone; empty: the first general one of the list"
     )
     is_delete: bool = _row("0", parse_flag, "1: delete each chat after its answer; conversations are then replayed")
+    window_match: bool = _row(
+        "1",
+        parse_flag,
+        "1: know a trimmed conversation by its last turns; 0: replay it, the model then sees no more",
+    )
     store_text: bool = _row("1", parse_flag, "0: keep hashes and lengths, no texts")
     log_level: str = _row("info", one_of("debug", "info", "warning", "error"), "How much is logged")
 

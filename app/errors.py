@@ -15,7 +15,8 @@
     ├── QueueFull                   429
     ├── StoreError                  503
     │   ├── StoreBusy               503  another process holds the write lock
-    │   └── StoreUnusable           503  newer, foreign, damaged or locked by a second daemon
+    │   └── StoreUnusable           503  newer, foreign or damaged
+    │       └── StoreInUse          503  locked by another qwen-thread
     └── UpstreamError               502
         ├── UpstreamRateLimited     429  a limit of the account, with the seconds to wait
         ├── UpstreamBusy            503  the site is overloaded; later works
@@ -188,6 +189,12 @@ class StoreUnusable(StoreError):
 
     code = "store_unusable"
     retry = False
+
+
+class StoreInUse(StoreUnusable):
+    """Another qwen-thread runs on the database file."""
+
+    code = "store_in_use"
 
 
 class UpstreamError(GatewayError):

@@ -1,5 +1,6 @@
 """The composition root: the only place that names concrete adapters, and the life of the process."""
 
+import argparse
 import asyncio
 import logging
 import os
@@ -16,16 +17,21 @@ from aiohttp import web
 
 from app import __version__
 from app.clock import Clock, SystemClock
+from app.commands import sessions
 from app.config import Settings
 from app.core.admission import Admission
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway, Policy
 from app.core.ports import Upstream
+from app.core.pull import Pull
+from app.core.recovery import Recovery, RecoveryPace
 from app.core.turn import Patience, Surroundings
-from app.errors import UpstreamError
+from app.errors import StoreInUse, UpstreamError
+from app.store.archive import open_archive
 from app.store.sqlite import open_sqlite
 from app.tasks.background import BackgroundTasks, running
-from app.tasks.cleaner import Cleaner, SweepReport
+from app.tasks.cleaner import Cleaner
+from app.tasks.titler import Titler
 from app.upstream.qwen import QwenUpstream, TokenSource
 from app.web.keys import Services
 from app.web.routes import make_app
@@ -34,8 +40,11 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
 PATIENCE = Patience()
+RECOVERY_PACE = RecoveryPace()
 _BACKGROUND_SECONDS = 10.0
 _TYPING_SECONDS = 0.02
+_PULL_PAUSE = 0.5  # seconds between two requests to the site
+_TITLE_SECONDS = 5.0  # the site writes its own title within about 3 (docs/upstream-protocol.md, Create)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,8 @@ class Program:
 
     services: Services
     cleaner: Cleaner
+    recovery: Recovery
+    titler: Titler
 
 
 @asynccontextmanager
@@ -68,20 +79,21 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
 
 
 @asynccontextmanager
-async def open_program(settings: Settings, clock: Clock, patience: Patience = PATIENCE) -> AsyncIterator[Program]:
+async def open_program(
+    settings: Settings, clock: Clock, patience: Patience = PATIENCE, recovery_pace: RecoveryPace = RECOVERY_PACE
+) -> AsyncIterator[Program]:
     """Open the store, the upstream and everything between them; closed in reverse. Raises StoreError."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             open_sqlite(settings.database_path, MIGRATIONS, store_text=settings.store_text, clock=clock)
         )
-        interrupted = await store.fail_interrupted(clock.now())
-        if interrupted:
-            _log.warning("%d answers were interrupted by the last stop; their history says so", interrupted)
+        interrupted = await store.interrupted(clock.now())
         upstream = await stack.enter_async_context(open_upstream(settings, clock))
         first_retry = timedelta(seconds=settings.delete_retry_seconds)
         cleaner = Cleaner(
             upstream, store, clock, first_retry=first_retry, retention=timedelta(days=settings.retention_days)
         )
+        titler = Titler(upstream, clock, delay=_TITLE_SECONDS)
         background = await stack.enter_async_context(BackgroundTasks(patience=_BACKGROUND_SECONDS))
         catalog = ModelCatalog(
             upstream,
@@ -99,13 +111,15 @@ async def open_program(settings: Settings, clock: Clock, patience: Patience = PA
             patience=patience,
             deletion_delay=first_retry,
             on_chat_released=cleaner.wake,
+            on_chat_named=titler.name,
         )
+        recovery = Recovery(upstream, store, clock, interrupted, recovery_pace)
         admission = Admission(
             clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
         )
-        policy = Policy(settings.body_budget, settings.max_input_tokens, settings.is_delete)
-        gateway = Gateway(around, catalog, admission, policy)
-        yield Program(Services(settings, clock, gateway, catalog, upstream, store), cleaner)
+        policy = Policy(settings.body_budget, settings.max_input_tokens, settings.is_delete, settings.window_match)
+        gateway = Gateway(around, catalog, admission, recovery, policy)
+        yield Program(Services(settings, clock, gateway, catalog, upstream, store), cleaner, recovery, titler)
 
 
 async def warm_up(services: Services) -> None:
@@ -140,6 +154,8 @@ async def serve(settings: Settings) -> None:
     async with (
         open_program(settings, SystemClock()) as program,
         running(program.cleaner.run(), "clean up"),
+        running(program.recovery.run(), "read cut answers back"),
+        running(program.titler.run(), "name chats"),
         running(warm_up(program.services), "warm up"),
         listening(program.services) as address,
     ):
@@ -149,10 +165,40 @@ async def serve(settings: Settings) -> None:
     _log.info("Stopped")
 
 
-async def sweep(settings: Settings) -> SweepReport:
-    """Do the clean-up that is due, once."""
+async def sweep(settings: Settings) -> str:
+    """Do the clean-up that is due, once; return what came of it."""
     async with open_program(settings, SystemClock()) as program:
-        return await program.cleaner.sweep()
+        report = await program.cleaner.sweep()
+    return (
+        f"Chats deleted on the site: {report.deleted}, failed: {report.failed}, "
+        f"still waiting for their time: {report.waiting}."
+    )
+
+
+async def pull(settings: Settings, *, owner: str, most: int | None) -> str:
+    """Bring chats of the browser into the store, once; return what came of it."""
+    clock = SystemClock()
+    async with open_program(settings, clock) as program:
+        services = program.services
+        work = Pull(services.upstream, services.store, clock, owner=owner, pause=_PULL_PAUSE)
+        report = await work.run(lambda chat, answers: print(f"{answers:>5}  {chat.title}", flush=True), most=most)
+    return (
+        f"Chats listed: {report.listed}, read: {report.read}, new answers: {report.answers}, "
+        f"passed over: {report.passed_over}."
+    )
+
+
+def look_into_sessions(settings: Settings, chosen: argparse.Namespace) -> int:
+    """List, show, export or delete sessions; return the exit code."""
+
+    def delete_upstream() -> str:
+        try:
+            return run(sweep(settings))
+        except StoreInUse:
+            return "The running server deletes the chats on the site within a minute."
+
+    with open_archive(settings.database_path, MIGRATIONS) as archive:
+        return sessions.run(chosen, archive, SystemClock(), delete_upstream)
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:

@@ -23,7 +23,7 @@ exhaustive_ignores =
     emulator
 layers =
     main
-    web | tasks
+    web | tasks | commands
     openai | upstream | store
     core
     config
@@ -36,6 +36,7 @@ type = forbidden
 source_modules =
     app.web
     app.tasks
+    app.commands
 forbidden_modules =
     app.upstream
     app.store

@@ -3,30 +3,33 @@
 from uuid import uuid4
 
 from app.core.catalog import Choice
-from app.core.history import History
+from app.core.history import History, TurnRow
+from app.core.ladder import Found
 from app.core.messages import ChatRequest
-from app.core.ports import NewNode, NewSession, Place, Prompt
+from app.core.ports import Match, NewNode, NewSession, Place, Prompt
 from app.core.transcript import first_message, new_text, next_message
 from app.core.turn import Draft
 
 _TITLE_CHARS = 80
 
 
-def continuation(request: ChatRequest, choice: Choice, history: History, place: Place) -> Draft:
+def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
     """Go on at a stored answer: only what is new is sent, and the system prompt if it changed since."""
-    said = new_text(history.new, history.earlier)
+    place, history = found.place, found.history
+    # a branch leaves answers behind that its chat does not hold; they are told as text
+    said_from = max(found.index, history.last_answer) if found.match == "branch" else found.index
+    said = new_text(history.spoken[said_from:], history.spoken[:said_from])
     changed = history.system if history.system_digest != place.system_digest else None
-    text = next_message(changed, said)
-    node = NewNode(
-        id=_new_id("node"),
+    text = next_message(changed, history.spoken[found.index : said_from], said)
+    node = _node(
+        history,
         session_id=place.session_id,
-        parent_id=place.node_id,
-        depth=place.depth + 1,
-        match="exact",
+        place=place,
+        match=found.match,
         model=choice.id,
-        system_digest=history.system_digest,
-        user_text=said,
-        sent_text=None if text == said else text,
+        said=said,
+        sent=text,
+        rows=found.rows,
     )
     thinking, show = _thinking(request, choice, default=True)
     prompt = Prompt(
@@ -47,8 +50,9 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
 
     A side call is answered without thinking unless the client asked for it: titles are wanted at once.
     """
-    said = new_text(history.new, history.earlier)
-    text = first_message(history.system, history.earlier, said)
+    earlier, new = history.spoken[: history.last_answer], history.spoken[history.last_answer :]
+    said = new_text(new, earlier)
+    text = first_message(history.system, earlier, said)
     session = NewSession(
         id=_new_id("session"),
         owner=request.owner,
@@ -58,16 +62,15 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         title=_title(history),
         delete_because=delete_because,
     )
-    node = NewNode(
-        id=_new_id("node"),
+    node = _node(
+        history,
         session_id=session.id,
-        parent_id=None,
-        depth=1,
+        place=None,
         match="new",
         model=choice.id,
-        system_digest=history.system_digest,
-        user_text=said,
-        sent_text=None if text == said else text,
+        said=said,
+        sent=text,
+        rows=() if delete_because else history.turn_rows(0),
     )
     thinking, show = _thinking(request, choice, default=delete_because != SIDE_CALL)
     prompt = Prompt(
@@ -80,6 +83,38 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         search=choice.search,
     )
     return Draft(request.owner, history, node, prompt, session, show)
+
+
+def _node(
+    history: History,
+    *,
+    session_id: str,
+    place: Place | None,
+    match: Match,
+    model: str,
+    said: str,
+    sent: str,
+    rows: tuple[TurnRow, ...],
+) -> NewNode:
+    turn = history.turns[-1]
+    return NewNode(
+        id=_new_id("node"),
+        session_id=session_id,
+        parent_id=place.node_id if place else None,
+        depth=place.depth + 1 if place else 1,
+        match=match,
+        model=model,
+        system_digest=history.system_digest,
+        user_text=said,
+        sent_text=None if sent == said else sent,
+        before_key=history.before_key,
+        user_key=turn.user_key,
+        asked_key=history.asked_key,
+        answered=turn.answer,
+        results=turn.results,
+        opens_turn=not turn.spoke and not turn.results,
+        rows=rows,
+    )
 
 
 SIDE_CALL = "side call"
@@ -99,7 +134,7 @@ def _thinking(request: ChatRequest, choice: Choice, *, default: bool) -> tuple[b
 
 def _title(history: History) -> str:
     """Return the beginning of the first user text, on one line."""
-    first = next((message.text for message in (*history.earlier, *history.new) if message.role == "user"), "")
+    first = next((message.text for message in history.spoken if message.role == "user"), "")
     line = " ".join(first.split())
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
 

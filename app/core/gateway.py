@@ -12,9 +12,10 @@ from app.core.catalog import ModelCatalog
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, continuation, opening
 from app.core.history import History, read_history
+from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
-from app.core.ports import Place
-from app.core.side_calls import side_call
+from app.core.recovery import Recovery
+from app.core.side_calls import side_call, what_is_asked
 from app.core.turn import Draft, Surroundings, Turn
 from app.errors import ChatGone, ChatInProgress, ParentUnknown
 
@@ -24,21 +25,35 @@ _SETTLE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the server's owner decided: bytes and tokens of one message, and whether chats outlive their answer."""
+    """What the server's owner decided.
+
+    Bytes and tokens of one message, whether chats outlive their answer, and whether a client that trims its window is
+    recognised by its last turns.
+    """
 
     body_budget: int
     max_input_tokens: int
     is_delete: bool
+    window_match: bool
 
 
 class Gateway:
     """Answers requests. Owns which chats are busy with a live answer; everything else is in the store."""
 
-    def __init__(self, around: Surroundings, catalog: ModelCatalog, admission: Admission, policy: Policy) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        catalog: ModelCatalog,
+        admission: Admission,
+        recovery: Recovery,
+        policy: Policy,
+    ) -> None:
         self._around = around
+        self._recovery = recovery
         self._catalog = catalog
         self._admission = admission
         self._policy = policy
+        self._ladder = Ladder(around.store, window=policy.window_match)
         self._live: set[Turn] = set()
 
     @asynccontextmanager
@@ -61,15 +76,17 @@ class Gateway:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
         choice = await self._catalog.choose(request.model)
         account = self._around.upstream.account().account
-        history = read_history(request.messages, request.owner, account)
         shape = side_call(request)
+        messages = what_is_asked(request.messages) if shape else request.messages
+        history = read_history(messages, request.owner, account)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
-        place = None if delete_because else await self._find(history, request.owner)
-        if place is not None:
+        found = None if delete_because else await self._find(history, request.owner)
+        if found is not None:
+            place = found.place
             try:
-                return await self._begin(continuation(request, choice, history, place), request)
+                return await self._begin(continuation(request, choice, found), request)
             except (ChatGone, ParentUnknown) as lost:
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
@@ -77,25 +94,24 @@ class Gateway:
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
         return await self._begin(opening(request, choice, history, account, delete_because), request)
 
-    async def _find(self, history: History, owner: str) -> Place | None:
-        """Look up the place, exact or not at all. A chat that is busy with another answer does not count."""
-        if history.begins:
+    async def _find(self, history: History, owner: str) -> Found | None:
+        """Look up the place, and say in the log why it is this one. A chat that is busy does not count."""
+        if history.anchors:
+            await self._settle(owner)
+        search = await self._ladder.find(history)
+        if search.found is None:
+            _log.info("Place: %s", search)
             return None
-        await self._settle(owner)
-        store = self._around.store
-        if history.step_key is not None:
-            place = await store.find_step(history.step_key)
-        else:
-            place = await store.find_turn(history.turn_key or "")
-        if place is None:
-            _log.info("No stored answer has this history of %d messages; replaying", len(history.earlier))
-        elif any(turn.chat_id == place.chat_id for turn in self._live):
-            _log.info("Chat %s is busy with another answer; replaying", place.chat_id)
+        place = search.found.place
+        if any(turn.chat_id == place.chat_id for turn in self._live):
+            _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
             return None
-        return place
+        _log.info("Place: %s in %s", search, place.session_id)
+        return search.found
 
     async def _settle(self, owner: str) -> None:
-        """Let answers that this owner just gave up be recorded first: the next request often continues one."""
+        """Let answers that were just given up or cut be recorded first: the next request often continues one."""
+        await self._recovery.settled(_SETTLE_SECONDS)
         closing = [turn.closing for turn in self._live if turn.closing and turn.draft.owner == owner]
         if closing:
             await asyncio.wait(closing, timeout=_SETTLE_SECONDS)

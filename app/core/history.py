@@ -1,99 +1,214 @@
-"""Read a client's history: where it can be continued from, what is new in it, and the keys of the answer to come.
+"""Read a client's history: its turns, the answers it could go on from, and the keys of the answer to come.
 
 docs/sessions.md, Turns and keys. A turn is `(U, A)`: consecutive user texts, then all assistant text until the next
-user text, over the whole tool loop. A turn key names the end of a turn, a step key a place inside a tool loop.
+user text, over the whole tool loop.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from app.core.canonical import canonical_assistant, canonical_user, digest, is_tool_result
+from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
+from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.system_text import system_digest, system_text
 
-_VERSION = "1"
+
+@dataclass(frozen=True, slots=True)
+class TurnRead:
+    """A turn in canonical form.
+
+    `end` counts the messages up to its last one. `spoke` says that an assistant spoke in it, `answered` that nothing
+    followed that. `has_user` is False where the client's window begins in the middle of a turn.
+    """
+
+    user: str
+    answer: str
+    user_key: str
+    answer_key: str
+    results: int
+    end: int
+    spoke: bool
+    answered: bool
+    has_user: bool
 
 
-@dataclass(slots=True)
-class _Turn:
-    """The turn that is being read, in canonical form."""
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An answer that a request may go on from: in `turn`, with `index` messages up to it.
 
-    before: str
-    user: str = ""
-    assistant: str = ""
-    results: int = 0
-    answered: bool = False
+    `results` is the number of tool results told before that answer in its turn; None where no result follows it.
+    """
 
-    def turn_key(self, assistant: str) -> str:
-        return digest("turn", _VERSION, self.before, self.user, assistant)
+    turn: int
+    index: int
+    results: int | None
 
-    def step_key(self, assistant: str, results: int) -> str:
-        return digest("step", _VERSION, self.before, self.user, assistant, str(results))
+
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """A turn to remember, so that a client that trims its window is recognised by it."""
+
+    key: str
+    before_key: str
+    user_key: str
+    answer_key: str
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a request says about its place.
+    """A request's messages without the system's, as turns; the last turn is the one that is being answered.
 
-    `turn_key` or `step_key` is the key of the answer that the request goes on from: a step key when tool results
-    follow it, a turn key when the user speaks next, neither when there is no answer yet. `earlier` and `new` are the
-    messages up to and after that answer, system messages left out.
+    `anchors` are the possible readings of where the last answer is: more than one only if a run of tool results may
+    hold steps without any text, which some clients leave out. The likeliest comes first.
     """
 
+    keys: Keys
     system: str
     system_digest: str
-    earlier: tuple[Message, ...]
-    new: tuple[Message, ...]
-    turn_key: str | None
-    step_key: str | None
-    _open: _Turn = field(repr=False)
+    spoken: tuple[Message, ...]
+    turns: tuple[TurnRead, ...]
+    anchors: tuple[Anchor, ...]
+    _placed: tuple[int, str] | None = field(default=None, repr=False)
+
+    def placed(self, turns: int, key: str) -> "History":
+        """Return this history with its first turns known by a key that it cannot compute: the client trimmed them."""
+        return replace(self, _placed=(turns, key))
+
+    def key_before(self, turn: int) -> str:
+        """Return the key of the conversation before a turn."""
+        start, key = self._placed if self._placed is not None and self._placed[0] <= turn else (0, self.keys.root)
+        for past in self.turns[start:turn]:
+            key = self.keys.turn(key, past.user_key, past.answer_key)
+        return key
+
+    def key_of(self, anchor: Anchor, before: str) -> str:
+        """Return the turn key, or the step key, of the node at an anchor, given the key before its turn."""
+        turn = self.turns[anchor.turn]
+        if anchor.results is None:
+            return self.keys.turn(before, turn.user_key, turn.answer_key)
+        return self.keys.step(before, turn.user_key, turn.answer_key, anchor.results)
 
     @property
-    def begins(self) -> bool:
-        """Whether no assistant has spoken yet."""
-        return self.turn_key is None and self.step_key is None
+    def last_answer(self) -> int:
+        """The number of messages up to the last answer; 0 if there is none."""
+        return self.anchors[-1].index if self.anchors else 0
 
-    def keys_of(self, answer: str) -> tuple[str, str]:
-        """Return the turn key and the step key of the node that answers this request with that text."""
-        text = self._open.assistant + canonical_assistant(answer)
-        return self._open.turn_key(text), self._open.step_key(text, self._open.results)
+    @property
+    def before_key(self) -> str:
+        """The key of the conversation before the turn that is being answered."""
+        return self.key_before(len(self.turns) - 1)
+
+    @property
+    def asked_key(self) -> str:
+        """The key of what is being answered."""
+        return self.keys.asked(self.before_key, self.turns[-1].user_key)
+
+    def keys_of(self, answer: str) -> tuple[TurnRow, str]:
+        """Return the turn that ends with this answer, and the step key of the node that holds it."""
+        turn = self.turns[-1]
+        return turn_and_step(self.keys, self.before_key, turn.user_key, turn.answer, answer, turn.results)
+
+    def turn_rows(self, start: int) -> tuple[TurnRow, ...]:
+        """Return the turns from `start` up to the one that is being answered, without it."""
+        key = self.key_before(start)
+        rows = []
+        for turn in self.turns[start:-1]:
+            before, key = key, self.keys.turn(key, turn.user_key, turn.answer_key)
+            rows.append(TurnRow(key, before, turn.user_key, turn.answer_key))
+        return tuple(rows)
+
+
+def turn_and_step(
+    keys: Keys, before: str, user_key: str, answered: str, answer: str, results: int
+) -> tuple[TurnRow, str]:
+    """Return the turn that ends with an answer, and the answer's step key.
+
+    `answered` is the canonical text of the earlier answers in the same turn, `answer` the raw text of this one.
+    """
+    answer_key = keys.answer(answered + canonical_assistant(answer))
+    row = TurnRow(keys.turn(before, user_key, answer_key), before, user_key, answer_key)
+    return row, keys.step(before, user_key, answer_key, results)
 
 
 def read_history(messages: tuple[Message, ...], owner: str, account: str) -> History:
     """Read a request's messages; keys are scoped by owner and account."""
     system = system_text(messages)
+    keys = Keys.of(owner, account)
+    reading = _Reading(keys)
     spoken = tuple(message for message in messages if message.role != "system")
-    anchor = _last_answer(spoken)
-    turn = _Turn(digest("scope", _VERSION, owner, account))
-    turn_key = step_key = None
-    after_call = False
-    for index, message in enumerate(spoken):
+    for message in spoken:
+        reading.read(message)
+    reading.close()
+    return History(keys, system, system_digest(system), spoken, tuple(reading.turns), reading.anchors())
+
+
+class _Reading:
+    """Reads messages one after the other into turns."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.turns: list[TurnRead] = []
+        self._keys = keys
+        self._index = 0
+        self._user: list[str] = []
+        self._answer: list[str] = []
+        self._results = 0
+        self._answered = False
+        self._spoke = False
+        self._after_call = False
+        self._last: Anchor | None = None
+        self._results_since: list[int] = []
+
+    def read(self, message: Message) -> None:
         if message.role == "assistant":
-            turn.assistant += canonical_assistant(message.text)
-            turn.answered = True
-            after_call = bool(message.tool_calls) or "<tool_use>" in message.text
-        elif is_tool_result(message, after_call=after_call):
-            if index == anchor > 0:
-                step_key = turn.step_key(turn.assistant, turn.results)
-            turn.results += 1
+            self._answer.append(canonical_assistant(message.text))
+            self._answered = self._spoke = True
+            self._after_call = bool(message.tool_calls) or "<tool_use>" in message.text
+            self._last = Anchor(len(self.turns), self._index + 1, self._results)
+            self._results_since = []
+        elif is_tool_result(message, after_call=self._after_call):
+            self._results_since.append(self._index)
+            self._results += 1
+            self._answered = False
         else:
-            if turn.answered or turn.results:
-                key = turn.turn_key(turn.assistant)
-                turn_key = key if index == anchor else turn_key
-                turn = _Turn(key)
-            turn.user += canonical_user(message.text)
-            after_call = False
-    if anchor == len(spoken) and turn.answered:
-        turn_key = turn.turn_key(turn.assistant)
-    return History(system, system_digest(system), spoken[:anchor], spoken[anchor:], turn_key, step_key, turn)
+            if self._spoke or self._results:
+                self.close()
+                self._user, self._answer, self._results = [], [], 0
+                self._answered = self._spoke = False
+            self._user.append(canonical_user(message.text))
+            self._after_call = False
+        self._index += 1
 
+    def close(self) -> None:
+        """End the turn that is being read."""
+        user, answer = "".join(self._user), "".join(self._answer)
+        self.turns.append(
+            TurnRead(
+                user=user,
+                answer=answer,
+                user_key=self._keys.user(user),
+                answer_key=self._keys.answer(answer),
+                results=self._results,
+                end=self._index,
+                spoke=self._spoke,
+                answered=self._answered,
+                has_user=bool(self._user),
+            )
+        )
 
-def _last_answer(spoken: tuple[Message, ...]) -> int:
-    """Return the index of the first message that upstream has not answered or said: right after the last answer.
+    def anchors(self) -> tuple[Anchor, ...]:
+        """Return the readings of where the last answer is, the one with most answers first.
 
-    Some clients leave out an assistant message that held nothing but a tool call; where none is left at all, the
-    results themselves say where it was.
-    """
-    for index in range(len(spoken), 0, -1):
-        if spoken[index - 1].role == "assistant":
-            return index
-    return next((index for index, message in enumerate(spoken) if is_tool_result(message, after_call=False)), 0)
+        A run of results may hold answers that were nothing but a call, which some clients leave out.
+        """
+        last, since = self._last, self._results_since
+        if not since:
+            return () if last is None else (replace(last, results=None),)
+        turn = self._turn_of(since[-1])
+        run = [index for index in since if self._turn_of(index) == turn]
+        if last is not None and last.turn == turn:
+            told = last.results or 0
+            unsaid = [Anchor(turn, index, told + number) for number, index in enumerate(run) if number]
+            return (*reversed(unsaid), last)
+        return tuple(Anchor(turn, index, number) for number, index in reversed(list(enumerate(run))) if index)
+
+    def _turn_of(self, index: int) -> int:
+        return next(number for number, turn in enumerate(self.turns) if index < turn.end)

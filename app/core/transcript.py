@@ -34,13 +34,20 @@ def first_message(system: str, earlier: Sequence[Message], said: str) -> str:
     return "\n\n".join([*parts, said])
 
 
-def next_message(changed_system: str | None, said: str) -> str:
-    """Return the text that continues a chat; the new system prompt goes in front if it changed ("": it is gone)."""
-    if changed_system is None:
-        return said
-    if not changed_system:
-        return f"The instructions given earlier no longer apply.\n\n{said}"
-    return f"These instructions replace the ones given earlier:\n{fence('instructions', changed_system)}\n\n{said}"
+def next_message(changed_system: str | None, untold: Sequence[Message], said: str) -> str:
+    """Return the text that continues a chat; the new system prompt goes in front if it changed ("": it is gone).
+
+    `untold` is what was said since the answer that the chat goes on from, where the client took another way there.
+    """
+    parts = []
+    if changed_system == "":
+        parts.append("The instructions given earlier no longer apply.")
+    elif changed_system is not None:
+        parts.append(f"These instructions replace the ones given earlier:\n{fence('instructions', changed_system)}")
+    if untold:
+        parts.append(fence("conversation", "\n\n".join(_spoken(untold))))
+        parts.append("Above is how our conversation went on from here. Reply to what follows, as the assistant.")
+    return "\n\n".join([*parts, said])
 
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:

@@ -53,7 +53,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every turn works with. `on_chat_released` is told when a chat may be deleted."""
+    """What every turn works with.
+
+    `on_chat_released` is told when a chat may be deleted, `on_chat_named` which title a new chat should have.
+    """
 
     upstream: Upstream
     store: SessionStore
@@ -62,6 +65,7 @@ class Surroundings:
     patience: Patience
     deletion_delay: timedelta
     on_chat_released: Callable[[], None]
+    on_chat_named: Callable[[str, str], None]
 
 
 class Turn:
@@ -244,7 +248,7 @@ class Turn:
     ) -> None:
         """Write the node's end, and let a chat that is to be deleted go."""
         text = "".join(self._text)
-        turn_key, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
+        turn, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
         now = self._around.clock.now()
         end = NodeEnd(
             node_id=self.draft.node.id,
@@ -254,7 +258,7 @@ class Turn:
             reasoning_text="".join(self._reasoning),
             finish_reason=reason,
             error=error,
-            turn_key=turn_key,
+            turn=turn,
             step_key=step_key,
             input_tokens=self._usage.input_tokens if self._usage else None,
             output_tokens=self._usage.output_tokens if self._usage else None,
@@ -266,7 +270,7 @@ class Turn:
         await self._let_go(state, now)
 
     async def _let_go(self, state: str, now: datetime) -> None:
-        """Have a chat deleted that is not to stay, or that was made for a message which upstream never answered."""
+        """Have a new chat deleted that is not to stay or got no answer, else named."""
         session = self.draft.session
         if session is None:
             return
@@ -276,6 +280,8 @@ class Turn:
         elif state == "failed":
             await self._around.store.doom(session.id, "no answer", now, due)
         else:
+            if self.draft.node.sent_text is not None:  # the site makes its title of what it was sent
+                self._around.on_chat_named(self.chat_id, session.title)
             return
         self._around.on_chat_released()
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from app.errors import StoreUnusable
+from app.errors import StoreInUse
 
 
 class DatabaseLock:
@@ -16,7 +16,7 @@ class DatabaseLock:
         self._file: IO[str] | None = None
 
     def acquire(self) -> bool:
-        """Take the lock; return whether its last holder ended without releasing it. Raises StoreUnusable if held."""
+        """Take the lock; return whether its last holder ended without releasing it. Raises StoreInUse if held."""
         path = self._database.with_name(self._database.name + ".lock")
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
         try:
@@ -58,7 +58,7 @@ class DatabaseLock:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise StoreUnusable(
+            raise StoreInUse(
                 f"The database {self._database} is in use by another qwen-thread, process "
                 f"{file.read().strip() or 'unknown'}. Stop that one first, or give this one another DATABASE_URL."
             ) from None

@@ -1,18 +1,34 @@
 """The session store in one SQLite file, through aiosqlite. docs/history.md shows it to people."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
 from app.clock import Clock, timestamp
-from app.core.ports import Deletion, NewNode, NewSession, NodeEnd, Place, StoreOverview
+from app.core.history import TurnRead
+from app.core.ports import (
+    CutAnswer,
+    Deletion,
+    KnownChat,
+    KnownNode,
+    NewNode,
+    NewSession,
+    NodeEnd,
+    OpenNode,
+    Place,
+    StoreOverview,
+)
+from app.core.window import Tail, TailTurn
 from app.store import statements
 from app.store.connection import Database
 from app.store.opening import open_database
 
 BUSY_SECONDS = 5.0
 CHECK_SECONDS = 5.0
+_MOST_CUT = 64  # cut answers to one question in one place, the newest
 
 
 @asynccontextmanager
@@ -41,6 +57,20 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _place(row: sqlite3.Row) -> Place:
+    return Place(
+        key=row["key"],
+        node_id=row["node_id"],
+        session_id=row["session_id"],
+        chat_id=row["chat_id"],
+        response_id=row["response_id"],
+        before_key=row["before_key"] or "",
+        system_digest=row["system_digest"],
+        depth=row["depth"],
+        has_children=bool(row["has_children"]),
+    )
+
+
 class SqliteSessionStore:
     """Implements `core.ports.SessionStore`. Every method is one transaction; one statement is one by itself."""
 
@@ -48,26 +78,78 @@ class SqliteSessionStore:
         self._database = database
         self._store_text = store_text
 
-    async def find_turn(self, turn_key: str) -> Place | None:
-        """Return the newest node with this turn key, if any."""
-        return await self._find(statements.FIND_TURN, turn_key)
+    async def find_turn(self, *turn_keys: str) -> Place | None:
+        """Return the newest node with the first of these turn keys that has one."""
+        return await self._find(statements.FIND_TURN, turn_keys)
 
-    async def find_step(self, step_key: str) -> Place | None:
-        """Return the newest node with this step key, if any."""
-        return await self._find(statements.FIND_STEP, step_key)
+    async def find_step(self, *step_keys: str) -> Place | None:
+        """Return the newest node with the first of these step keys that has one."""
+        return await self._find(statements.FIND_STEP, step_keys)
 
-    async def _find(self, statement: str, key: str) -> Place | None:
-        for row in await self._database.read(statement, (key,)):
-            return Place(
-                node_id=row["node_id"],
-                session_id=row["session_id"],
-                chat_id=row["chat_id"],
-                response_id=row["response_id"],
-                system_digest=row["system_digest"],
-                depth=row["depth"],
-                has_children=bool(row["has_children"]),
+    async def _find(self, statement: str, keys: Sequence[str]) -> Place | None:
+        rows = await self._database.read(statement, (json.dumps(keys),))
+        return _place(rows[0]) if rows else None
+
+    async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Place]:
+        """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
+        rows = await self._database.read(statements.FIND_CALLS, {"ids": json.dumps(call_ids), "scope": scope})
+        return {row["key"]: _place(row) for row in rows}
+
+    async def find_tails(
+        self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
+    ) -> Sequence[Tail]:
+        """Return stored conversations that end with these answers, at most the `limit` newest that end with the last.
+
+        `same_user`: only those with the same last user text. `scope` is the key before a first turn.
+        """
+        statement = statements.FIND_TAILS_OF_USER if same_user else statements.FIND_TAILS
+        values = {
+            "turns": json.dumps([[turn.user_key, turn.answer_key] for turn in newest_first]),
+            "answer_key": newest_first[0].answer_key,
+            "user_key": newest_first[0].user_key,
+            "limit": limit,
+        }
+        tails: dict[str, list[sqlite3.Row]] = {}
+        for row in await self._database.read(statement, values):
+            tails.setdefault(row["tail_key"], []).append(row)
+        return [
+            Tail(
+                key, tuple(TailTurn(row["user_key"], row["user_text"]) for row in rows), rows[-1]["before_key"] == scope
             )
-        return None
+            for key, rows in tails.items()
+            if len(rows) == len(newest_first)
+        ]
+
+    async def find_cut(self, *asked_keys: str) -> Sequence[CutAnswer]:
+        """Return answers to what these keys name that were cut or recovered, the newest first."""
+        values = {"keys": json.dumps(asked_keys), "limit": _MOST_CUT}
+        rows = await self._database.read(statements.FIND_CUT, values)
+        return [CutAnswer(_place(row), row["answered_text"] or "", row["answer_text"]) for row in rows]
+
+    async def known_chat(self, chat_id: str) -> KnownChat | None:
+        """Return what is stored of a chat."""
+        rows = await self._database.read(statements.KNOWN_CHAT, (chat_id,))
+        if not rows:
+            return None
+        session = rows[0]
+        return KnownChat(
+            session_id=session["id"],
+            live=session["state"] == "live",
+            is_open=bool(session["is_open"]),
+            known_until=datetime.fromisoformat(session["known_until"]),
+            nodes=await self._known_nodes(session["id"]),
+        )
+
+    async def saw_chat(self, chat_id: str, updated_at: datetime) -> None:
+        """Note how new the site's copy of a stored chat was when it was read."""
+        await self._database.execute(statements.SAW_CHAT, (timestamp(updated_at), chat_id))
+
+    async def _known_nodes(self, session_id: str) -> Mapping[str, KnownNode]:
+        rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
+        return {
+            row["response_id"]: KnownNode(row["id"], row["turn_key"], row["depth"], row["system_digest"])
+            for row in rows
+        }
 
     async def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> None:
         """Record a message before it is sent; with `session` also the new chat that it opens.
@@ -75,13 +157,17 @@ class SqliteSessionStore:
         Nobody was told of it yet, so it need not survive a loss of power: it does not wait for the disk.
         """
         values = self._node_values(node, at)
-        if session is None:
+        if session is None and not node.rows:
             await self._database.execute(statements.ADD_NODE, values, durable=False)
             return
         async with self._database.transaction(durable=False) as connection:
-            await connection.execute(statements.ADD_SESSION, self._session_values(session, at))
+            if session is not None:
+                await connection.execute(statements.ADD_SESSION, self._session_values(session, at))
             await connection.execute(statements.ADD_NODE, values)
-            if session.delete_because:
+            if node.rows:
+                rows = [(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]
+                await connection.executemany(statements.ADD_TURN, rows)
+            if session is not None and session.delete_because:
                 held = (session.chat_id, _utf8(session.delete_because), timestamp(at))
                 await connection.execute(statements.HOLD_DELETION, held)
 
@@ -95,23 +181,30 @@ class SqliteSessionStore:
             "title": self._text(session.title),
             "state": "doomed" if session.delete_because else "live",
             "reason": None if session.delete_because is None else _utf8(session.delete_because),
+            "origin": "pulled" if session.pulled else "made",
             "at": timestamp(at),
         }
 
-    def _node_values(self, node: NewNode, at: datetime) -> tuple[object, ...]:
-        return (
-            node.id,
-            node.session_id,
-            node.parent_id,
-            node.depth,
-            node.match,
-            node.model,
-            self._text(node.user_text),
-            self._text(node.sent_text),
-            len(node.user_text),
-            node.system_digest,
-            timestamp(at),
-        )
+    def _node_values(self, node: NewNode, at: datetime) -> dict[str, object]:
+        return {
+            "id": node.id,
+            "session_id": node.session_id,
+            "parent_id": node.parent_id,
+            "depth": node.depth,
+            "match": node.match,
+            "model": node.model,
+            "user_text": self._text(node.user_text),
+            "sent_text": self._text(node.sent_text),
+            "user_chars": len(node.user_text),
+            "system_digest": node.system_digest,
+            "before_key": node.before_key,
+            "user_key": node.user_key,
+            "asked_key": node.asked_key,
+            "answered": self._text(node.answered),
+            "results": node.results,
+            "opens_turn": node.opens_turn,
+            "at": timestamp(at),
+        }
 
     def _text(self, text: str | None) -> str | None:
         """Keep a text, or nothing of it where the owner wants no texts."""
@@ -131,17 +224,43 @@ class SqliteSessionStore:
             "input_tokens": end.input_tokens,
             "output_tokens": end.output_tokens,
             "at": timestamp(at),
-            "turn_key": end.turn_key,
+            "turn_key": None if end.turn is None else end.turn.key,
+            "answer_key": None if end.turn is None else end.turn.answer_key,
             "step_key": end.step_key,
+            "recovered": end.recovered,
         }
-        await self._database.execute(statements.END_NODE, values)
-
-    async def fail_interrupted(self, at: datetime) -> int:
-        """At the start: mark every node that is still open as failed, release held deletions; return the nodes."""
+        if not end.calls:
+            await self._database.execute(statements.END_NODE, values)
+            return
         async with self._database.transaction() as connection:
-            failed = await connection.execute(statements.FAIL_OPEN_NODES, (timestamp(at),))
+            await connection.execute(statements.END_NODE, values)
+            await connection.executemany(statements.ADD_CALL, [(call, end.node_id, end.scope) for call in end.calls])
+
+    async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
+        """At the start: return the answers that a stop left open, and let held deletions go.
+
+        An answer in a chat that is to be deleted is marked as failed instead.
+        """
+        async with self._database.transaction() as connection:
+            await connection.execute(statements.FAIL_OPEN_NODES, (timestamp(at),))
             await connection.execute(statements.RELEASE_ALL, (timestamp(at),))
-        return failed.rowcount
+        return [await self._open_node(row) for row in await self._database.read(statements.OPEN_NODES, ())]
+
+    async def _open_node(self, row: sqlite3.Row) -> OpenNode:
+        return OpenNode(
+            node_id=row["node_id"],
+            session_id=row["session_id"],
+            chat_id=row["chat_id"],
+            owner=row["owner"],
+            account=row["account"],
+            parent_response_id=row["parent_response_id"],
+            said=row["user_text"] if row["sent_text"] is None else row["sent_text"],
+            before_key=row["before_key"] or "",
+            user_key=row["user_key"] or "",
+            answered=row["answered_text"],
+            results=row["results"],
+            known_responses=frozenset(await self._known_nodes(row["session_id"])),
+        )
 
     async def forget(self, session_id: str, reason: str, at: datetime) -> None:
         """Upstream lost this chat: nothing continues from it any more. Its history stays."""
@@ -187,6 +306,7 @@ class SqliteSessionStore:
         async with self._database.transaction() as connection:
             await connection.execute(statements.DROP_DELETION, (chat_id,))
             await connection.execute(statements.END_SESSION, (timestamp(at), chat_id))
+            await connection.execute(statements.FORGET_ERASED, (chat_id,))
 
     async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
         """A try failed: count it, and try again at `due`."""

@@ -1,27 +1,98 @@
 """Every SQL statement of the SQLite store; the tables are in migrations/sqlite/ (docs/history.md describes them)."""
 
-# INDEXED BY and CROSS JOIN, which keeps the order as written: statistics of a file that holds no key of one kind would
-# otherwise lead the planner through all live sessions.
-_FIND = """
-    SELECT n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth,
+_PLACE = """
+           n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth, n.before_key,
            EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
-    FROM nodes n INDEXED BY {index} CROSS JOIN sessions s ON s.id = n.session_id
-    WHERE n.{key} = ? AND n.response_id IS NOT NULL AND s.state = 'live'
-    ORDER BY n.number DESC LIMIT 1
 """
-FIND_TURN = _FIND.format(key="turn_key", index="nodes_by_turn")
-FIND_STEP = _FIND.format(key="step_key", index="nodes_by_step")
+
+# The newest live node of the first key that has one. INDEXED BY and CROSS JOIN, which keeps the order as written:
+# statistics of a file that holds no key of one kind would otherwise lead the planner through all live sessions.
+_FIND = """
+    SELECT f.key, {place}
+    FROM (SELECT k.key AS rank, k.value AS key,
+                 (SELECT n.number
+                  FROM nodes n INDEXED BY {index} CROSS JOIN sessions s ON s.id = n.session_id
+                  WHERE n.{key} = k.value AND n.response_id IS NOT NULL AND s.state = 'live'
+                  ORDER BY n.number DESC LIMIT 1) AS number
+          FROM json_each(?) k) f
+    CROSS JOIN nodes n ON n.number = f.number CROSS JOIN sessions s ON s.id = n.session_id
+    ORDER BY f.rank LIMIT 1
+"""
+FIND_TURN = _FIND.format(place=_PLACE, key="turn_key", index="nodes_by_turn")
+FIND_STEP = _FIND.format(place=_PLACE, key="step_key", index="nodes_by_step")
+
+FIND_CALLS = f"""
+    SELECT c.id AS key, {_PLACE}
+    FROM json_each(:ids) k CROSS JOIN tool_calls c ON c.id = k.value AND c.scope = :scope
+    CROSS JOIN nodes n ON n.id = c.node_id CROSS JOIN sessions s ON s.id = n.session_id
+    WHERE n.response_id IS NOT NULL AND s.state = 'live'
+"""  # noqa: S608 - put together from constants
+
+FIND_CUT = f"""
+    SELECT n.asked_key AS key, n.answered_text, n.answer_text, {_PLACE}
+    FROM json_each(:keys) k CROSS JOIN nodes n INDEXED BY nodes_by_asked ON n.asked_key = k.value
+    CROSS JOIN sessions s ON s.id = n.session_id
+    WHERE n.response_id IS NOT NULL AND s.state = 'live' AND n.answer_text IS NOT NULL
+    ORDER BY n.number DESC LIMIT :limit
+"""  # noqa: S608
+
+# From the newest conversations that end with the client's last turn, back through as many turns as the client sent,
+# as long as the answers are equal.
+_FIND_TAILS = """
+    WITH RECURSIVE client (depth, user_key, answer_key) AS MATERIALIZED (
+        SELECT key, value ->> 0, value ->> 1 FROM json_each(:turns)
+    ),
+    walk (tail, depth, number, before_key) AS (
+        SELECT * FROM (
+            SELECT t.number, 0, t.number, t.before_key
+            FROM turns t INDEXED BY {index}
+            WHERE t.answer_key = :answer_key {condition}
+            ORDER BY t.number DESC LIMIT :limit
+        )
+        UNION ALL
+        SELECT w.tail, w.depth + 1, t.number, t.before_key
+        FROM walk w CROSS JOIN client c ON c.depth = w.depth + 1
+        CROSS JOIN turns t ON t.key = w.before_key AND t.answer_key = c.answer_key
+    )
+    SELECT e.key AS tail_key, w.depth, t.user_key, t.before_key,
+           CASE WHEN t.user_key <> c.user_key THEN n.user_text END AS user_text
+    FROM walk w JOIN turns e ON e.number = w.tail JOIN turns t ON t.number = w.number
+    JOIN client c ON c.depth = w.depth LEFT JOIN nodes n ON n.number = t.turn_start
+    ORDER BY w.tail DESC, w.depth
+"""
+FIND_TAILS = _FIND_TAILS.format(index="turns_by_answer", condition="")
+FIND_TAILS_OF_USER = _FIND_TAILS.format(index="turns_by_answer_and_user", condition="AND t.user_key = :user_key")
+
+KNOWN_CHAT = """
+    SELECT id, state, max(last_used_at, coalesce(seen_at, '')) AS known_until,
+           EXISTS (SELECT 1 FROM nodes n WHERE n.session_id = s.id AND n.state = 'open') AS is_open
+    FROM sessions s WHERE chat_id = ?
+"""
+SAW_CHAT = "UPDATE sessions SET seen_at = ? WHERE chat_id = ?"
+KNOWN_NODES = """
+    SELECT id, response_id, turn_key, depth, system_digest FROM nodes
+    WHERE session_id = ? AND response_id IS NOT NULL
+"""
 
 ADD_SESSION = """
-    INSERT INTO sessions (id, owner, account, chat_id, model, title, state, state_reason,
+    INSERT INTO sessions (id, owner, account, chat_id, model, title, state, state_reason, origin,
                           state_since, created_at, last_used_at)
-    VALUES (:id, :owner, :account, :chat_id, :model, :title, :state, :reason, :at, :at, :at)
+    VALUES (:id, :owner, :account, :chat_id, :model, :title, :state, :reason, :origin, :at, :at, :at)
 """
 ADD_NODE = """
     INSERT INTO nodes (id, session_id, parent_id, depth, match, model, user_text, sent_text, user_chars,
-                       system_digest, created_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                       system_digest, before_key, user_key, asked_key, answered_text, results, turn_start, created_at)
+    VALUES (:id, :session_id, :parent_id, :depth, :match, :model, :user_text, :sent_text, :user_chars,
+            :system_digest, :before_key, :user_key, :asked_key, :answered, :results,
+            CASE WHEN :opens_turn THEN (SELECT coalesce(max(number), 0) + 1 FROM nodes)
+                 ELSE (SELECT turn_start FROM nodes WHERE id = :parent_id AND before_key = :before_key) END,
+            :at)
 """
+# A turn that a node ends is added by a trigger.
+ADD_TURN = """
+    INSERT INTO turns (key, before_key, user_key, answer_key) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+ADD_CALL = "INSERT INTO tool_calls (id, node_id, scope) VALUES (?, ?, ?)"
 HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, ?, ?)"
 
 # Keys only where something may continue: the chat is live and upstream gave the answer an id.
@@ -29,23 +100,36 @@ END_NODE = """
     UPDATE nodes
     SET state = :state, response_id = :response_id, answer_text = :answer, answer_chars = :answer_chars,
         reasoning_text = :reasoning, finish_reason = :finish_reason, error = :error,
-        input_tokens = :input_tokens, output_tokens = :output_tokens, finished_at = :at,
+        input_tokens = :input_tokens, output_tokens = :output_tokens, finished_at = :at, recovered = :recovered,
+        asked_key = CASE WHEN :state = 'aborted' OR :recovered THEN asked_key END,
+        answered_text = CASE WHEN :state = 'aborted' OR :recovered THEN answered_text END,
+        answer_key = :answer_key,
         turn_key = CASE WHEN findable THEN :turn_key END, step_key = CASE WHEN findable THEN :step_key END
     FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AS findable
           FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = :id)
     WHERE id = :id AND state = 'open'
 """
 
+# An answer that was cut by the end of the process is looked for upstream, unless its chat is to be deleted anyway.
 FAIL_OPEN_NODES = """
-    UPDATE nodes SET state = 'failed', error = 'interrupted by a restart', finished_at = ? WHERE state = 'open'
+    UPDATE nodes SET state = 'failed', error = 'interrupted by a restart', finished_at = ?
+    WHERE state = 'open' AND session_id IN (SELECT id FROM sessions WHERE state <> 'live')
 """
+OPEN_NODES = """
+    SELECT n.id AS node_id, n.session_id, s.chat_id, s.owner, s.account, p.response_id AS parent_response_id,
+           n.sent_text, n.user_text, n.before_key, n.user_key, n.answered_text, n.results
+    FROM nodes n INDEXED BY nodes_open JOIN sessions s ON s.id = n.session_id LEFT JOIN nodes p ON p.id = n.parent_id
+    WHERE n.state = 'open'
+    ORDER BY n.number DESC
+"""
+
 RELEASE_ALL = "UPDATE deletions SET due_at = ? WHERE due_at IS NULL"
 RELEASE_ONE = """
     UPDATE deletions SET due_at = ?
     WHERE due_at IS NULL AND chat_id = (SELECT chat_id FROM sessions WHERE id = ?)
 """
 
-FORGET_KEYS = "UPDATE nodes SET turn_key = NULL, step_key = NULL WHERE session_id = ?"
+FORGET_KEYS = "UPDATE nodes SET turn_key = NULL, step_key = NULL, asked_key = NULL WHERE session_id = ?"
 FORGET_SESSION = """
     UPDATE sessions SET state = 'gone', state_reason = ?, state_since = ? WHERE id = ? AND state = 'live'
 """
@@ -59,12 +143,12 @@ DOOM_ONE = """
 DOOM_IDLE = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)
     SELECT chat_id, 'retention', :at, :at FROM sessions
-    WHERE state = 'live' AND last_used_at < :before
+    WHERE state = 'live' AND origin = 'made' AND last_used_at < :before
       AND NOT EXISTS (SELECT 1 FROM nodes WHERE session_id = sessions.id AND state = 'open')
     ORDER BY last_used_at LIMIT :limit
 """
 DOOM_KEYS = """
-    UPDATE nodes SET turn_key = NULL, step_key = NULL
+    UPDATE nodes SET turn_key = NULL, step_key = NULL, asked_key = NULL
     WHERE session_id IN (SELECT s.id FROM deletions d JOIN sessions s USING (chat_id) WHERE s.state = 'live')
 """
 DOOM_SESSIONS = """
@@ -90,4 +174,61 @@ OVERVIEW = """
     SELECT (SELECT count(*) FROM sessions) AS sessions,
            (SELECT coalesce(max(number), 0) FROM nodes) AS nodes,
            (SELECT count(*) FROM deletions) AS deletions
+"""
+
+# --- the owner's commands ---
+
+LIST_SESSIONS = """
+    SELECT * FROM v_sessions WHERE :owner IS NULL OR owner = :owner ORDER BY last_used_at DESC LIMIT :limit
+"""
+NAMED_SESSIONS = """
+    SELECT * FROM v_sessions
+    WHERE substr(session, 1, length(:name)) = :name OR substr(session, 1, length(:long_name)) = :long_name
+       OR substr(chat_id, 1, length(:name)) = :name
+    ORDER BY last_used_at DESC LIMIT 20
+"""
+HISTORY = """
+    WITH RECURSIVE path (branch, node, parent_id) AS (
+        SELECT n.number, n.number, n.parent_id FROM nodes n
+        WHERE n.session_id = ? AND NOT EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id)
+        UNION ALL
+        SELECT p.branch, n.number, n.parent_id FROM path p JOIN nodes n ON n.id = p.parent_id
+    )
+    SELECT p.branch, r.role, n.model, CASE WHEN n.recovered THEN 'recovered' ELSE n.state END AS state,
+           CASE r.role WHEN 'user' THEN n.user_text ELSE n.answer_text END AS text,
+           CASE r.role WHEN 'user' THEN n.created_at ELSE coalesce(n.finished_at, n.created_at) END AS at
+    FROM path p JOIN nodes n ON n.number = p.node
+    CROSS JOIN (SELECT 'user' AS role, 1 AS part UNION ALL SELECT 'assistant', 2) r
+    ORDER BY p.branch, n.depth, r.part
+"""
+IS_OPEN = "SELECT 1 FROM nodes WHERE session_id = ? AND state = 'open'"
+LAST_TURNS = """
+    SELECT DISTINCT coalesce(turn_key, before_key) AS turn_key FROM nodes
+    WHERE session_id = ? AND coalesce(turn_key, before_key) IS NOT NULL ORDER BY depth DESC
+"""
+ERASE_NODES = "DELETE FROM nodes WHERE session_id = ?"
+ERASE_TURN = """
+    DELETE FROM turns WHERE key = :key
+      AND NOT EXISTS (SELECT 1 FROM nodes WHERE turn_key = :key)
+      AND NOT EXISTS (SELECT 1 FROM turns later WHERE later.before_key = :key)
+    RETURNING before_key
+"""
+ERASE_UPSTREAM = """
+    INSERT INTO deletions (chat_id, reason, due_at, created_at)
+    SELECT chat_id, 'erased', :at, :at FROM sessions WHERE id = :id AND origin = 'made' AND state = 'live'
+    ON CONFLICT DO NOTHING
+"""
+ERASE_TITLE = """
+    UPDATE sessions SET title = NULL, state = CASE state WHEN 'live' THEN 'doomed' ELSE state END,
+                        state_reason = 'erased', state_since = :at
+    WHERE id = :id
+"""
+# The row of a session goes with its chat; until then it says which chat is to be deleted.
+ERASE_SESSION = """
+    DELETE FROM sessions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.chat_id = sessions.chat_id)
+"""
+FORGET_ERASED = """
+    DELETE FROM sessions
+    WHERE chat_id = ? AND state_reason = 'erased'
+      AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.session_id = sessions.id)
 """

@@ -18,7 +18,7 @@ _BATCH = 100
 _LONGEST_WAIT = timedelta(seconds=30)
 _WAIT_FOR_A_PERSON = timedelta(minutes=10)
 _NEED_A_PERSON = (UpstreamBlocked, UpstreamLoginRequired)
-_RETENTION_EVERY = timedelta(hours=1)
+_LOOK_EVERY = timedelta(minutes=1)  # for what grew too old, and what the owner queued by a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +109,5 @@ class Cleaner:
     async def _until_due(self) -> timedelta:
         due = await self._store.next_deletion_due(self._upstream.account().account)
         if due is None:
-            return _RETENTION_EVERY
-        return min(max(due - self._clock.now(), timedelta(milliseconds=10)), _RETENTION_EVERY)
+            return _LOOK_EVERY
+        return min(max(due - self._clock.now(), timedelta(milliseconds=10)), _LOOK_EVERY)

@@ -1,5 +1,7 @@
 """Keys stay equal under what clients do to a history without meaning to, and differ under every edit of meaning."""
 
+from dataclasses import dataclass
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -9,6 +11,54 @@ from app.core.messages import Message, ToolCall
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="<>/"), min_size=1, max_size=40).filter(squeeze)
 turns = st.lists(st.tuples(texts, texts), min_size=1, max_size=5)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a history says about its place: the turn key, or the step keys, likeliest first."""
+
+    history: History
+
+    @property
+    def keys(self) -> list[str]:
+        history = self.history
+        return [history.key_of(anchor, history.key_before(anchor.turn)) for anchor in history.anchors]
+
+    @property
+    def turn_key(self) -> str | None:
+        return self.keys[0] if self.history.anchors and self.history.anchors[0].results is None else None
+
+    @property
+    def step_keys(self) -> list[str]:
+        return self.keys if self.history.anchors and self.history.anchors[0].results is not None else []
+
+    @property
+    def step_key(self) -> str | None:
+        return self.step_keys[0] if self.step_keys else None
+
+    @property
+    def begins(self) -> bool:
+        return not self.history.anchors
+
+    @property
+    def earlier(self) -> tuple[Message, ...]:
+        return self.history.spoken[: self.history.anchors[0].index] if self.history.anchors else ()
+
+    @property
+    def new(self) -> tuple[Message, ...]:
+        return self.history.spoken[len(self.earlier) :]
+
+    @property
+    def system(self) -> str:
+        return self.history.system
+
+    @property
+    def system_digest(self) -> str:
+        return self.history.system_digest
+
+    def keys_of(self, answer: str) -> tuple[str, str]:
+        turn, step = self.history.keys_of(answer)
+        return turn.key, step
 
 
 def user(text: str) -> Message:
@@ -23,8 +73,8 @@ def result(text: str, call_id: str = "call_1") -> Message:
     return Message("tool", text, tool_call_id=call_id)
 
 
-def read(*messages: Message, owner: str = "anna", account: str = "a1") -> History:
-    return read_history(messages, owner, account)
+def read(*messages: Message, owner: str = "anna", account: str = "a1") -> Reading:
+    return Reading(read_history(messages, owner, account))
 
 
 def conversation(pairs: list[tuple[str, str]], last: str = "and now?") -> list[Message]:

@@ -12,7 +12,7 @@ EARLIER = (Message("user", "My dog is called Rex."), Message("assistant", "Noted
 @given(st.text())
 def test_a_lone_text_is_sent_as_it_is(text: str) -> None:
     assert first_message("", (), text) == text
-    assert next_message(None, text) == text
+    assert next_message(None, (), text) == text
 
 
 def test_instructions_stand_before_the_text() -> None:
@@ -56,10 +56,10 @@ def test_nothing_new_asks_to_go_on() -> None:
 
 
 def test_a_changed_system_prompt_is_said_once_in_front() -> None:
-    text = next_message("Speak French.", "hi")
+    text = next_message("Speak French.", (), "hi")
     assert text.startswith("These instructions replace")
     assert text.endswith("Speak French.\n</instructions>\n\nhi")
-    assert next_message("", "hi").endswith("no longer apply.\n\nhi")
+    assert next_message("", (), "hi").endswith("no longer apply.\n\nhi")
 
 
 @given(st.text(st.sampled_from("a</>user-2\n"), max_size=60))

@@ -98,9 +98,11 @@ def decode_stream(raw: bytes) -> list[Any]:
 class Conversation:
     """A client that keeps its own history, as all of them do."""
 
-    def __init__(self, client: Client, *, system: str | None = None, **fields: Any) -> None:
+    def __init__(
+        self, client: Client, *, system: str | None = None, messages: Messages | None = None, **fields: Any
+    ) -> None:
         self.client = client
-        self.messages: Messages = [{"role": "system", "content": system}] if system else []
+        self.messages: Messages = messages or ([{"role": "system", "content": system}] if system else [])
         self.fields = fields
 
     async def say(self, text: str, **fields: Any) -> Reply:
@@ -147,6 +149,7 @@ async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIte
     async with (
         open_program(loaded, SystemClock(), QUICK) as program,
         running(program.cleaner.run(), "clean up"),
+        running(program.recovery.run(), "read cut answers back"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):

@@ -60,6 +60,31 @@ async def test_a_side_call_is_answered_apart_and_its_chat_deleted(server: Server
     assert (await talk.say("Go on")).match == "exact"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"role": "user", "content": "Please generate a four to five word title summarizing our conversation."},
+        {"role": "system", "content": "Summarize the discussion briefly in 200 words or less, as a prompt."},
+    ],
+)
+async def test_a_title_or_summary_of_a_conversation_leaves_no_trace_in_it(
+    server: Server, asked: dict[str, str]
+) -> None:
+    """NextChat asks for both with the real history; the model sees it, but the chat on the site does not grow."""
+    talk = server.conversation()
+    await talk.say("My dog is called Waldo.")
+    named = await server.client.chat([*talk.messages, asked])
+    assert (named.status, named.match) == (200, "new")
+    apart = server.emulator.shown[-1]
+    assert apart.text.endswith(asked["content"])
+    assert "Waldo" in apart.text
+    await eventually(lambda: len(server.emulator.chats) == 1)
+    (chat,) = server.emulator.chats.values()
+    assert (len(chat.nodes), apart.chat_id == chat.id) == (2, False)
+    reply = await talk.say("What is my dog called?")
+    assert (reply.match, server.emulator.shown[-1].user_action) == ("exact", "chat")
+
+
 async def test_chats_that_were_not_used_for_long_are_deleted_but_their_history_stays(
     tmp_path: Path,
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from app.clock import SystemClock
+from app.core.history import TurnRow
 from app.core.ports import NewNode, NewSession, NodeEnd, SessionStore
 from app.errors import StoreUnusable
 from app.store.sqlite import SqliteSessionStore, open_sqlite
@@ -57,7 +58,17 @@ def node(name: str, of: str, *, parent: str | None = None, depth: int = 1, says:
         system_digest="digest",
         user_text=says or f"question {name}",
         sent_text=None,
+        before_key=f"before-{name}",
+        user_key=f"user-{name}",
+        asked_key=f"asked-{name}",
+        answered="",
+        results=0,
+        opens_turn=True,
     )
+
+
+def turn(key: str, *, before: str = "root", user: str = "", answer: str = "") -> TurnRow:
+    return TurnRow(key, before, user or f"user of {key}", answer or f"answer of {key}")
 
 
 def end(
@@ -78,7 +89,7 @@ def end(
         reasoning_text=f"thoughts {name}",
         finish_reason="stop" if state == "complete" else None,
         error=error,
-        turn_key=turn_key,
+        turn=turn(turn_key) if turn_key else None,
         step_key=step_key,
         input_tokens=10,
         output_tokens=20,

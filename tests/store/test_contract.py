@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.core.ports import Deletion, Place, SessionStore, StoreOverview
+from app.core.ports import Deletion, OpenNode, Place, SessionStore, StoreOverview
 from tests.store.making import ACCOUNT, OpenStore, end, minute, node, session
 
 
@@ -21,6 +21,8 @@ async def conversation(store: SessionStore, name: str = "a", at: int = 0) -> Non
 async def test_an_answered_node_is_found_by_its_turn_key(store: SessionStore) -> None:
     await conversation(store)
     assert await store.find_turn("key-a1") == Place(
+        key="key-a1",
+        before_key="before-a1",
         node_id="a1",
         session_id="a",
         chat_id="chat-of-a",
@@ -114,20 +116,46 @@ async def test_what_was_finished_is_found_after_a_restart(open_store: OpenStore)
         await conversation(store)
     async with open_store() as store:
         assert await store.find_turn("key-a1") is not None
-        assert await store.fail_interrupted(minute(5)) == 0
+        assert await store.interrupted(minute(5)) == []
 
 
-async def test_what_was_open_at_a_restart_has_failed_and_is_not_found(open_store: OpenStore) -> None:
+async def test_what_was_open_at_a_restart_is_told_with_all_that_finding_it_needs(open_store: OpenStore) -> None:
     async with open_store() as store:
         await conversation(store)
         await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
         await store.open_turn(node("b1", "b"), session("b"), minute(1))
     async with open_store() as store:
-        assert await store.fail_interrupted(minute(2)) == 2
-        assert await store.fail_interrupted(minute(3)) == 0
+        cut = await store.interrupted(minute(2))
+        assert [(node.node_id, node.chat_id, node.parent_response_id) for node in cut] == [
+            ("b1", "chat-of-b", None),
+            ("a2", "chat-of-a", "response-a1"),
+        ]
+        assert cut[1] == OpenNode(
+            node_id="a2",
+            session_id="a",
+            chat_id="chat-of-a",
+            owner="owner",
+            account=ACCOUNT,
+            parent_response_id="response-a1",
+            said="question a2",
+            before_key="before-a2",
+            user_key="user-a2",
+            answered="",
+            results=0,
+            known_responses=frozenset({"response-a1"}),
+        )
         await store.finish_turn(end("b1", turn_key="key-b1"), minute(4))
-        assert await store.find_turn("key-b1") is None
+        assert await store.find_turn("key-b1") is not None
         assert await store.find_turn("key-a1") is not None
+
+
+async def test_what_was_open_in_a_chat_that_is_to_be_deleted_has_failed(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await store.open_turn(node("s1", "s"), session("s", delete_because="side call"), minute(0))
+    async with open_store() as store:
+        assert await store.interrupted(minute(5)) == []
+        await store.finish_turn(end("s1", turn_key="key-s1"), minute(6))
+        assert await store.find_turn("key-s1") is None
 
 
 async def test_nothing_continues_in_a_forgotten_chat(store: SessionStore) -> None:
@@ -191,7 +219,7 @@ async def test_a_restart_releases_what_was_held(open_store: OpenStore) -> None:
     async with open_store() as store:
         await store.open_turn(node("s1", "s"), session("s", delete_because="side call"), minute(0))
     async with open_store() as store:
-        await store.fail_interrupted(minute(5))
+        await store.interrupted(minute(5))
         assert await store.due_deletions(ACCOUNT, minute(5), 10) == [Deletion("chat-of-s", 0)]
 
 

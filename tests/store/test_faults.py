@@ -55,7 +55,7 @@ WRITES: dict[str, Callable[[SqliteSessionStore], Coroutine[Any, Any, object]]] =
     "open_turn in a new chat": lambda store: opens(store),
     "open_turn": lambda store: store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30)),
     "finish_turn": lambda store: store.finish_turn(end("a2"), minute(30)),
-    "fail_interrupted": lambda store: store.fail_interrupted(minute(30)),
+    "interrupted": lambda store: store.interrupted(minute(30)),
     "forget": lambda store: store.forget("a", "not found", minute(30)),
     "release": lambda store: store.release("c", minute(30)),
     "doom": lambda store: store.doom("a", "no answer", minute(30), minute(31)),
@@ -243,6 +243,6 @@ async def test_many_at_once_while_some_leave(store: SqliteSessionStore, outside:
     )
     assert outside.value("SELECT count(*) FROM nodes WHERE id GLOB 'kept*'") == 40
     assert outside.value("SELECT count(*) FROM sessions") == outside.value("SELECT count(*) FROM nodes")
-    await store.fail_interrupted(minute(40))
+    await store.interrupted(minute(40))
     due = await store.due_deletions(ACCOUNT, minute(40), 1000)
     assert len(due) == (await store.overview()).sessions

@@ -1,0 +1,1 @@
+"""What a person does at the command line beside running the server."""

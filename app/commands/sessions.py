@@ -1,0 +1,171 @@
+"""`python3 run.py sessions`: list, show, export and delete sessions (docs/history.md, From the command line)."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from app.clock import Clock, timestamp
+from app.core.ports import Branch, SessionArchive, SessionSummary
+from app.errors import InvalidRequest
+
+_TITLE_CHARS = 48
+_NOT_KEPT = "(not kept: STORE_TEXT=0)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list sessions, the last used first")
+    listing.add_argument("--owner", help="only those of one owner")
+    listing.add_argument("--limit", type=int, default=50, help="how many at most (default 50)")
+    show = actions.add_parser("show", help="print what was said in a session, branch by branch")
+    show.add_argument("session", help="its id or chat id, or the beginning of one")
+    export = actions.add_parser("export", help="write sessions as Markdown or as JSON Lines")
+    export.add_argument("session", nargs="*", help="their ids; none: all")
+    export.add_argument("--format", choices=("markdown", "jsonl"), default="markdown")
+    export.add_argument("--output", type=Path, help="a new file; without it the terminal")
+    delete = actions.add_parser("delete", help="erase sessions here, and their chats on the site")
+    delete.add_argument("session", nargs="+", help="their ids")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(chosen: argparse.Namespace, archive: SessionArchive, clock: Clock, sweep: Callable[[], str]) -> int:
+    """Do what was chosen; return the exit code. `sweep` has chats deleted on the site and says what came of it."""
+    if chosen.action == "list":
+        print(listed(archive.sessions(owner=chosen.owner, limit=chosen.limit)))
+    elif chosen.action == "show":
+        print("\n".join(markdown(one(archive, chosen.session), archive)))
+    elif chosen.action == "export":
+        named = [one(archive, name) for name in chosen.session]
+        sessions = named or archive.sessions(owner=None, limit=-1)
+        lines = (line for session in sessions for line in _FORMATS[chosen.format](session, archive))
+        if chosen.output is None:
+            _write(lines, sys.stdout)
+        else:
+            with chosen.output.open("x", encoding="utf-8") as file:
+                _write(lines, file)
+            print(f"Sessions written to {chosen.output}: {len(sessions)}")
+    else:
+        return _delete([one(archive, name) for name in chosen.session], chosen.yes, archive, clock, sweep)
+    return 0
+
+
+def one(archive: SessionArchive, name: str) -> SessionSummary:
+    """Return the session that a name means. Raises InvalidRequest unless it is exactly one."""
+    found = archive.named(name)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InvalidRequest(f"There is no session {name}; `python3 run.py sessions list` shows them.")
+    raise InvalidRequest(f"{name} is the beginning of {len(found)} sessions: {', '.join(each.id for each in found)}.")
+
+
+def listed(sessions: Sequence[SessionSummary]) -> str:
+    """Return one line a session, in columns."""
+    if not sessions:
+        return "There are no sessions."
+    rows = [("LAST USED", "SESSION", "STATE", "TURNS", "BRANCHES", "MODEL", "TITLE")]
+    for session in sessions:
+        state = session.state if session.origin == "made" else f"{session.state}, {session.origin}"
+        used = session.last_used_at[:16].replace("T", " ")
+        rows.append(
+            (
+                used,
+                session.id.removeprefix("session_")[:12],
+                state,
+                str(session.turns),
+                str(session.branches),
+                session.model,
+                _short(session.title or _NOT_KEPT),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def markdown(session: SessionSummary, archive: SessionArchive) -> Iterator[str]:
+    """Write a session for people: every branch from its beginning, each text under who said it."""
+    yield f"# {session.title or session.id}"
+    yield ""
+    yield f"Session `{session.id}`, chat `{session.chat_id}`, {session.model}, {session.state}."
+    branches = archive.branches(session.id)
+    for number, branch in enumerate(branches, 1):
+        if len(branches) > 1:
+            yield ""
+            yield f"## Branch {number} of {len(branches)}"
+        for said in branch.said:
+            state = "" if said.state == "complete" or said.role == "user" else f", {said.state}"
+            who = "User" if said.role == "user" else f"Assistant ({said.model}{state})"
+            yield ""
+            yield f"**{who}**, {said.at[:19].replace('T', ' ')} UTC"
+            yield ""
+            yield said.text or _NOT_KEPT
+    yield ""
+
+
+def json_lines(session: SessionSummary, archive: SessionArchive) -> Iterator[str]:
+    """Write one line for each branch, its messages in OpenAI's form."""
+    for branch in archive.branches(session.id):
+        yield json.dumps(
+            {
+                "session": session.id,
+                "branch": branch.number,
+                "title": session.title,
+                "owner": session.owner,
+                "model": session.model,
+                "chat_id": session.chat_id,
+                "created_at": session.created_at,
+                "last_used_at": session.last_used_at,
+                "messages": _messages(branch),
+            },
+            ensure_ascii=False,
+        )
+
+
+_FORMATS: dict[str, Callable[[SessionSummary, SessionArchive], Iterator[str]]] = {
+    "markdown": markdown,
+    "jsonl": json_lines,
+}
+
+
+def _messages(branch: Branch) -> list[dict[str, str]]:
+    return [{"role": said.role, "content": said.text, "at": said.at, "state": said.state} for said in branch.said]
+
+
+def _write(lines: Iterator[str], file: TextIO) -> None:
+    for line in lines:
+        file.write(line + "\n")
+
+
+def _delete(
+    sessions: Sequence[SessionSummary],
+    sure: bool,
+    archive: SessionArchive,
+    clock: Clock,
+    sweep: Callable[[], str],
+) -> int:
+    print(listed(sessions))
+    ours = sum(session.origin == "made" and session.state == "live" for session in sessions)
+    if not sure:
+        question = (
+            f"Erase {len(sessions)} here, and {ours} chats on the site? This cannot be undone. [y/N] "
+        )
+        if not sys.stdin.isatty():
+            raise InvalidRequest("Nothing was erased: there is no terminal to ask at. Say --yes if you are sure.")
+        if input(question).strip().lower() not in {"y", "yes"}:
+            print("Nothing was erased.")
+            return 1
+    erased = archive.erase([session.id for session in sessions], timestamp(clock.now()))
+    print(f"Sessions erased: {erased.sessions}")
+    if erased.queued:
+        print(sweep())
+    return 0
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"

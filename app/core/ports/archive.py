@@ -1,0 +1,71 @@
+"""The history as its owner looks at it from the command line, beside a running server or without one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One session; times are UTC text, `turns` is the length of its longest branch."""
+
+    id: str
+    title: str
+    owner: str
+    model: str
+    state: str
+    origin: str
+    turns: int
+    branches: int
+    aborted: int
+    recovered: int
+    created_at: str
+    last_used_at: str
+    chat_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something that somebody said; `state` is that of the answer. An empty text may mean that texts are not kept."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    at: str
+    model: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The way from the first message to one that has no successor."""
+
+    number: int
+    said: tuple[Said, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased: sessions, and how many of their chats wait for their deletion upstream."""
+
+    sessions: int
+    queued: int
+
+
+class SessionArchive(Protocol):
+    """Reads and erases sessions; only StoreError comes out."""
+
+    def sessions(self, *, owner: str | None, limit: int) -> Sequence[SessionSummary]:
+        """Return sessions, the last used first."""
+        ...
+
+    def named(self, name: str) -> Sequence[SessionSummary]:
+        """Return the sessions whose id, or chat id, begins with a name; an id may lack its `session_`."""
+        ...
+
+    def branches(self, session_id: str) -> Sequence[Branch]:
+        """Return what was said, branch by branch, the oldest branch first."""
+        ...
+
+    def erase(self, session_ids: Sequence[str], at: str) -> Erased:
+        """Remove sessions with all that was said, and queue the chats that this program made for deletion."""
+        ...

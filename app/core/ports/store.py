@@ -1,0 +1,261 @@
+"""A store that remembers, as the core asks for it. All datetimes are aware and in UTC."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from app.core.history import TurnRead, TurnRow
+from app.core.window import Tail
+
+Match = Literal["new", "exact", "window", "tool-call", "branch"]
+NodeState = Literal["open", "complete", "aborted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stored answer that a request can go on from.
+
+    `key` is the key or call id that it was found by, `before_key` names what came before its turn.
+    """
+
+    key: str
+    node_id: str
+    session_id: str
+    chat_id: str
+    response_id: str
+    before_key: str
+    system_digest: str
+    depth: int
+    has_children: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CutAnswer:
+    """An answer that was cut or recovered: its raw text, and the canonical text of its turn's answers before it."""
+
+    place: Place
+    answered: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenNode:
+    """An answer that the end of the process interrupted, and what is needed to find and record it.
+
+    `said` is the text that upstream was sent, `answered` the canonical text of the answers before it in its turn; both
+    are None where texts are not kept. `known_responses` are the answers of its chat that are stored already.
+    """
+
+    node_id: str
+    session_id: str
+    chat_id: str
+    owner: str
+    account: str
+    parent_response_id: str | None
+    said: str | None
+    before_key: str
+    user_key: str
+    answered: str | None
+    results: int
+    known_responses: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A chat that we made upstream.
+
+    `delete_because` is the reason to delete it after its answer (a side call, IS_DELETE), None for a chat that stays.
+    Its deletion is stored, held, in the same transaction; `release` or the next start lets it go. `pulled`: it was made
+    in the browser, and is never deleted upstream.
+    """
+
+    id: str
+    owner: str
+    account: str
+    chat_id: str
+    model: str
+    title: str
+    delete_because: str | None = None
+    pulled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewNode:
+    """A message that is about to be sent; `depth` counts nodes from the root, which is 1.
+
+    `user_text` is what the client newly said, `sent_text` what upstream is sent, if that differs (a transcript,
+    a changed system prompt). `before_key`, `user_key`, `asked_key`, `answered` and `results` say where in the
+    conversation it stands (core/history.py); `opens_turn` that no answer of its turn came before it. `rows` are earlier
+    turns that the store does not know yet.
+    """
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    depth: int
+    match: Match
+    model: str
+    system_digest: str
+    user_text: str
+    sent_text: str | None
+    before_key: str
+    user_key: str
+    asked_key: str
+    answered: str
+    results: int
+    opens_turn: bool
+    rows: tuple[TurnRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnd:
+    """How an answer ended. `turn` and `step_key` are None for a node that nothing may continue from.
+
+    `calls` are the ids of the tool calls that it makes, which `scope` (the keys' root) limits to their owner.
+    `recovered`: it was read back from upstream after the process had ended.
+    """
+
+    node_id: str
+    state: Literal["complete", "aborted", "failed"]
+    response_id: str | None
+    answer_text: str
+    reasoning_text: str
+    finish_reason: str | None
+    error: str | None
+    turn: TurnRow | None
+    step_key: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    recovered: bool = False
+    calls: tuple[str, ...] = ()
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNode:
+    """A stored answer as a pull needs it; without a turn key nothing may continue from it."""
+
+    node_id: str
+    turn_key: str | None
+    depth: int
+    system_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChat:
+    """A chat that is stored: its answers by response id, and the time up to which the site's copy of it is known.
+
+    `is_open`: an answer is being written.
+    """
+
+    session_id: str
+    live: bool
+    is_open: bool
+    known_until: datetime
+    nodes: Mapping[str, KnownNode]
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A chat that is to be deleted upstream."""
+
+    chat_id: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOverview:
+    """Counts for `GET /` and `/ready`."""
+
+    sessions: int
+    nodes: int
+    pending_deletions: int
+
+
+class SessionStore(Protocol):
+    """Sessions, their nodes and the chats to delete. Each method is one transaction; only `StoreError` comes out."""
+
+    async def find_turn(self, *turn_keys: str) -> Place | None:
+        """Return the newest node with the first of these turn keys that has one."""
+        ...
+
+    async def find_step(self, *step_keys: str) -> Place | None:
+        """Return the newest node with the first of these step keys that has one."""
+        ...
+
+    async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Place]:
+        """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
+        ...
+
+    async def find_tails(
+        self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
+    ) -> Sequence[Tail]:
+        """Return stored conversations that end with these answers, at most the `limit` newest that end with the last.
+
+        `same_user`: only those with the same last user text. `scope` is the key before a first turn.
+        """
+        ...
+
+    async def find_cut(self, *asked_keys: str) -> Sequence[CutAnswer]:
+        """Return answers to what these keys name that were cut or recovered, the newest first."""
+        ...
+
+    async def known_chat(self, chat_id: str) -> KnownChat | None:
+        """Return what is stored of a chat."""
+        ...
+
+    async def saw_chat(self, chat_id: str, updated_at: datetime) -> None:
+        """Note how new the site's copy of a stored chat was when it was read."""
+        ...
+
+    async def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> None:
+        """Record a message before it is sent; with `session` also the new chat that it opens."""
+        ...
+
+    async def finish_turn(self, end: NodeEnd, at: datetime) -> None:
+        """Record how the answer ended. Durable when this returns."""
+        ...
+
+    async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
+        """At the start: return the answers that a stop left open, and let held deletions go.
+
+        An answer in a chat that is to be deleted is marked as failed instead.
+        """
+        ...
+
+    async def forget(self, session_id: str, reason: str, at: datetime) -> None:
+        """Upstream lost this chat: nothing continues from it any more. Its history stays."""
+        ...
+
+    async def release(self, session_id: str, due: datetime) -> None:
+        """Let a held deletion be tried from `due` on."""
+        ...
+
+    async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
+        """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
+        ...
+
+    async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
+        """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
+        ...
+
+    async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
+        """Return deletions of this account's chats that are due, longest overdue first."""
+        ...
+
+    async def next_deletion_due(self, account: str) -> datetime | None:
+        """Return when the next deletion that is not held is due, None if there is none."""
+        ...
+
+    async def deletion_done(self, chat_id: str, at: datetime) -> None:
+        """The chat is gone upstream."""
+        ...
+
+    async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
+        """A try failed: count it, and try again at `due`."""
+        ...
+
+    async def overview(self) -> StoreOverview:
+        """Count what is stored."""
+        ...

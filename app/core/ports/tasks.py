@@ -1,0 +1,13 @@
+"""An owner for tasks, as the core asks for it."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+
+class Background(Protocol):
+    """Owns tasks that must outlive the request that began them; awaits them before the program ends."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str, *, awaited: bool = False) -> asyncio.Task[None]:
+        """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
+        ...

@@ -1,0 +1,149 @@
+"""A stateful chat service, as the core asks for it. All datetimes are aware and in UTC."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from app.core.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model of upstream's live list. `context_tokens` is None where upstream does not tell."""
+
+    id: str
+    name: str
+    owned_by: str
+    created: int
+    context_tokens: int | None
+    can_think: bool
+    must_think: bool
+    is_general: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One message for upstream: its place in the tree, its text, and how to answer it.
+
+    `parent_id` is the response id of the answer that it follows, None for the first message of a chat. `is_sibling`
+    says that another message already follows the same parent. `thinking_budget` is in tokens.
+    """
+
+    chat_id: str
+    parent_id: str | None
+    text: str
+    model: str
+    is_sibling: bool = False
+    thinking: bool = True
+    thinking_budget: int | None = None
+    search: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """Whose credential upstream sees and whether it still works, as last known; reading it costs no call.
+
+    `problem` is None while all is well, else one sentence for a person.
+    """
+
+    upstream: Literal["qwen", "emulator"]
+    account: str
+    token_expires_at: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """One row of the account's list of chats."""
+
+    id: str
+    title: str
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message or an answer in a chat's tree.
+
+    `text` is the user's raw text or the answer's visible one. `has_other_content` says that it holds more than text:
+    files, images, phases of hosted tools.
+    """
+
+    id: str
+    parent_id: str | None
+    role: Literal["user", "assistant"]
+    text: str
+    reasoning: str
+    model: str | None
+    at: datetime | None
+    finished: bool
+    stopped: bool
+    error: str | None
+    has_other_content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRecord:
+    """A chat as upstream keeps it: the messages of every branch, parents before children."""
+
+    id: str
+    title: str
+    model: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    chat_type: str
+    current_id: str | None
+    messages: tuple[ChatMessage, ...]
+
+
+class Upstream(Protocol):
+    """A stateful chat service. Every method raises only `UpstreamError` subclasses."""
+
+    def account(self) -> AccountStatus:
+        """Return the state of the account as last known, without a call."""
+        ...
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Fetch the live model list, in upstream's order."""
+        ...
+
+    async def load_settings(self) -> None:
+        """Fetch the account's settings, which the adapter may need to shape its requests."""
+        ...
+
+    async def create_chat(self, model: str) -> str:
+        """Make an empty chat and return its id."""
+        ...
+
+    def send(self, prompt: Prompt) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
+        """Send a message and stream the answer.
+
+        Entering the context raises what upstream says in place of an answer. The iterator yields a non-empty batch
+        for what arrived together: `Started` once and first, deltas, at most one `UsageReport`, which counts all of the
+        batch, `Finished` last, after which it ends. It raises
+        what upstream says in mid-answer, `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
+        Leaving the context early closes the connection but does not end the generation: see `stop`.
+        """
+        ...
+
+    async def stop(self, chat_id: str, response_id: str | None) -> None:
+        """End a running generation. No error if none runs."""
+        ...
+
+    async def list_chats(self, page: int) -> Sequence[ChatSummary]:
+        """Return one page of the account's chats, from 1, newest first; empty past the end."""
+        ...
+
+    async def read_chat(self, chat_id: str) -> ChatRecord:
+        """Read a whole chat. Raises ChatGone if it is not there."""
+        ...
+
+    async def rename_chat(self, chat_id: str, title: str) -> None:
+        """Give a chat a title."""
+        ...
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """Delete one chat. No error if it is gone already. An empty or malformed id is refused without a call."""
+        ...

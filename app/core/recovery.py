@@ -1,0 +1,146 @@
+"""After an unclean stop: read the answers that it cut back from upstream (docs/sessions.md, Recovery)."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.clock import Clock
+from app.core.canonical import squeeze
+from app.core.history import turn_and_step
+from app.core.keys import Keys
+from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
+from app.errors import ChatGone, UpstreamError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPace:
+    """Seconds between two looks at an answer that is still being written, and between two tries while the site fails.
+
+    An answer is looked at `looks` times; the wait between tries doubles up to `most`.
+    """
+
+    look: float = 1.0
+    looks: int = 5
+    retry: float = 5.0
+    most: float = 600.0
+
+
+class Recovery:
+    """Completes or closes the nodes that a stop left open, beside the server's work."""
+
+    def __init__(
+        self, upstream: Upstream, store: SessionStore, clock: Clock, nodes: Sequence[OpenNode], pace: RecoveryPace
+    ) -> None:
+        self._upstream = upstream
+        self._store = store
+        self._clock = clock
+        self._open = list(nodes)
+        self._pace = pace
+        self._tried = asyncio.Event()
+        if not nodes:
+            self._tried.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until every node was tried once, but no longer than that: the next request often continues one."""
+        if not self._tried.is_set():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._tried.wait()
+            except TimeoutError:
+                _log.info("Answers that the last stop cut are still being read back; not waiting for them")
+
+    async def run(self) -> None:
+        """Work until no node is open; a site that cannot be reached is tried again and again."""
+        if self._open:
+            _log.warning("%d answers were cut by the last stop; reading them back from upstream", len(self._open))
+        wait = self._pace.retry
+        while self._open:
+            self._open = [node for node in self._open if not await self._done(node)]
+            self._tried.set()
+            if self._open:
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, self._pace.most)
+
+    async def _done(self, node: OpenNode) -> bool:
+        try:
+            await self._recover(node)
+        except UpstreamError as problem:
+            _log.info("A cut answer in chat %s cannot be read back yet: %s", node.chat_id, problem)
+            return False
+        return True
+
+    async def _recover(self, node: OpenNode) -> None:
+        """Record what became of one answer. Raises UpstreamError while that cannot be known."""
+        if node.account != self._upstream.account().account:
+            await self._close(node, "its chat belongs to another account", None)
+            return
+        try:
+            answer = await self._read(node)
+        except ChatGone as gone:
+            await self._close(node, str(gone), None)
+            await self._store.forget(node.session_id, str(gone), self._clock.now())
+            return
+        if answer is None:
+            await self._close(node, "the message never reached the site", None)
+        elif not answer.text.strip():
+            await self._close(node, "interrupted by a restart, without any text", answer)
+        else:
+            await self._close(node, None, answer)
+
+    async def _read(self, node: OpenNode) -> ChatMessage | None:
+        """Return the node's answer; one that is still being written is stopped, so that the chat is free again."""
+        answer = find_answer(await self._upstream.read_chat(node.chat_id), node)
+        for _ in range(self._pace.looks):
+            if answer is None or answer.finished:
+                break
+            await self._upstream.stop(node.chat_id, answer.id)
+            await asyncio.sleep(self._pace.look)
+            answer = find_answer(await self._upstream.read_chat(node.chat_id), node)
+        return answer
+
+    async def _close(self, node: OpenNode, error: str | None, answer: ChatMessage | None) -> None:
+        text = answer.text if answer and error is None else ""
+        turn = step_key = None
+        if text and (node.answered is not None or node.results == 0):
+            keys = Keys.of(node.owner, node.account)
+            turn, step_key = turn_and_step(
+                keys, node.before_key, node.user_key, node.answered or "", text, node.results
+            )
+        whole = answer is not None and answer.finished and not answer.stopped
+        state = "failed" if not text else "complete" if whole else "aborted"
+        end = NodeEnd(
+            node_id=node.node_id,
+            state=state,
+            response_id=answer.id if answer else None,
+            answer_text=text,
+            reasoning_text=answer.reasoning if answer else "",
+            finish_reason="stop" if state == "complete" else None,
+            error=error,
+            turn=turn,
+            step_key=step_key,
+            input_tokens=None,
+            output_tokens=None,
+            recovered=bool(text),
+        )
+        await self._store.finish_turn(end, self._clock.now())
+        _log.info("%s: an answer that the last stop cut is %s%s", node.session_id, state, f": {error}" if error else "")
+
+
+def find_answer(chat: ChatRecord, node: OpenNode) -> ChatMessage | None:
+    """Return the answer to a node's message: the newest one after the node's parent that is not stored yet.
+
+    Where the message's text is known, it must be the one that was sent.
+    """
+    answers = {message.parent_id: message for message in chat.messages if message.role == "assistant"}
+    for message in reversed(chat.messages):
+        if message.role != "user" or message.parent_id != node.parent_response_id:
+            continue
+        if node.said is not None and squeeze(message.text) != squeeze(node.said):
+            continue
+        answer = answers.get(message.id)
+        if answer is not None and answer.id not in node.known_responses:
+            return answer
+    return None

@@ -1,0 +1,79 @@
+"""Recognise a conversation by its last turns, where the client has trimmed the first (docs/sessions.md, Window).
+
+Pure: the store gives the stored conversations that end as the client's does, this chooses among them or refuses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.canonical import canonical_user
+from app.core.history import TurnRead
+
+ENOUGH_CHARS = 40  # canonical, of an answer that may decide alone; shorter ones come up in many conversations
+MOST_TAILS = 256  # conversations that are looked through; if that many end alike, the end says too little
+
+
+@dataclass(frozen=True, slots=True)
+class TailTurn:
+    """A stored turn. `user_text` is the raw text of its user, None where it is equal to the client's or not kept."""
+
+    user_key: str
+    user_text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A stored conversation whose last answers are the client's; `turns` are newest first, as many as the client's.
+
+    `is_whole` says that it has no earlier turn.
+    """
+
+    key: str
+    turns: tuple[TailTurn, ...]
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why no stored conversation was chosen."""
+
+    reason: str
+
+
+def enough_said(past: Sequence[TurnRead]) -> bool:
+    """Say whether these turns are enough to know a conversation by."""
+    return len(past) >= 2 or (len(past) == 1 and past[0].has_user and len(past[0].answer) >= ENOUGH_CHARS)
+
+
+def choose_tail(past: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt:
+    """Choose the stored conversation that the client's turns are the end of.
+
+    A whole one before a trimmed one, then by the number of equal user texts. If two are alike, neither.
+    """
+    ranked: dict[tuple[bool, int], list[Tail]] = {}
+    for tail in tails:
+        agreement = [_agrees(asked, stored) for asked, stored in zip(reversed(past), tail.turns, strict=True)]
+        if None not in agreement:
+            rank = (tail.is_whole, sum(exact is True for exact in agreement))
+            ranked.setdefault(rank, []).append(tail)
+    if not ranked:
+        return Doubt("no stored conversation ends with these turns")
+    best = ranked[max(ranked)]
+    if len(best) > 1:
+        return Doubt(f"{len(best)} stored conversations end with these turns")
+    return best[0]
+
+
+def _agrees(asked: TurnRead, stored: TailTurn) -> bool | None:
+    """Say whether the user texts are equal (True), the stored one holds the client's (False), or neither (None).
+
+    Clients put more around a text when they first send it (references, reminders) and leave that out later; a text
+    that has grown since was edited, and the model has not seen it.
+    """
+    if asked.user_key == stored.user_key:
+        return True
+    if not asked.has_user:
+        return False
+    if not asked.user or stored.user_text is None:
+        return None
+    return False if asked.user in canonical_user(stored.user_text) else None

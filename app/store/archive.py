@@ -1,0 +1,108 @@
+"""The history in the SQLite file, for its owner's commands; a server may be running on the file meanwhile."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from app.core.ports import Branch, Erased, Said, SessionSummary
+from app.errors import StoreBusy, StoreError, StoreUnusable
+from app.store import statements
+from app.store.connection import store_errors
+from app.store.migrate import read_migrations, refuse_foreign
+
+BUSY_SECONDS = 5.0
+
+
+@contextmanager
+def open_archive(path: Path, migrations: Path) -> Iterator["SqliteArchive"]:
+    """Open the file that a server made. Raises StoreError if there is none, or if its schema is not the newest."""
+    newest = len(read_migrations(migrations))
+    with store_errors(path):
+        if not path.exists():
+            raise StoreError(f"There is no database {path} yet; the first start of the server makes it.")
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+            connection.row_factory = sqlite3.Row
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            refuse_foreign(path, connection.execute("PRAGMA application_id").fetchone()[0], version, newest)
+            if version < newest:
+                raise StoreUnusable(
+                    f"The database {path} is of an older version; start the server once to bring it up to date."
+                )
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
+            yield SqliteArchive(connection)
+
+
+class SqliteArchive:
+    """Implements `core.ports.SessionArchive`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def sessions(self, *, owner: str | None, limit: int) -> Sequence[SessionSummary]:
+        """Return sessions, the last used first."""
+        values = {"owner": owner, "limit": limit}
+        return [_summary(row) for row in self._connection.execute(statements.LIST_SESSIONS, values)]
+
+    def named(self, name: str) -> Sequence[SessionSummary]:
+        """Return the sessions whose id, or chat id, begins with a name; an id may lack its `session_`."""
+        values = {"name": name, "long_name": f"session_{name}"}
+        return [_summary(row) for row in self._connection.execute(statements.NAMED_SESSIONS, values)]
+
+    def branches(self, session_id: str) -> Sequence[Branch]:
+        """Return what was said, branch by branch, the oldest branch first."""
+        said: dict[int, list[Said]] = {}
+        for row in self._connection.execute(statements.HISTORY, (session_id,)):
+            told = Said(row["role"], row["text"] or "", row["at"], row["model"], row["state"])
+            said.setdefault(row["branch"], []).append(told)
+        return [Branch(number, tuple(texts)) for number, texts in said.items()]
+
+    def erase(self, session_ids: Sequence[str], at: str) -> Erased:
+        """Remove sessions with all that was said, and queue the chats that this program made for deletion.
+
+        Raises StoreBusy, with nothing changed, while one of them is being answered.
+        """
+        queued = 0
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for session_id in session_ids:
+                if connection.execute(statements.IS_OPEN, (session_id,)).fetchone():
+                    raise StoreBusy(f"The session {session_id} is being answered just now.", retry_after=10)
+                keys = [row["turn_key"] for row in connection.execute(statements.LAST_TURNS, (session_id,))]
+                connection.execute(statements.ERASE_NODES, (session_id,))
+                for key in keys:
+                    self._erase_turns(key)
+                queued += connection.execute(statements.ERASE_UPSTREAM, {"id": session_id, "at": at}).rowcount
+                connection.execute(statements.ERASE_TITLE, {"id": session_id, "at": at})
+                connection.execute(statements.ERASE_SESSION, (session_id,))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        return Erased(len(session_ids), queued)
+
+    def _erase_turns(self, key: str | None) -> None:
+        """Remove a turn that no answer ends and no other turn follows, and so on back to the first."""
+        while key is not None:
+            row = self._connection.execute(statements.ERASE_TURN, {"key": key}).fetchone()
+            key = row["before_key"] if row else None
+
+
+def _summary(row: sqlite3.Row) -> SessionSummary:
+    return SessionSummary(
+        id=row["session"],
+        title=row["title"] or "",
+        owner=row["owner"],
+        model=row["model"],
+        state=row["state"],
+        origin=row["origin"],
+        turns=row["turns"] or 0,
+        branches=row["branches"],
+        aborted=row["aborted"],
+        recovered=row["recovered"],
+        created_at=row["created_at"],
+        last_used_at=row["last_used_at"],
+        chat_id=row["chat_id"],
+    )

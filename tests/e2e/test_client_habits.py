@@ -1,0 +1,150 @@
+"""Every way in which clients are known to give a history back finds its place (docs/clients.md)."""
+
+import re
+
+import pytest
+
+from tests.e2e.habits import Topic, assistant, call_text, old_result, result_text, user
+from tests.e2e.harness import Reply, Server
+
+DOG = "My dog is called Waldo."
+ASK = "What is my dog called?"
+TOOLS = "In this environment you have access to a set of tools."
+
+
+def sent(server: Server) -> list[str]:
+    """What upstream was sent, one text a turn."""
+    return [shown.text for shown in server.emulator.shown]
+
+
+def before_the_call(reply: Reply) -> str | None:
+    """Show an answer as Cherry Studio 1.4 to 1.6 does: up to its first call, or not at all."""
+    return reply.text.partition("<tool_use>")[0] or None
+
+
+async def test_a_prompt_mode_loop_of_cherry_studio_before_1_7(server: Server) -> None:
+    script, topic = server.emulator.script, Topic(server.client, system=TOOLS)
+    script.answer("I look it up. \n" + call_text())
+    one = await topic.say("How warm is it in Paris?")
+    script.answer("Once more. " + call_text())
+    two = await topic.step(old_result("20"), before_the_call(one))
+    script.answer("It is 20 degrees.")
+    three = await topic.step(old_result("21"), before_the_call(two))
+    after = await topic.say(ASK)
+    assert [reply.match for reply in (two, three, after)] == ["exact", "exact", "exact"]
+    assert sent(server)[1:] == ["".join(part["text"] for part in old_result(text)) for text in ("20", "21")] + [ASK]
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+async def test_tool_steps_without_any_text_that_the_client_leaves_out(server: Server, steps: int) -> None:
+    script, topic = server.emulator.script, Topic(server.client, system=TOOLS)
+    script.answer(call_text())
+    reply = await topic.say("How warm is it in Paris?")
+    for number in range(steps):
+        script.answer(call_text() if number + 1 < steps else "It is 20 degrees.")
+        reply = await topic.step(old_result(f"{number}"), before_the_call(reply))
+        assert reply.match == "exact"
+    assert sent(server)[1:] == ["".join(part["text"] for part in old_result(f"{number}")) for number in range(steps)]
+    assert (await topic.say(ASK)).match == "exact"
+    assert len(server.emulator.chats) == 1
+
+
+async def test_two_results_of_one_step_are_told_together(server: Server) -> None:
+    script = server.emulator.script
+    script.answer(call_text() + "\n" + call_text("get_time"))
+    asked = [user("How warm and how late is it?")]
+    await server.client.chat(asked)
+    reply = await server.client.chat([*asked, user(old_result("20")), user(old_result("noon", "get_time"))])
+    assert reply.match == "exact"
+    assert "20" in sent(server)[1]
+    assert "noon" in sent(server)[1]
+
+
+async def test_a_failed_tool_of_cherry_studio_before_1_7_is_a_result(server: Server) -> None:
+    script, topic = server.emulator.script, Topic(server.client, system=TOOLS)
+    script.answer("I look. " + call_text())
+    one = await topic.say("How warm is it in Paris?")
+    failed = '[{"type":"text","text":"no such city"}]'
+    reply = await topic.step(failed, one.text)
+    assert (reply.match, sent(server)[-1]) == ("exact", failed)
+
+
+async def test_a_prompt_mode_loop_of_cherry_studio_since_1_7(server: Server) -> None:
+    script, topic = server.emulator.script, Topic(server.client, system=TOOLS)
+    script.answer("\n\nI look it up. \n" + call_text())
+    one = await topic.say("How warm is it in Paris?")
+    script.answer(call_text())
+    two = await topic.step(result_text("20"), one.text)
+    script.answer("It is 20 degrees. \n")
+    three = await topic.step(result_text("21"), two.text)
+    after = await topic.say(ASK)
+    assert [reply.match for reply in (two, three, after)] == ["exact", "exact", "exact"]
+    assert sent(server)[1:] == [result_text("20"), result_text("21"), ASK]
+    assert topic.turns[1]["content"] == "I look it up. \n\n\nIt is 20 degrees."
+
+
+@pytest.mark.parametrize("suffix", ["/no_think", " /no_think", " /think"])
+async def test_a_thinking_switch_on_the_newest_text_only(server: Server, suffix: str) -> None:
+    history = [user(DOG + suffix)]
+    first = await server.client.chat(history)
+    history = [user(DOG), assistant(first.text), user(ASK + suffix)]
+    reply = await server.client.chat(history)
+    assert (reply.match, "Waldo" in reply.text) == ("exact", True)
+
+
+async def test_reasoning_that_comes_back_as_text(server: Server) -> None:
+    first = await server.client.chat([user(DOG)])
+    quoted = "\n".join(f"> {line}" for line in first.reasoning.splitlines())
+    for shown in (
+        f"{quoted}\n\n{first.text}",
+        f"<think>\n{first.reasoning}\n</think>\n\n{first.text}",
+        f'<details type="reasoning" done="true">\n<summary>Thought</summary>\n{quoted}\n</details>\n{first.text}',
+    ):
+        reply = await server.client.chat([user(DOG), assistant(shown), user(ASK)])
+        assert (reply.match, "Waldo" in reply.text) == ("exact", True)
+    assert sent(server)[1:] == [ASK] * 3
+
+
+async def test_reasoning_that_comes_back_in_fields_of_its_own(server: Server) -> None:
+    first = await server.client.chat([user(DOG)])
+    shown = assistant(first.text, reasoning_content="anything", reasoning="else", refusal=None, annotations=[])
+    assert (await server.client.chat([user(DOG), shown, user(ASK)])).match == "exact"
+
+
+async def test_parts_in_the_place_of_strings(server: Server) -> None:
+    first = await server.client.chat([user([{"type": "text", "text": DOG}])])
+    answered = {"role": "assistant", "content": [{"type": "output_text", "text": first.text, "extra": 1}]}
+    reply = await server.client.chat([user(DOG), answered, user([{"type": "input_text", "text": ASK}])])
+    assert (reply.match, sent(server)) == ("exact", [DOG, ASK])
+
+
+@pytest.mark.parametrize(
+    ("again", "changed"),
+    [
+        ("It is Tuesday, 2026-11-24 18:00:01. Answer in at most 100 words.", False),
+        ("It is 2026年11月24日 星期二 下午6:00. Answer in at most 100 words.", None),
+        ("It is Monday, 2026-11-23 05:14:46. Answer in at most 50 words.", True),
+    ],
+)
+async def test_a_clock_in_the_system_prompt_is_no_change(server: Server, again: str, changed: bool | None) -> None:
+    talk = server.conversation(system="It is Monday, 2026-11-23 05:14:46. Answer in at most 100 words.")
+    await talk.say(DOG)
+    talk.messages[0]["content"] = again
+    replies = [await talk.say(text) for text in (ASK, "And again?")]
+    assert [reply.match for reply in replies] == ["exact", "exact"]
+    if changed is not None:
+        assert (again in sent(server)[1]) is changed
+    assert sent(server)[2] == "And again?"
+
+
+async def test_many_turns_of_every_habit_at_once(server: Server) -> None:
+    """A client that trims, joins and re-wraps at every turn, over thirty turns in one chat."""
+    history: list[dict[str, object]] = []
+    for number in range(30):
+        asked = f"Tell me something about the number {number}."
+        reply = await server.client.chat([*history, user(f"{asked} /no_think")])
+        shown = re.sub(r"\s+", "\n\n", reply.text) if number % 2 else f"<think>hm</think>{reply.text}\n"
+        history += [user([{"type": "text", "text": f"  {asked}\n"}]), assistant(shown)]
+        assert reply.match == ("exact" if number else "new")
+    assert len(server.emulator.chats) == 1
+    assert max(len(text) for text in sent(server)) < 60
