@@ -60,6 +60,50 @@ class AccountStatus:
     problem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """One row of the account's list of chats."""
+
+    id: str
+    title: str
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message or an answer in a chat's tree.
+
+    `text` is the user's raw text or the answer's visible one. `has_other_content` says that it holds more than text:
+    files, images, phases of hosted tools.
+    """
+
+    id: str
+    parent_id: str | None
+    role: Literal["user", "assistant"]
+    text: str
+    reasoning: str
+    model: str | None
+    at: datetime | None
+    finished: bool
+    stopped: bool
+    error: str | None
+    has_other_content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRecord:
+    """A chat as upstream keeps it: the messages of every branch, parents before children."""
+
+    id: str
+    title: str
+    model: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    chat_type: str
+    current_id: str | None
+    messages: tuple[ChatMessage, ...]
+
+
 class Upstream(Protocol):
     """A stateful chat service. Every method raises only `UpstreamError` subclasses."""
 
@@ -92,6 +136,18 @@ class Upstream(Protocol):
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs."""
+        ...
+
+    async def list_chats(self, page: int) -> Sequence[ChatSummary]:
+        """Return one page of the account's chats, from 1, newest first; empty past the end."""
+        ...
+
+    async def read_chat(self, chat_id: str) -> ChatRecord:
+        """Read a whole chat. Raises ChatGone if it is not there."""
+        ...
+
+    async def rename_chat(self, chat_id: str, title: str) -> None:
+        """Give a chat a title."""
         ...
 
     async def delete_chat(self, chat_id: str) -> None:
