@@ -1,4 +1,4 @@
-"""Chats: making, listing, reading and deleting them (docs/upstream-protocol.md, Chats)."""
+"""Chats: making, listing, reading, renaming and deleting them (docs/upstream-protocol.md, Chats)."""
 
 import logging
 
@@ -34,6 +34,9 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 async def list_page(request: web.Request) -> web.StreamResponse:
     """Answer one page of the list, newest first; past the end it is empty."""
+    fault = fault_at(request, "list")
+    if fault is not None:
+        return fault
     state = request.app[STATE]
     try:
         page = max(1, int(request.query.get("page", "1")))
@@ -53,8 +56,22 @@ def _asked(request: web.Request) -> Chat:
 
 
 async def read(request: web.Request) -> web.StreamResponse:
-    """Answer a chat with its whole tree."""
+    """Answer a chat with its whole tree; an answer that is being written shows what it has so far."""
+    fault = fault_at(request, "read")
+    if fault is not None:
+        return fault
     return accept(request, _asked(request).detail(request.app[STATE].tokens.user_id))
+
+
+async def rename(request: web.Request) -> web.StreamResponse:
+    """Give a chat a title; every way that anybody told of leads here, since nobody knows the site's."""
+    fault = fault_at(request, "rename")
+    if fault is not None:
+        return fault
+    chat, body = _asked(request), await body_of(request)
+    require(body, "title")
+    await request.app[STATE].storage.rename(chat, str(body["title"]))
+    return accept(request, {"status": True})
 
 
 async def delete(request: web.Request) -> web.StreamResponse:

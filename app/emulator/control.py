@@ -10,6 +10,7 @@ from ipaddress import ip_address
 import msgspec
 from aiohttp import web
 
+from app.emulator.browser import browse
 from app.emulator.faults import NAMES, Target
 from app.emulator.keys import STATE
 from app.emulator.script import Hold
@@ -32,6 +33,15 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     target: Target = "completions"
     hold: str | None = None
     before: int = 0
+
+
+class Turn(msgspec.Struct, forbid_unknown_fields=True):
+    """A turn that a person takes in the browser; `browser.browse` says what the ids mean."""
+
+    text: str
+    answer: str
+    chat_id: str | None = None
+    parent_id: str | None = None
 
 
 def is_local(remote: str | None) -> bool:
@@ -88,6 +98,17 @@ async def plan(request: web.Request) -> web.Response:
     except (msgspec.DecodeError, ValueError) as problem:
         return _problem(str(problem), 400)
     return web.json_response({"planned": True})
+
+
+async def add_turn(request: web.Request) -> web.Response:
+    """Take a turn as a person would in the browser; the body is a `Turn` as JSON, the answer has its ids."""
+    storage = request.app[STATE].storage
+    try:
+        given = msgspec.json.decode(await request.read(), type=Turn)
+        ids = await browse(storage, given.chat_id, given.text, given.answer, given.parent_id)
+    except (msgspec.DecodeError, ValueError) as problem:
+        return _problem(str(problem), 400)
+    return web.json_response(dict(zip(("chat_id", "user_id", "response_id"), ids, strict=True)))
 
 
 def _hold(request: web.Request) -> Hold | None:

@@ -146,17 +146,15 @@ class Generation:
         """Write the thinking, as growing snapshots or as raw pieces; a second segment starts again."""
         if not self.job.thoughts:
             return
-        self.job.answer.thoughts = list(self.job.thoughts)
         done: list[str] = []
         for thought in self.job.thoughts:
             middle = len(thought) // 2
             halves = thought[:middle], thought[middle:]
             for number, half in enumerate(halves):
                 self._thought += tokens(half)
+                self.job.answer.thoughts = [*done, thought[:middle] if number == 0 else thought]
                 if self.job.summary:
-                    self._put(
-                        self._frames.summary([*done, thought[:middle] if number == 0 else thought], self._usage())
-                    )
+                    self._put(self._frames.summary(self.job.answer.thoughts, self._usage()))
                 else:
                     between = "\n\n" if done and number == 0 else ""
                     self._put(self._frames.text(between + half, self._usage(), phase="think"))

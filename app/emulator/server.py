@@ -7,6 +7,7 @@ from typing import Self
 from aiohttp import web
 
 from app.emulator import account_routes, chat_routes, completion_routes, control
+from app.emulator.browser import browse
 from app.emulator.envelope import Refused, refuse
 from app.emulator.faults import Refusal, unauthorized
 from app.emulator.keys import STATE
@@ -126,6 +127,12 @@ class Emulator:
         """Delete a chat as a person would in the browser."""
         await self._state.storage.delete(chat_id)
 
+    async def browse(
+        self, chat_id: str | None, text: str, answer: str, parent_id: str | None = None
+    ) -> tuple[str, str, str]:
+        """Take a turn as a person would in the browser; `browser.browse` says how. Raises ValueError."""
+        return await browse(self._state.storage, chat_id, text, answer, parent_id)
+
     async def _listen(self, app: web.Application, port: int) -> str:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         self._runners.append(runner)
@@ -153,12 +160,16 @@ class Emulator:
                 web.delete("/api/v2/chats{slash:/?}", chat_routes.delete_all),
                 web.post("/api/v2/chats/batch_delete", chat_routes.batch_delete),
                 web.get("/api/v2/chats/{chat_id}", chat_routes.read),
+                web.post("/api/v2/chats/{chat_id}", chat_routes.rename),
+                web.patch("/api/v2/chats/{chat_id}", chat_routes.rename),
+                web.post("/api/v2/chats/{chat_id}/title", chat_routes.rename),
                 web.delete("/api/v2/chats/{chat_id}", chat_routes.delete),
                 web.post("/api/v2/chat/completions", completion_routes.complete),
                 web.post("/api/v2/chat/completions/stop", completion_routes.stop),
                 web.get("/_emulator/state", control.read_state),
                 web.get("/_emulator/shown", control.read_shown),
                 web.post("/_emulator/script", control.plan),
+                web.post("/_emulator/browse", control.add_turn),
                 web.get("/_emulator/holds/{name}", control.wait_for_hold),
                 web.post("/_emulator/holds/{name}/release", control.release),
                 web.post("/_emulator/reset", control.reset),

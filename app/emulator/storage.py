@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.emulator.tree import Chat, Node
+from app.emulator.tree import NEW_TITLE, Chat, Node
 
 
 class ChatStorage:
@@ -38,6 +38,11 @@ class ChatStorage:
         await self._append(
             {"op": "turn", "chat": chat.id, "title": chat.title, "nodes": [asdict(node) for node in nodes]}
         )
+
+    async def rename(self, chat: Chat, title: str) -> None:
+        """Keep a title."""
+        chat.title = title
+        await self._append({"op": "title", "chat": chat.id, "title": title})
 
     async def delete(self, *chat_ids: str) -> None:
         """Forget chats but for their ids."""
@@ -72,7 +77,8 @@ class ChatStorage:
 
     def _replay(self, record: dict[str, Any]) -> None:
         if record["op"] == "chat":
-            self.chats[record["id"]] = Chat(record["id"], record["model"], record["created_at"], record["created_at"])
+            made = record["created_at"]
+            self.chats[record["id"]] = Chat(record["id"], record["model"], made, made, record.get("title", NEW_TITLE))
         elif record["op"] == "delete":
             for chat_id in record["chats"]:
                 self.chats.pop(chat_id, None)
@@ -80,12 +86,12 @@ class ChatStorage:
         else:
             chat = self.chats[record["chat"]]
             chat.title = record["title"]
-            for fields in record["nodes"]:
+            for fields in record.get("nodes", ()):
                 chat.add(Node(**{**fields, "children": []}))
 
 
 def _chat_record(chat: Chat) -> dict[str, Any]:
-    return {"op": "chat", "id": chat.id, "model": chat.model, "created_at": chat.created_at}
+    return {"op": "chat", "id": chat.id, "model": chat.model, "created_at": chat.created_at, "title": chat.title}
 
 
 def _write_lines(path: Path, records: list[dict[str, Any]], *, safely: bool = False) -> None:

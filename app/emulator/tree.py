@@ -73,6 +73,7 @@ class Node:
 
     def _contents(self) -> Iterator[dict[str, Any]]:
         status = "finished" if self.done else "typing"
+        thinking = "finished" if self.done or self.text else "typing"
         if self.thoughts and self.summary:
             summary = {
                 "summary_title": {"content": [f"Step {number + 1}" for number in range(len(self.thoughts))]},
@@ -81,13 +82,13 @@ class Node:
             yield {
                 "phase": "thinking_summary",
                 "content": "",
-                "status": "finished",
+                "status": thinking,
                 "role": "assistant",
                 "extra": summary,
             }
         elif self.thoughts:
             thought = "\n\n".join(self.thoughts)
-            yield {"phase": "think", "content": thought, "status": "finished", "role": "assistant", "extra": None}
+            yield {"phase": "think", "content": thought, "status": thinking, "role": "assistant", "extra": None}
         yield {
             "phase": "answer",
             "content": self.text,

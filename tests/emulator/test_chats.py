@@ -1,11 +1,12 @@
-"""Chats: made, listed, read and deleted."""
+"""Chats: made, listed, read, renamed and deleted, and used by a person."""
 
 import logging
 from typing import Any
 
 import pytest
 
-from tests.emulator.page import Site, emulated
+from app.emulator.faults import Target
+from tests.emulator.page import Site, answer_of, emulated
 
 NEW = {"models": ["qwen3.7-plus"], "chat_mode": "normal", "chat_type": "t2t", "timestamp": 1790000000000}
 
@@ -156,3 +157,73 @@ async def test_a_fault_that_fits_no_such_route_is_answered_with_those_that_do(si
     assert reply.code == "Bad_Request"
     assert f"no fault '{fault}' here" in reply.body["data"]["details"]
     assert "rate_limited" in reply.body["data"]["details"]
+
+
+RENAMING = [("POST", ""), ("PATCH", ""), ("POST", "/title")]
+
+
+@pytest.mark.parametrize(("method", "path"), RENAMING)
+async def test_a_chat_is_renamed_every_way_and_keeps_its_title(site: Site, method: str, path: str) -> None:
+    chat_id = await site.new_chat()
+    reply = await site.ask(method, f"/api/v2/chats/{chat_id}{path}", {"title": "Mine"})
+    assert reply.data == {"status": True}
+    await site.say(chat_id, "hi")
+    assert ((await rows(site))[0]["title"], (await site.tree(chat_id))["title"]) == ("Mine", "Mine")
+
+
+async def test_a_new_title_must_be_there_and_the_chat_too(site: Site) -> None:
+    chat_id = await site.new_chat()
+    assert (await site.ask("POST", f"/api/v2/chats/{chat_id}", {})).code == "RequestValidationError"
+    assert (await site.ask("POST", "/api/v2/chats/never-was", {"title": "x"})).code == "Not_Found"
+    assert (await rows(site))[0]["title"] == "New Chat"
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "body"), [("read", "GET", None), ("rename", "POST", {"title": "x"}), ("list", "GET", None)]
+)
+async def test_reading_listing_and_renaming_fail_by_plan_or_by_header(
+    site: Site, target: Target, method: str, body: Any
+) -> None:
+    path = "/api/v2/chats/" + ("" if target == "list" else await site.new_chat())
+    site.emulator.script.fault("busy", target=target)
+    planned = await site.ask(method, path, body)
+    asked = await site.ask(method, path, body, **{"X-Emulator-Fault": "too_many_requests"})
+    assert (planned.code, asked.code) == ("Server_Busy", "Too_Many_Requests")
+    assert (await site.ask(method, path, body)).body["success"] is True
+
+
+async def test_a_person_opens_a_chat_and_goes_on_in_it(site: Site) -> None:
+    chat_id, first, hello = await site.emulator.browse(None, "My dog is called Rex.", "Nice.")
+    again = await site.emulator.browse(chat_id, "And my cat is called Tom.", "Nice too.")
+    assert again[0] == chat_id
+    tree = await site.tree(chat_id)
+    nodes = tree["chat"]["history"]["messages"]
+    assert (tree["title"], tree["currentId"]) == ("My dog is called Rex.", again[2])
+    assert [(node["id"], node["parentId"]) for node in nodes.values()] == [
+        (first, None),
+        (hello, first),
+        (again[1], hello),
+        (again[2], again[1]),
+    ]
+    assert (answer_of(nodes[again[2]]), nodes[again[2]]["done"]) == ("Nice too.", True)
+    assert (await site.say(chat_id, "What is my dog called?", again[2])).text == "Your dog is Rex."
+
+
+async def test_a_person_edits_an_earlier_message_and_the_first(site: Site) -> None:
+    chat_id, _, hello = await site.emulator.browse(None, "hi", "hello")
+    await site.emulator.browse(chat_id, "how are you?", "fine")
+    _, edited, _ = await site.emulator.browse(chat_id, "who are you?", "I", hello)
+    _, other, _ = await site.emulator.browse(chat_id, "hey", "hey!", "")
+    nodes = (await site.tree(chat_id))["chat"]["history"]["messages"]
+    assert (nodes[edited]["parentId"], nodes[other]["parentId"]) == (hello, None)
+    assert len(nodes[hello]["childrenIds"]) == 2
+
+
+async def test_a_person_cannot_go_on_where_there_is_no_answer(site: Site) -> None:
+    chat_id, first, _ = await site.emulator.browse(None, "hi", "hello")
+    for parent in (first, "never-was"):
+        with pytest.raises(ValueError, match="no whole answer"):
+            await site.emulator.browse(chat_id, "x", "y", parent)
+    with pytest.raises(ValueError, match="no chat 'never-was'"):
+        await site.emulator.browse("never-was", "x", "y")
+    assert len(site.emulator.chats[chat_id].nodes) == 2

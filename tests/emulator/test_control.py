@@ -87,6 +87,24 @@ async def test_the_state_shows_what_the_emulator_has_and_met(site: Site) -> None
     ]
 
 
+async def test_a_person_s_turns_are_added_from_outside(site: Site) -> None:
+    first = await control(site, "POST", "browse", {"text": "hi", "answer": "hello"})
+    chat_id = first["chat_id"]
+    more = {"chat_id": chat_id, "parent_id": first["response_id"]}
+    second = await control(site, "POST", "browse", {"text": "bye", "answer": "see you", **more})
+    nodes = site.emulator.chats[chat_id].nodes
+    assert list(nodes) == [first["user_id"], first["response_id"], second["user_id"], second["response_id"]]
+    assert nodes[second["user_id"]].parent_id == first["response_id"]
+
+
+@pytest.mark.parametrize("turn", [{}, {"text": "hi"}, {"text": "hi", "answer": "x", "chat_id": "never-was"}, []])
+async def test_a_turn_that_cannot_be_is_refused_with_a_reason(site: Site, turn: Any) -> None:
+    reply = await control(site, "POST", "browse", turn)
+    assert reply["status"] == 400
+    assert reply["error"]
+    assert not site.emulator.chats
+
+
 async def test_what_was_shown_is_a_list_of_its_own(site: Site) -> None:
     chat = await site.new_chat()
     await site.say(chat, "say: one")

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from app.emulator import Emulator, EmulatorOptions
 from app.emulator.script import Hold
-from tests.emulator.page import Site, Stream, answer_of, completion, emulated, eventually
+from tests.emulator.page import RAW, SUMMARY, Site, Stream, answer_of, completion, emulated, eventually
 
 PIECES = ["One ", "two ", "three ", "four."]
 
@@ -53,6 +54,27 @@ async def test_the_tree_of_a_chat_shows_an_answer_in_the_making(site: Site) -> N
         tree = await site.tree(chat)
         node = tree["chat"]["history"]["messages"][tree["currentId"]]
         assert (answer_of(node), node["done"], node["content_list"][-1]["status"]) == ("One two ", False, "typing")
+
+
+async def newest(site: Site, chat: str) -> dict[str, Any]:
+    """Return the newest answer of a chat as its detail shows it, {} while there is none."""
+    tree = await site.tree(chat)
+    return dict(tree["chat"]["history"]["messages"].get(tree["currentId"], {}))
+
+
+@pytest.mark.parametrize(("config", "phase"), [(SUMMARY, "thinking_summary"), (RAW, "think")])
+async def test_the_tree_of_a_chat_shows_thinking_in_the_making(site: Site, config: Any, phase: str) -> None:
+    chat = await site.new_chat()
+    site.emulator.script.answer("never", thinking=["I look."], delay=60.0)
+    reading = asyncio.create_task(site.say(chat, "hi", config=config))
+    async with asyncio.timeout(5):
+        while not (node := await newest(site, chat)) or node["content_list"][0]["phase"] != phase:
+            await asyncio.sleep(0.005)
+    thinking = node["content_list"][0]
+    said = thinking["content"] or thinking["extra"]["summary_thought"]["content"][0]
+    assert (said, thinking["status"], answer_of(node), node["done"]) == ("I l", "typing", "", False)
+    await site.stop(chat)
+    assert not (await reading).is_finished
 
 
 async def test_a_chat_answers_one_message_at_a_time(site: Site) -> None:

@@ -138,6 +138,22 @@ async def test_a_chat_without_turns_is_kept_too(tmp_path: Path) -> None:
         assert (await opened(path)).chats == {chat.id: chat}
 
 
+async def test_a_title_and_a_person_s_turns_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "chats.json"
+    async with emulated(data_file=path) as site:
+        empty, (chat, _, _) = await site.new_chat(), await site.emulator.browse(None, "hi", "hello")
+        for chat_id, title in ((empty, "Nothing yet"), (chat, "Greetings")):
+            await site.ask("POST", f"/api/v2/chats/{chat_id}", {"title": title})
+        before = await site.tree(chat)
+    for _ in range(2):
+        async with emulated(data_file=path) as site:
+            assert await site.tree(chat) == before
+            assert {key: kept.title for key, kept in site.emulator.chats.items()} == {
+                empty: "Nothing yet",
+                chat: "Greetings",
+            }
+
+
 async def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
     monkeypatch.chdir(tmp_path)
     chat = await site.new_chat()

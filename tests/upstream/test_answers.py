@@ -323,7 +323,7 @@ async def test_unknown_things_are_logged_once_and_never_their_content(
     for _ in range(2):
         assert await hear(upstream) == WHOLE
     assert [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()] == [
-        "The site's stream holds the phase 'fetch_page', which is passed over"
+        "The site sent the phase 'fetch_page', which is passed over"
     ]
     assert "private words" not in caplog.text
 

@@ -12,7 +12,7 @@ from typing import Literal
 from app.clock import Clock
 from app.config import Settings
 from app.core.events import Event
-from app.core.ports import AccountStatus, ModelInfo, Prompt
+from app.core.ports import AccountStatus, ChatRecord, ChatSummary, ModelInfo, Prompt
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -30,6 +30,7 @@ from app.errors import (
 from app.upstream.qwen.answer import Answer
 from app.upstream.qwen.auth import Credential, TokenSource
 from app.upstream.qwen.bodies import completion_body, create_body
+from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.seam import mapped
 from app.upstream.qwen.transport import Transport
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
 _KINDS_NOTED = 100
+_LARGEST_CHAT = 32 * 1024 * 1024  # bytes; a chat's detail holds its texts twice
 _SAID_TO_ACCOUNTS = (ChatGone, ChatInProgress, ParentUnknown, UpstreamModelUnknown, UpstreamRateLimited)
 
 
@@ -180,6 +182,36 @@ class QwenUpstream:
         except (ChatGone, UpstreamRejected) as problem:
             _log.debug("Nothing to stop in chat %s: %s", checked, problem)
 
+    async def list_chats(self, page: int) -> Sequence[ChatSummary]:
+        """Return one page of the account's chats outside projects, from 1, newest first; empty past the end."""
+        credential = await self._tokens.take()
+        path = f"{_CHATS}?page={page}&exclude_project=true"
+        with self._watched(credential, chatting=True):
+            outer = await self._transport.call("GET", path, credential, "account")
+        return read_list(outer.data, self._note)
+
+    async def read_chat(self, chat_id: str) -> ChatRecord:
+        """Read a whole chat, as `chats.read_record` says. Raises ChatGone if it is not there."""
+        checked = _checked(chat_id)
+        credential = await self._tokens.take()
+        with self._watched(credential, chatting=True):
+            path = _CHATS + checked
+            outer = await self._transport.call("GET", path, credential, "chat", chat_id=checked, limit=_LARGEST_CHAT)
+        return read_record(outer.data, checked, self._note)
+
+    async def rename_chat(self, chat_id: str, title: str) -> None:
+        """Give a chat a title.
+
+        Nobody recorded how the site does this, so "not found" here may mean the address rather than the chat.
+        """
+        checked = _checked(chat_id)
+        credential = await self._tokens.take()
+        with self._watched(credential, chatting=True):
+            path, body = _CHATS + checked, {"title": title}
+            outer = await self._transport.call("POST", path, credential, "account", body=body, chat_id=checked)
+        if isinstance(outer.data, dict) and outer.data.get("status") is False:
+            raise UpstreamProtocolError("The site says that it did not rename the chat.", cause="rename")
+
     async def delete_chat(self, chat_id: str) -> None:
         """Delete one chat. No error if it is gone already.
 
@@ -220,7 +252,7 @@ class QwenUpstream:
         """Log what the protocol notes do not know, once for each kind."""
         if kind not in self._noted and len(self._noted) < _KINDS_NOTED:
             self._noted.add(kind)
-            _log.debug("The site's stream holds %s, which is passed over", kind)
+            _log.debug("The site sent %s, which is passed over", kind)
 
 
 def _is_chat_id(chat_id: str) -> bool:

@@ -92,25 +92,26 @@ class Transport:
         *,
         body: dict[str, Any] | None = None,
         chat_id: str | None = None,
+        limit: int = _BODY_LIMIT,
     ) -> Outer:
-        """Send a request and read its JSON answer. Raises UpstreamError."""
+        """Send a request and read its JSON answer of at most `limit` bytes. Raises UpstreamError."""
         seconds = self._settings.first_event_timeout
         silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
         with mapped(silence, connect_seconds=self._settings.connect_timeout):
             async with asyncio.timeout(seconds):
                 async with await self.open(method, path, credential, body=body, chat_id=chat_id) as response:
-                    reply = await read_whole(response)
+                    reply = await read_whole(response, limit=limit)
         return read_reply(reply, subject)
 
 
-async def read_whole(response: aiohttp.ClientResponse, head: bytes = b"") -> Reply:
-    """Read the rest of an answer after `head`. Raises UpstreamProtocolError above 8 MiB, and what aiohttp raises."""
+async def read_whole(response: aiohttp.ClientResponse, head: bytes = b"", *, limit: int = _BODY_LIMIT) -> Reply:
+    """Read the rest of an answer after `head`. Raises UpstreamProtocolError above `limit`, and what aiohttp raises."""
     pieces, size = [head], len(head)
     while piece := await response.content.readany():
         pieces.append(piece)
         size += len(piece)
-        if size > _BODY_LIMIT:
-            raise UpstreamProtocolError("The site's answer is larger than 8 MiB.", cause="size")
+        if size > limit:
+            raise UpstreamProtocolError(f"The site's answer is larger than {limit >> 20} MiB.", cause="size")
     return Reply(
         response.status,
         b"".join(pieces),
