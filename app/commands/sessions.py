@@ -152,9 +152,7 @@ def _delete(
     print(listed(sessions))
     ours = sum(session.origin == "made" and session.state == "live" for session in sessions)
     if not sure:
-        question = (
-            f"Erase {len(sessions)} here, and {ours} chats on the site? This cannot be undone. [y/N] "
-        )
+        question = f"Erase {len(sessions)} here, and {ours} chats on the site? This cannot be undone. [y/N] "
         if not sys.stdin.isatty():
             raise InvalidRequest("Nothing was erased: there is no terminal to ask at. Say --yes if you are sure.")
         if input(question).strip().lower() not in {"y", "yes"}:

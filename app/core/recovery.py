@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from app.clock import Clock
 from app.core.canonical import squeeze
@@ -110,7 +111,7 @@ class Recovery:
                 keys, node.before_key, node.user_key, node.answered or "", text, node.results
             )
         whole = answer is not None and answer.finished and not answer.stopped
-        state = "failed" if not text else "complete" if whole else "aborted"
+        state: Literal["complete", "aborted", "failed"] = "failed" if not text else "complete" if whole else "aborted"
         end = NodeEnd(
             node_id=node.node_id,
             state=state,

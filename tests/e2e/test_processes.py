@@ -124,8 +124,8 @@ async def test_a_kill_in_mid_answer_leaves_the_thread_before_it_whole(
             reply = await talk.again()
         assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
         with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
-            told = database.execute("SELECT state, error FROM nodes WHERE state = 'failed'").fetchall()
-        assert told == [("failed", "interrupted by a restart")]
+            told = database.execute("SELECT role, text FROM v_history WHERE state = 'recovered'").fetchall()
+        assert told == [("user", "Tell me a story."), ("assistant", "never seen")]
 
 
 async def test_is_delete_leaves_no_chat_behind_when_the_delete_fails_and_the_daemon_is_killed(
@@ -171,7 +171,7 @@ async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aioh
         said, _ = await sweep.communicate()
         assert (sweep.returncode, said.decode().strip()) == (
             0,
-            "Deleted: 1, failed: 0, still waiting for their time: 0.",
+            "Chats deleted on the site: 1, failed: 0, still waiting for their time: 0.",
         )
         assert not emulator.chats
 
