@@ -80,7 +80,11 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
 
 @asynccontextmanager
 async def open_program(
-    settings: Settings, clock: Clock, patience: Patience = PATIENCE, recovery_pace: RecoveryPace = RECOVERY_PACE
+    settings: Settings,
+    clock: Clock,
+    patience: Patience = PATIENCE,
+    recovery_pace: RecoveryPace = RECOVERY_PACE,
+    title_delay: float = _TITLE_SECONDS,
 ) -> AsyncIterator[Program]:
     """Open the store, the upstream and everything between them; closed in reverse. Raises StoreError."""
     async with AsyncExitStack() as stack:
@@ -93,7 +97,7 @@ async def open_program(
         cleaner = Cleaner(
             upstream, store, clock, first_retry=first_retry, retention=timedelta(days=settings.retention_days)
         )
-        titler = Titler(upstream, clock, delay=_TITLE_SECONDS)
+        titler = Titler(upstream, clock, delay=title_delay)
         background = await stack.enter_async_context(BackgroundTasks(patience=_BACKGROUND_SECONDS))
         catalog = ModelCatalog(
             upstream,

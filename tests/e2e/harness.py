@@ -147,9 +147,10 @@ async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIte
     }
     loaded = await asyncio.to_thread(load, folder, environ)
     async with (
-        open_program(loaded, SystemClock(), QUICK) as program,
+        open_program(loaded, SystemClock(), QUICK, title_delay=0.02) as program,
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
+        running(program.titler.run(), "name chats"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):

@@ -1,0 +1,227 @@
+"""What the owner does at the command line: pull chats of the browser, look at sessions, erase them."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.emulator import Emulator
+from tests.e2e.harness import Client, Conversation, emulating, eventually, serving
+from tests.e2e.processes import launch, server_process
+
+DOG = "My dog is called Waldo."
+ASK = "What is my dog called?"
+
+
+class Shell:
+    """A person's terminal in front of one database and one emulated account."""
+
+    def __init__(self, folder: Path, emulator: Emulator) -> None:
+        self.folder = folder
+        self.settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+
+    async def run(self, *arguments: str, **settings: str) -> tuple[int | None, str]:
+        process = await launch(self.folder, *arguments, **{**self.settings, **settings})
+        out, err = await process.communicate()
+        return process.returncode, out.decode() + err.decode()
+
+    def rows(self, query: str) -> list[Any]:
+        with contextlib.closing(sqlite3.connect(self.folder / "qwen-thread.db")) as database:
+            return database.execute(query).fetchall()
+
+
+@pytest.fixture
+async def shell(tmp_path: Path, emulator: Emulator) -> Shell:
+    return Shell(tmp_path, emulator)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def shown(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    return [
+        message
+        for asked, answered in turns
+        for message in ({"role": "user", "content": asked}, {"role": "assistant", "content": answered})
+    ]
+
+
+async def test_a_chat_of_the_browser_continues_in_a_client_that_shows_its_history(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    chat_id, _, first = await emulator.browse(None, DOG, "A fine name.")
+    await emulator.browse(chat_id, "Tell me about cats.", "They purr.")
+    await emulator.browse(chat_id, "Tell me about birds.", "They sing.", parent_id=first)
+    code, told = await shell.run("pull")
+    assert (code, "Chats listed: 1, read: 1, new answers: 3, passed over: 0." in told) == (0, True)
+    async with server_process(shell.folder, **shell.settings) as server:
+        client = Client(session, server.url)
+        for turns in (
+            ((DOG, "A fine name."), ("Tell me about cats.", "They purr.")),
+            ((DOG, "A fine name."), ("Tell me about birds.", "They sing.")),
+        ):
+            reply = await client.chat([*shown(*turns), {"role": "user", "content": ASK}])
+            assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
+            assert (emulator.shown[-1].chat_id, emulator.shown[-1].text) == (chat_id, ASK)
+    assert shell.rows("SELECT branches, origin, title FROM v_sessions") == [(2, "pulled", DOG)]
+
+
+async def test_a_pull_can_be_repeated_and_takes_only_what_is_new(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    await emulator.browse(None, "One", "1")
+    chat_id, _, _ = await emulator.browse(None, "Two", "2")
+    assert "new answers: 2" in (await shell.run("pull"))[1]
+    reads = sum(request.method == "GET" and request.path.endswith(chat_id) for request in emulator.requests)
+    assert "new answers: 0" in (await shell.run("pull"))[1]
+    assert sum(request.path.endswith(chat_id) for request in emulator.requests) == reads
+    emulator.chats[chat_id].updated_at += 60
+    await emulator.browse(chat_id, "Three", "3")
+    emulator.chats[chat_id].updated_at += 60
+    assert "new answers: 1" in (await shell.run("pull"))[1]
+    assert shell.rows("SELECT count(*), count(DISTINCT response_id) FROM nodes") == [(3, 3)]
+
+
+async def test_our_own_chat_that_was_continued_in_the_browser(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings) as server:
+        talk = Conversation(Client(session, server.url), system="Be brief.")
+        await talk.say(DOG)
+        code, told = await shell.run("pull")
+        assert (code, "in use by another qwen-thread" in told) == (1, True)
+        await server.stop()
+    (chat_id,) = emulator.chats
+    await emulator.browse(chat_id, "Is that a good name?", "The best.")
+    emulator.chats[chat_id].updated_at += 60
+    assert "new answers: 1" in (await shell.run("pull"))[1]
+    async with server_process(shell.folder, **shell.settings) as server:
+        talk.client.url = server.url
+        talk.messages += shown(("Is that a good name?", "The best."))
+        reply = await talk.say(ASK)
+    assert (reply.match, reply.text, emulator.shown[-1].text) == ("exact", "Your dog is Waldo.", ASK)
+
+
+async def test_a_chat_of_the_browser_is_never_deleted_upstream(
+    shell: Shell, emulator: Emulator, tmp_path: Path
+) -> None:
+    chat_id, _, _ = await emulator.browse(None, DOG, "A fine name.")
+    await shell.run("pull")
+    with contextlib.closing(sqlite3.connect(tmp_path / "qwen-thread.db", isolation_level=None)) as database:
+        database.execute("UPDATE sessions SET last_used_at = '2020-01-01T00:00:00.000Z'")
+    assert "deleted on the site: 0" in (await shell.run("sweep", RETENTION_DAYS="1"))[1]
+    code, told = await shell.run("sessions", "delete", "--yes", chat_id)
+    assert (code, "Sessions erased: 1" in told) == (0, True)
+    assert list(emulator.chats) == [chat_id]
+    assert shell.rows("SELECT count(*) FROM sessions") == shell.rows("SELECT count(*) FROM turns") == [(0,)]
+
+
+async def test_sessions_are_listed_shown_and_exported(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    async with server_process(shell.folder, **shell.settings) as server:
+        talk = Conversation(Client(session, server.url))
+        await talk.say(DOG)
+        await talk.say("Say something.")
+        talk.messages.pop()
+        last = await talk.again()
+        code, listed = await shell.run("sessions", "list")  # also while the server runs
+        assert code == 0
+        assert DOG in listed.splitlines()[1]
+        name = last.session.removeprefix("session_")[:12]
+        assert name in listed
+        code, told = await shell.run("sessions", "show", name)
+        assert code == 0
+        assert told.index("## Branch 1 of 2") < told.index("## Branch 2 of 2")
+        assert told.count(DOG) == 3
+        await server.stop()
+    file = tmp_path / "history.jsonl"
+    code, told = await shell.run("sessions", "export", "--format", "jsonl", "--output", str(file))
+    assert (code, told.strip()) == (0, f"Sessions written to {file}: 1")
+    branches = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [[message["role"] for message in branch["messages"]] for branch in branches] == [
+        ["user", "assistant"] * 2
+    ] * 2
+    assert branches[0]["messages"][0]["content"] == DOG
+    code, told = await shell.run("sessions", "export", "--output", str(file))
+    assert (code, "exists" in told) == (1, True)
+
+
+async def test_a_session_is_erased_here_and_on_the_site(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings) as server:
+        client = Client(session, server.url)
+        kept, gone = Conversation(client), Conversation(client)
+        for talk, text in ((kept, "Keep this."), (gone, "Erase this.")):
+            await talk.say(text)
+            last = await talk.say("And this.")
+        await server.stop()
+    code, told = await shell.run("sessions", "delete", last.session)
+    assert (code, "Say --yes" in told) == (1, True)
+    code, told = await shell.run("sessions", "delete", last.session, "--yes")
+    assert code == 0
+    assert "Chats deleted on the site: 1" in told
+    assert len(emulator.chats) == 1
+    assert b"Erase this." not in (shell.folder / "qwen-thread.db").read_bytes()
+    assert shell.rows("SELECT count(*) FROM sessions") == [(1,)]
+    async with server_process(shell.folder, **shell.settings) as server:
+        kept.client.url = server.url
+        assert (await kept.say("And now?")).match == "exact"
+
+
+async def test_a_session_is_erased_while_the_server_runs(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings) as server:
+        talk = Conversation(Client(session, server.url))
+        await talk.say(DOG)
+        reply = await talk.say(ASK)
+        code, told = await shell.run("sessions", "delete", reply.session, "--yes")
+        assert (code, "within a minute" in told) == (0, True)
+        assert (await talk.say(ASK)).match == "new"
+        hold = emulator.script.hold("", pieces=["a ", "b"], before=1)
+        body = {"model": "qwen3.7-plus", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+        async with session.post(f"{server.url}/v1/chat/completions", json=body) as response:
+            await hold.reached()
+            code, told = await shell.run("sessions", "delete", response.headers["X-Session-Id"], "--yes")
+            assert (code, "being answered just now" in told) == (1, True)
+            hold.release()
+
+
+async def test_a_name_that_is_not_one_session_is_told(shell: Shell, emulator: Emulator) -> None:
+    assert "There is no database" in (await shell.run("sessions", "list"))[1]
+    await emulator.browse(None, "One", "1")
+    await emulator.browse(None, "Two", "2")
+    await shell.run("pull", "--owner", "anna")
+    code, told = await shell.run("sessions", "show", "session_")
+    assert (code, "the beginning of 2 sessions" in told) == (1, True)
+    assert "There is no session nobody" in (await shell.run("sessions", "show", "nobody"))[1]
+    assert "There are no sessions." in (await shell.run("sessions", "list", "--owner", "ben"))[1]
+
+
+async def test_a_chat_gets_the_title_that_a_person_expects(tmp_path: Path) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator) as server:
+        emulator.script.fault("server_error", target="rename")
+        for text in ("This title cannot be set.", DOG):
+            await server.conversation(system="You are a helpful assistant, and you are brief.").say(text)
+        await server.conversation().say("A plain first message.")
+        titles = [chat.title for chat in emulator.chats.values()]
+        await eventually(lambda: DOG in [chat.title for chat in emulator.chats.values()])
+        assert titles[0].startswith("<instructions>")
+        assert titles[2] == "A plain first message."
+        assert (
+            sum(
+                request.method == "POST" and request.path.endswith(tuple(emulator.chats))
+                for request in emulator.requests
+            )
+            == 2
+        )
