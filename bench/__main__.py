@@ -6,69 +6,19 @@ columns of one run.
 
 import argparse
 import asyncio
-import base64
-import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
 
-ROOT = Path(__file__).parent.parent
+from bench.processes import ROOT, canned_upstream, resident_megabytes, server
+
 ROUNDS = 300
 WARM_UP = 30
-
-
-def _token() -> str:
-    claims = {"id": "00000000-0000-4000-8000-000000000001", "exp": int(time.time()) + 30 * 86400}
-    return ".".join(
-        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, claims, 1)
-    )
-
-
-@contextmanager
-def canned_upstream() -> Iterator[str]:
-    """Run the canned upstream; gives its address."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.canned"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.terminate()
-
-
-@contextmanager
-def server(upstream: str, folder: Path) -> Iterator[tuple[str, int, float]]:
-    """Run qwen-thread in front of it; gives its address, process id, and the seconds until it was ready."""
-    environ = {
-        **os.environ,
-        "QWEN_BASE_URL": upstream,
-        "QWEN_AUTH_TOKEN": _token(),
-        "DATABASE_URL": f"sqlite:///{folder}/bench.db",
-        "ENV_FILE": f"{folder}/.env",
-        "PORT": "0",
-        "LOG_LEVEL": "warning",
-    }
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "app"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[-1].removesuffix("/v1")
-        yield address, process.pid, time.perf_counter() - began
-        process.terminate()
-
-
-def resident_megabytes(pid: int) -> float:
-    """Return the resident memory of a process (Linux)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 async def time_one(
@@ -144,7 +94,9 @@ def main() -> None:
     print(f"\n{'start to ready':34}{ready:12.2f} s")
     print(f"{'memory at rest':34}{rest:12.1f} MB")
     print(f"{f'memory after {2 * ROUNDS} answers':34}{loaded:12.1f} MB\n", flush=True)
-    subprocess.run([sys.executable, "-m", "bench.lookup"], cwd=ROOT, check=True)
+    for module in ("bench.conversation", "bench.lookup"):
+        subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
+        print(flush=True)
 
 
 if __name__ == "__main__":

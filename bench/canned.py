@@ -4,6 +4,7 @@ Run as `python -m bench.canned`; it prints its port and serves until its standar
 """
 
 import asyncio
+import json
 import sys
 from uuid import uuid4
 
@@ -29,16 +30,22 @@ _FINISHED = (
     '"phase": "answer"}}}}], "response_id": "{answer}"}}\n\n\n'
 )
 CHUNKS = 20
+WORDS = "".join(f"word {number} " for number in range(1, CHUNKS + 1))
+CALL = 'I look it up.\n\n<tool_use>\n  <name>look_up</name>\n  <arguments>{"key": "value"}</arguments>\n</tool_use>'
+_SENT: web.AppKey[list[int]] = web.AppKey("sent", list)
 
 
 async def _completions(request: web.Request) -> web.StreamResponse:
     chat, answer, user = request.query["chat_id"], str(uuid4()), str(uuid4())
-    await request.read()
+    body = await request.read()
+    said: str = json.loads(body)["messages"][0]["content"]
+    request.app[_SENT].append(len(said.encode()))
+    pieces = [CALL] if said.endswith("Use the tool.") else [f"word {number} " for number in range(1, CHUNKS + 1)]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     await response.write(_CREATED.format(chat=chat, user=user, answer=answer).encode())
-    for number in range(1, CHUNKS + 1):
-        await response.write(_DELTA.format(text=f"word {number} ", answer=answer, n=number).encode())
+    for number, piece in enumerate(pieces, 1):
+        await response.write(_DELTA.format(text=json.dumps(piece)[1:-1], answer=answer, n=number).encode())
     await response.write(_FINISHED.format(answer=answer).encode())
     await response.write_eof()
     return response
@@ -52,17 +59,30 @@ async def _models(_request: web.Request) -> web.Response:
     return web.json_response({"success": True, "request_id": "r", "data": {"data": [_MODEL]}})
 
 
+async def _sent(request: web.Request) -> web.Response:
+    """Tell the bytes of every message text since the last DELETE."""
+    return web.json_response(request.app[_SENT])
+
+
+async def _forget(request: web.Request) -> web.Response:
+    request.app[_SENT].clear()
+    return web.Response()
+
+
 async def _anything(_request: web.Request) -> web.Response:
     return web.json_response({"success": True, "request_id": "r", "data": {}})
 
 
 async def _serve() -> None:
     app = web.Application()
+    app[_SENT] = []
     app.add_routes(
         [
             web.post("/api/v2/chat/completions", _completions),
             web.post("/api/v2/chats/new", _new_chat),
             web.get("/api/v2/models/", _models),
+            web.get("/bench/sent", _sent),
+            web.delete("/bench/sent", _forget),
             web.route("*", "/{rest:.*}", _anything),
         ]
     )
