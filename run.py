@@ -31,9 +31,9 @@ CHECKS = [
 
 
 @contextmanager
-def one_at_a_time() -> "Iterator[None]":
-    """Hold a lock that the system releases with the process: two first starts at once are normal."""
-    with (ROOT / ".venv.lock").open("a") as lock:
+def one_at_a_time(path: Path) -> "Iterator[None]":
+    """Hold a lock file that the system releases with the process: two first starts at once are normal."""
+    with path.open("a") as lock:
         if sys.platform == "win32":
             import msvcrt
 
@@ -52,7 +52,7 @@ def prepare(locks: "list[Path]") -> None:
     stamp = VENV / f"{python}-for-{wanted}"
     if stamp.exists():
         return
-    with one_at_a_time():
+    with one_at_a_time(ROOT / ".venv.lock"):
         if stamp.exists():
             return
         if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):

@@ -1,5 +1,6 @@
 """The client that most people have works, and shows our errors as its own."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,6 +35,85 @@ async def test_it_holds_a_conversation(client: AsyncOpenAI, server: Server) -> N
     assert second.usage.completion_tokens_details is not None
     assert second.usage.completion_tokens_details.reasoning_tokens
     assert len(server.emulator.chats) == 1
+
+
+async def test_it_continues_a_streamed_conversation(client: AsyncOpenAI, server: Server) -> None:
+    messages: list[openai.types.chat.ChatCompletionMessageParam] = []
+    reasons = []
+    for text in ("My dog is called Waldo.", "What is my dog called?"):
+        messages.append({"role": "user", "content": text})
+        async with client.chat.completions.stream(model=MODEL, messages=messages) as stream:
+            answer = (await stream.get_final_completion()).choices[0]
+        messages.append({"role": "assistant", "content": answer.message.content})
+        reasons.append(answer.finish_reason)
+    assert (messages[-1]["content"], reasons) == ("Your dog is Waldo.", ["stop", "stop"])
+    first, second = server.emulator.shown
+    assert (second.text, second.chat_id) == ("What is my dog called?", first.chat_id)
+
+
+WEATHER: openai.types.chat.ChatCompletionFunctionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Tell how warm it is in a city.",
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.mark.xfail(strict=True, raises=openai.BadRequestError, reason="`tools` are refused: no function calling yet")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_runs_a_loop_of_tools(client: AsyncOpenAI, server: Server, stream: bool) -> None:
+    async def ask() -> openai.types.chat.ChatCompletionMessage:
+        if not stream:
+            whole = await client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER])
+            return whole.choices[0].message
+        async with client.chat.completions.stream(model=MODEL, messages=messages, tools=[WEATHER]) as chunks:
+            return (await chunks.get_final_completion()).choices[0].message
+
+    messages: list[openai.types.chat.ChatCompletionMessageParam] = [
+        {"role": "user", "content": "Where is it warmer, in Paris or in Rome?"}
+    ]
+    degrees = {"Paris": "22 degrees", "Rome": "31 degrees"}
+    calls = [
+        f'<tool_use>\n  <name>get_weather</name>\n  <arguments>{{ "city": "{city}" }}</arguments>\n</tool_use>'
+        for city in degrees
+    ]
+    server.emulator.script.answer("I look.\n\n" + "\n".join(calls))
+    server.emulator.script.answer("In Rome.")
+    called = await ask()
+    assert called.content == "I look."
+    functions = [call for call in called.tool_calls or () if call.type == "function"]
+    messages.append(
+        {
+            "role": "assistant",
+            "content": called.content,
+            "tool_calls": [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.function.name, "arguments": call.function.arguments},
+                }
+                for call in functions
+            ],
+        }
+    )
+    for call in functions:
+        city = json.loads(call.function.arguments)["city"]
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": degrees[city]})
+    answered = await ask()
+    assert (answered.content, answered.tool_calls) == ("In Rome.", None)
+    question, results = server.emulator.shown
+    assert "Where is it warmer, in Paris or in Rome?" in question.text
+    assert 0 <= results.text.find("22 degrees") < results.text.find("31 degrees")
+    assert "warm" not in results.text
+    assert results.chat_id == question.chat_id
 
 
 async def test_it_streams_with_usage(client: AsyncOpenAI) -> None:
