@@ -101,6 +101,12 @@ class Settings:
     retention_days: int = _row("0", whole(0, 36500), "Days without use after which our chats are deleted; 0: never")
     max_input_tokens: int = _row("96000", whole(1), "Tokens that one message may hold, by our estimate")
     body_budget: int = _row("92160", whole(0), "Bytes of one message upstream; 0: no limit but the tokens")
+    result_budget: int = _row(
+        "49152", whole(0), "Bytes of one tool result; longer ones are cut in the middle; 0: no limit"
+    )
+    tool_retries: int = _row(
+        "1", whole(0, 5), "How often the model is asked again for a tool call or JSON that cannot be used"
+    )
     max_body_bytes: int = _row("33554432", whole(1024), "Bytes of one request to this server")
     default_model: str = _row(
         "", parse_text, "Model for aliases whose target is gone; empty: the first general one of the list"

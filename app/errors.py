@@ -12,6 +12,7 @@
     ├── MethodNotAllowed            405
     ├── BodyTooLarge                413
     ├── UnsupportedMediaType        415
+    ├── ResponseFormatUnmet         422  the model did not answer in the form that was asked for
     ├── QueueFull                   429
     ├── StoreError                  503
     │   ├── StoreBusy               503  another process holds the write lock
@@ -159,6 +160,16 @@ class UnsupportedMediaType(InvalidRequest):
     status = 415
     code = "unsupported_media_type"
     advice = "Send `Content-Type: application/json`."
+
+
+class ResponseFormatUnmet(GatewayError):
+    """The model's answer is not the JSON that `response_format` asks for, also when asked again."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "response_format_unmet"
+    retry = False
+    advice = "Ask for a simpler form, or take another model."
 
 
 class QueueFull(GatewayError):

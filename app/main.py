@@ -121,7 +121,14 @@ async def open_program(
         admission = Admission(
             clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
         )
-        policy = Policy(settings.body_budget, settings.max_input_tokens, settings.is_delete, settings.window_match)
+        policy = Policy(
+            body_budget=settings.body_budget,
+            max_input_tokens=settings.max_input_tokens,
+            is_delete=settings.is_delete,
+            window_match=settings.window_match,
+            result_budget=settings.result_budget,
+            tool_retries=settings.tool_retries,
+        )
         gateway = Gateway(around, catalog, admission, recovery, policy)
         yield Program(Services(settings, clock, gateway, catalog, upstream, store), cleaner, recovery, titler)
 

@@ -28,6 +28,8 @@ CHINESE = {
     "retention_days": "我们的对话这么多天没有使用就删除；0：从不",
     "max_input_tokens": "一条消息最多的 token 数（估算）",
     "body_budget": "发给网站的一条消息的字节数；0：只受 token 数限制",
+    "result_budget": "一个工具结果的字节数，更长的从中间截短；0：不限",
+    "tool_retries": "工具调用或 JSON 无法使用时，再问模型几次",
     "max_body_bytes": "发给本服务器的一个请求的字节数",
     "default_model": "目标已不存在的别名所用的模型；为空：列表里第一个通用模型",
     "is_delete": "1：每次回答后删除对话；对话于是以重放方式继续",

@@ -2,12 +2,14 @@
 
 from uuid import uuid4
 
+from app.core.answer import answer_note
 from app.core.catalog import Choice
 from app.core.history import History, TurnRow
 from app.core.ladder import Found
 from app.core.messages import ChatRequest
 from app.core.ports import Match, NewNode, NewSession, Place, Prompt
-from app.core.transcript import first_message, new_text, next_message
+from app.core.tools.scheme import SCHEME
+from app.core.transcript import first_message, new_text, next_message, with_note
 from app.core.turn import Draft
 
 _TITLE_CHARS = 80
@@ -21,6 +23,7 @@ def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
     said = new_text(history.spoken[said_from:], history.spoken[:said_from])
     changed = history.system if history.system_digest != place.system_digest else None
     text = next_message(changed, history.spoken[found.index : said_from], said)
+    text = with_note(text, answer_note(request, SCHEME))
     node = _node(
         history,
         session_id=place.session_id,
@@ -52,7 +55,7 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
     """
     earlier, new = history.spoken[: history.last_answer], history.spoken[history.last_answer :]
     said = new_text(new, earlier)
-    text = first_message(history.system, earlier, said)
+    text = with_note(first_message(history.system, earlier, said), answer_note(request, SCHEME))
     session = NewSession(
         id=_new_id("session"),
         owner=request.owner,
@@ -137,6 +140,11 @@ def _title(history: History) -> str:
     first = next((message.text for message in history.spoken if message.role == "user"), "")
     line = " ".join(first.split())
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
+
+
+def new_call_id() -> str:
+    """Return an id for a tool call, unlike any other."""
+    return f"call_{uuid4().hex}"
 
 
 def _new_id(kind: str) -> str:

@@ -36,6 +36,23 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class CallStarted:
+    """The answer calls a tool; `index` counts its calls from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallArguments:
+    """The next piece of a call's arguments, JSON text."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class UsageReport:
     """The count so far; each report replaces the one before."""
 

@@ -7,15 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.core.admission import Admission
+from app.core.answer import answer_format, answer_instructions
 from app.core.budget import check_budget
 from app.core.catalog import ModelCatalog
 from app.core.cut import Cut
-from app.core.drafts import IS_DELETE, SIDE_CALL, continuation, opening
+from app.core.drafts import IS_DELETE, SIDE_CALL, continuation, new_call_id, opening
 from app.core.history import History, read_history
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.recovery import Recovery
 from app.core.side_calls import side_call, what_is_asked
+from app.core.tools.results import shortened
+from app.core.tools.scheme import SCHEME
 from app.core.turn import Draft, Surroundings, Turn
 from app.errors import ChatGone, ChatInProgress, ParentUnknown
 
@@ -27,14 +30,17 @@ _SETTLE_SECONDS = 3.0
 class Policy:
     """What the server's owner decided.
 
-    Bytes and tokens of one message, whether chats outlive their answer, and whether a client that trims its window is
-    recognised by its last turns.
+    Bytes and tokens of one message, whether chats outlive their answer, whether a client that trims its window is
+    recognised by its last turns, bytes of one tool result, and how often a model is asked again for an answer that
+    cannot be used.
     """
 
     body_budget: int
     max_input_tokens: int
     is_delete: bool
     window_match: bool
+    result_budget: int
+    tool_retries: int
 
 
 class Gateway:
@@ -78,7 +84,8 @@ class Gateway:
         account = self._around.upstream.account().account
         shape = side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
-        history = read_history(messages, request.owner, account)
+        messages = shortened(messages, self._policy.result_budget)
+        history = read_history(messages, request.owner, account, answer_instructions(request, SCHEME))
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
@@ -118,7 +125,9 @@ class Gateway:
 
     async def _begin(self, draft: Draft, request: ChatRequest) -> Turn:
         check_budget(draft.prompt.text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
-        turn = Turn(self._around, draft, Cut(request.stop, request.max_tokens))
+        written = answer_format(request, SCHEME, new_call_id)
+        cut = Cut(request.stop, request.max_tokens)
+        turn = Turn(self._around, draft, cut, written, retries=self._policy.tool_retries)
         self._live.add(turn)
         try:
             await turn.begin()

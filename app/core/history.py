@@ -129,9 +129,12 @@ def turn_and_step(
     return row, keys.step(before, user_key, answer_key, results)
 
 
-def read_history(messages: tuple[Message, ...], owner: str, account: str) -> History:
-    """Read a request's messages; keys are scoped by owner and account."""
-    system = system_text(messages)
+def read_history(messages: tuple[Message, ...], owner: str, account: str, taught: str = "") -> History:
+    """Read a request's messages; keys are scoped by owner and account.
+
+    `taught` are instructions of our own, which belong to the system prompt.
+    """
+    system = "\n\n".join(text for text in (system_text(messages), taught) if text)
     keys = Keys.of(owner, account)
     reading = _Reading(keys)
     spoken = tuple(message for message in messages if message.role != "system")

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from app.core.tools.definitions import ToolUse
+from app.core.tools.json_output import JsonFormat
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -42,4 +45,6 @@ class ChatRequest:
     thinking: bool | None = None
     thinking_budget: int | None = None
     max_tokens: int | None = None
+    tool_use: ToolUse | None = None
+    json_format: JsonFormat | None = None
     stop: tuple[str, ...] = ()

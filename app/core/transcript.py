@@ -7,6 +7,8 @@ earlier turns travel as text, in tags that occur nowhere else in that text.
 from collections.abc import Iterable, Sequence
 
 from app.core.messages import Message, ToolCall
+from app.core.tools.results import in_order
+from app.core.tools.scheme import SCHEME
 
 CONTINUE = "Continue."
 
@@ -53,8 +55,13 @@ def next_message(changed_system: str | None, untold: Sequence[Message], said: st
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
     """Return the raw text of what the client newly said; results of tools name the call they answer."""
     calls = {call.id: call for message in earlier for call in message.tool_calls}
-    texts = [_result(message, calls) if message.role == "tool" else message.text for message in new]
+    texts = [_result(message, calls) if message.role == "tool" else message.text for message in in_order(new, earlier)]
     return "\n\n".join(text for text in texts if text) or CONTINUE
+
+
+def with_note(text: str, note: str) -> str:
+    """Return a message with what it asks of the form of its answer."""
+    return f"{text}\n\n{note}" if note else text
 
 
 def _spoken(messages: Iterable[Message]) -> list[str]:
@@ -66,19 +73,14 @@ def _spoken(messages: Iterable[Message]) -> list[str]:
         if message.role == "tool":
             spoken.append(fence("user", _result(message, calls)))
         else:
-            texts = [message.text, *map(_call, message.tool_calls)]
-            spoken.append(fence(message.role, "\n".join(text for text in texts if text)))
+            written = [SCHEME.write_call(call.name, call.arguments) for call in message.tool_calls]
+            spoken.append(fence(message.role, "\n".join(text for text in (message.text, *written) if text)))
     return spoken
 
 
-def _call(call: ToolCall) -> str:
-    """Write a tool call in the form that models of this family are taught by Cherry Studio."""
-    arguments = call.arguments.strip() or "{}"
-    return f"<tool_use>\n  <name>{call.name}</name>\n  <arguments>{arguments}</arguments>\n</tool_use>"
-
-
 def _result(message: Message, calls: dict[str, ToolCall]) -> str:
-    """Write a tool's result in the matching form."""
+    """Write a tool's result in the form that the model is taught; one of a call that nobody made is text."""
     call = calls.get(message.tool_call_id or "")
-    name = call.name if call else message.name or "tool"
-    return f"<tool_use_result>\n  <name>{name}</name>\n  <result>{message.text}</result>\n</tool_use_result>"
+    name = call.name if call else message.name
+    text = message.text if message.text.strip() else "(empty result)"
+    return SCHEME.write_result(name, text) if name else text

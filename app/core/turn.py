@@ -7,17 +7,30 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import uuid4
 
 from app.clock import Clock
+from app.core.answer import AnswerFormat, Piece
 from app.core.cut import Cut
-from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
+from app.core.events import (
+    CallArguments,
+    CallStarted,
+    Event,
+    Finished,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Usage,
+    UsageReport,
+)
 from app.core.history import History
 from app.core.ports import Background, NewNode, NewSession, NodeEnd, Prompt, SessionStore, Upstream
+from app.core.tools.scheme import SCHEME
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
 
 _log = logging.getLogger(__name__)
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +41,7 @@ class Ended:
     usage: Usage | None
 
 
-AnswerEvent = ReasoningDelta | TextDelta | Ended
+AnswerEvent = ReasoningDelta | TextDelta | CallStarted | CallArguments | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +87,23 @@ class Turn:
     `closing` is the task that records an abandoned turn; the chat is free again when it is done.
     """
 
-    def __init__(self, around: Surroundings, draft: Draft, cut: Cut) -> None:
+    def __init__(
+        self, around: Surroundings, draft: Draft, cut: Cut, written: AnswerFormat, *, retries: int = 0
+    ) -> None:
         self.draft = draft
         self.chat_id = draft.prompt.chat_id
         self.closing: asyncio.Task[None] | None = None
         self._around = around
         self._cut = cut
+        self._format = written
+        self._retries = retries
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
         self._batches: AsyncIterator[Sequence[Event]] | None = None
         self._first: Sequence[Event] = ()
         self._response_id: str | None = None
-        self._text: list[str] = []
+        self._text: list[str] = []  # what the client was sent, calls in the form that the model is taught
+        self._heard: list[str] = []  # what the model said in its last answer
         self._reasoning: list[str] = []
         self._usage: Usage | None = None
         self._generating = False
@@ -99,7 +117,10 @@ class Turn:
         self._opening = self._around.background.spawn(self._open(), "open a turn", awaited=True)
         await asyncio.wait([self._opening])
         self._opening.result()
-        prompt = replace(self.draft.prompt, chat_id=self.chat_id)
+        await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
+
+    async def _send_patiently(self, prompt: Prompt) -> None:
+        """Send a message; a lock that outlasts the answer before it is waited out."""
         waited = 0.0
         while True:
             try:
@@ -145,6 +166,26 @@ class Turn:
 
         Raises UpstreamError and StoreError; from then on the prompt counts as accepted.
         """
+        out: list[AnswerEvent] = []
+        asked = 0
+        while True:
+            async for batch in self._one_answer():
+                yield batch
+            end = self._format.finish(may_ask=asked < self._retries and not self._cut.reason)
+            self._say(end.pieces, out)
+            if out:
+                yield out  # the last words need not wait for the disk
+                out = []
+            if end.ask_again is None:
+                break
+            asked += 1
+            await self._ask_again(end.ask_again)
+        reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
+        await self._complete(reason)
+        yield [Ended(reason, self._usage)]
+
+    async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
+        """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
         assert self._batches is not None
         out: list[AnswerEvent] = []
         batch: Sequence[Event] | None = self._first
@@ -157,21 +198,55 @@ class Turn:
                 out = []
             batch = await anext(self._batches, None)
         if rest := self._cut.rest():
-            self._say(rest, out)
-        if not self._cut.reason and not any(piece.strip() for piece in self._text):
+            self._hear(rest, out)
+        if not self._cut.reason and not any(piece.strip() for piece in self._heard):
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
-            yield out  # the last words need not wait for the disk
-        reason: FinishReason = self._cut.reason or "stop"
-        await self._complete(reason)
-        yield [Ended(reason, self._usage)]
+            yield out
+
+    async def _ask_again(self, text: str) -> None:
+        """Ask the model again in the same chat; what it said until now is recorded, but nothing continues from it."""
+        _log.info("Chat %s: the answer cannot be used as it is, asking again", self.chat_id)
+        node, now = self.draft.node, self._around.clock.now()
+        unusable = NodeEnd(
+            node_id=node.id,
+            state="complete",
+            response_id=self._response_id,
+            answer_text="".join(self._heard),
+            reasoning_text="".join(self._reasoning),
+            finish_reason="stop",
+            error="asked again",
+            turn=None,
+            step_key=None,
+            input_tokens=self._usage.input_tokens if self._usage else None,
+            output_tokens=self._usage.output_tokens if self._usage else None,
+        )
+        follow_up = replace(
+            node,
+            id=f"node_{uuid4().hex}",
+            parent_id=node.id,
+            depth=node.depth + 1,
+            user_text=text,
+            sent_text=None,
+            opens_turn=False,
+            rows=(),
+        )
+        await self._around.store.finish_turn(unusable, now)
+        await self._around.store.open_turn(follow_up, None, now)
+        prompt = replace(
+            self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
+        )
+        self.draft = replace(self.draft, node=follow_up, prompt=prompt)
+        self._heard, self._reasoning, self._response_id = [], [], None
+        await self._stack.aclose()
+        await self._send_patiently(prompt)
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
         for event in self._counted(batch):
             if isinstance(event, TextDelta):
                 if text := self._cut.feed(event.text):
-                    self._say(text, out)
+                    self._hear(text, out)
                 if self._cut.reason:
                     return False
             elif isinstance(event, ReasoningDelta):
@@ -198,9 +273,20 @@ class Turn:
         ended = [event for event in others if isinstance(event, Finished)]
         return [*(event for event in others if event not in ended), TextDelta(text), *ended]
 
-    def _say(self, text: str, out: list[AnswerEvent]) -> None:
-        self._text.append(text)
-        out.append(TextDelta(text))
+    def _hear(self, text: str, out: list[AnswerEvent]) -> None:
+        """Take the model's next words."""
+        self._heard.append(text)
+        self._say(self._format.feed(text), out)
+
+    def _say(self, pieces: Sequence[Piece], out: list[AnswerEvent]) -> None:
+        """Send on what became of the model's words."""
+        for piece in pieces:
+            if isinstance(piece, TextDelta):
+                self._text.append(piece.text)
+            elif isinstance(piece, CallArguments):
+                _, name, arguments = self._format.calls[piece.index]
+                self._text.append("\n\n" + SCHEME.write_call(name, arguments))
+            out.append(piece)
 
     async def _complete(self, reason: FinishReason) -> None:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
@@ -262,6 +348,8 @@ class Turn:
             step_key=step_key,
             input_tokens=self._usage.input_tokens if self._usage else None,
             output_tokens=self._usage.output_tokens if self._usage else None,
+            calls=tuple(call_id for call_id, _, _ in self._format.calls) if turn else (),
+            scope=self.draft.history.keys.root,
         )
         await self._around.store.finish_turn(end, now)
         node, used = self.draft.node, self._usage

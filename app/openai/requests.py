@@ -8,6 +8,7 @@ import msgspec
 
 from app.core.messages import ChatRequest, Message, ToolCall
 from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format, tool_use
 
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
 _SWITCH = re.compile(r"/(no_)?think\s*$")
@@ -58,10 +59,6 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class _ResponseFormat(msgspec.Struct):
-    type: str = "text"
-
-
 class _TemplateArguments(msgspec.Struct):
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
@@ -82,11 +79,12 @@ class _Body(msgspec.Struct):
     thinking_budget: int | None = None
     reasoning_effort: str | None = None
     chat_template_kwargs: _TemplateArguments | None = None
-    tools: list[Any] | None = None
-    tool_choice: Any = None
-    functions: list[Any] | None = None
-    function_call: Any = None
-    response_format: _ResponseFormat | None = None
+    tools: list[OfferedTool] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[Function] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
     audio: Any = None
 
@@ -98,9 +96,13 @@ _names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """A decoded request: what the core answers, and how the answer is written."""
+    """A decoded request: what the core answers, and how the answer is written.
+
+    `old_functions`: the client offered `functions`, and knows `function_call` only.
+    """
 
     request: ChatRequest
+    old_functions: bool
     stream: bool
     include_usage: bool
     ignored: tuple[str, ...]
@@ -128,10 +130,24 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
         thinking_budget=budget,
         max_tokens=_limit(parsed),
         stop=_stops(parsed),
+        tool_use=tool_use(
+            parsed.tools,
+            parsed.tool_choice,
+            parallel=parsed.parallel_tool_calls,
+            functions=parsed.functions,
+            old=parsed.function_call,
+        ),
+        json_format=json_format(parsed.response_format),
     )
     options = parsed.stream_options
     ignored = tuple(name for name, value in names.items() if name not in _HONOURED and bytes(value) != b"null")
-    return ChatCall(request, bool(parsed.stream), bool(options and options.include_usage), ignored)
+    return ChatCall(
+        request=request,
+        old_functions=not parsed.tools and bool(parsed.functions),
+        stream=bool(parsed.stream),
+        include_usage=bool(options and options.include_usage),
+        ignored=ignored,
+    )
 
 
 def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
@@ -155,21 +171,6 @@ def _refuse_unsupported(body: _Body) -> None:
         raise InvalidRequest("'messages' is empty; at least one message is needed.", param="messages")
     if body.n not in {None, 1}:
         raise InvalidRequest("'n' must be 1: the site gives one answer at a time.", param="n")
-    for name, offered, choice in (
-        ("tools", body.tools, body.tool_choice),
-        ("functions", body.functions, body.function_call),
-    ):
-        if offered and choice != "none":
-            raise UnsupportedFeature(
-                f"'{name}': native function calling is not available yet. In Cherry Studio set the assistant's "
-                'tool mode to "prompt"; in other clients switch tools off.',
-                param=name,
-            )
-    if body.response_format is not None and body.response_format.type != "text":
-        raise UnsupportedFeature(
-            f"'response_format': {body.response_format.type!r} is not available yet; ask for JSON in the prompt.",
-            param="response_format",
-        )
     if body.audio is not None or any(kind != "text" for kind in body.modalities or ()):
         raise UnsupportedFeature("'modalities': only text is answered.", param="modalities")
 
@@ -210,6 +211,8 @@ def _text(wire: _Message, path: str) -> str:
             texts.append(part.text)
         elif part.type == "refusal":
             texts.append(part.refusal)
+        elif wire.role in {"tool", "function"}:
+            texts.append(f"[{part.type} not passed on]")
         elif wire.role != "assistant":
             raise UnsupportedFeature(
                 f"'{path}.content[{index}]': parts of type {part.type!r} are not available yet; only text is.",

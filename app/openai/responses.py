@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.events import ReasoningDelta, TextDelta, Usage
+from app.core.events import CallArguments, CallStarted, ReasoningDelta, TextDelta, Usage
 from app.core.ports import ModelInfo
 from app.core.turn import AnswerEvent, Ended
 
@@ -36,43 +36,59 @@ def usage_fields(usage: Usage | None) -> dict[str, Any] | None:
     }
 
 
-def completion(heading: Heading, events: Iterable[AnswerEvent]) -> bytes:
-    """Write a whole answer; `events` end with `Ended`."""
+def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions: bool = False) -> bytes:
+    """Write a whole answer; `events` end with `Ended`. `old_functions`: a call is a `function_call`."""
     text: list[str] = []
     reasoning: list[str] = []
+    calls: list[dict[str, Any]] = []
     reason, usage = None, None
     for event in events:
         if isinstance(event, TextDelta):
             text.append(event.text)
         elif isinstance(event, ReasoningDelta):
             reasoning.append(event.text)
+        elif isinstance(event, CallStarted):
+            calls.append({"id": event.id, "type": "function", "function": {"name": event.name, "arguments": ""}})
+        elif isinstance(event, CallArguments):
+            calls[event.index]["function"]["arguments"] += event.text
         else:
             reason, usage = event.finish_reason, event.usage
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(text), "refusal": None}
+    content = "".join(text)
+    message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
+    if calls and old_functions:
+        message["function_call"] = calls[0]["function"]
+    elif calls:
+        message["tool_calls"] = calls
     if reasoning:
         message["reasoning_content"] = "".join(reasoning)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(reason, old_functions)}
     return _encode(
         {
             "id": heading.id,
             "object": "chat.completion",
             "created": heading.created,
             "model": heading.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+            "choices": [choice],
             "usage": usage_fields(usage),
         }
     )
 
 
+def _reason(reason: str | None, old_functions: bool) -> str | None:
+    return "function_call" if old_functions and reason == "tool_calls" else reason
+
+
 class ChunkWriter:
     """Writes one answer as server-sent events; the parts that every chunk repeats are written once."""
 
-    def __init__(self, heading: Heading, *, include_usage: bool) -> None:
+    def __init__(self, heading: Heading, *, include_usage: bool, old_functions: bool = False) -> None:
         self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
             _encode(heading.id),
             heading.created,
             _encode(heading.model),
         )
         self._include_usage = include_usage
+        self._old_functions = old_functions
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
         self._begun = False
 
@@ -87,12 +103,25 @@ class ChunkWriter:
                 frames.append(self._chunk(b'{"content":%b}' % _encode(event.text)))
             elif isinstance(event, ReasoningDelta):
                 frames.append(self._chunk(b'{"reasoning_content":%b}' % _encode(event.text)))
+            elif isinstance(event, CallStarted | CallArguments):
+                frames.append(self._chunk(_encode(self._call(event))))
             else:
                 frames.extend(self._end(event))
         return b"".join(frames)
 
+    def _call(self, event: CallStarted | CallArguments) -> dict[str, Any]:
+        """Write a piece of a call: first its id and name, then its arguments."""
+        if self._old_functions:
+            if isinstance(event, CallStarted):
+                return {"function_call": {"name": event.name, "arguments": ""}}
+            return {"function_call": {"arguments": event.text}}
+        if isinstance(event, CallStarted):
+            function = {"name": event.name, "arguments": ""}
+            return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
+        return {"tool_calls": [{"index": event.index, "function": {"arguments": event.text}}]}
+
     def _end(self, end: Ended) -> Iterable[bytes]:
-        yield self._chunk(b"{}", _encode(end.finish_reason))
+        yield self._chunk(b"{}", _encode(_reason(end.finish_reason, self._old_functions)))
         if self._include_usage:
             yield b'%b[],"usage":%b}\n\n' % (self._head, _encode(usage_fields(end.usage)))
         yield DONE

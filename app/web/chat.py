@@ -31,14 +31,18 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         )
         headers = {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **_ignored(call)}
         if call.stream:
-            writer = ChunkWriter(heading, include_usage=call.include_usage)
+            writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
             stream = EventStream(request, headers, keep_alive=services.settings.keep_alive_seconds)
             return await _stream(turn, stream, writer)
         events: list[AnswerEvent] = []
         async with aclosing(turn.answer()) as batches:
             async for batch in batches:
                 events += batch
-        return web.Response(body=completion(heading, events), content_type="application/json", headers=headers)
+        return web.Response(
+            body=completion(heading, events, old_functions=call.old_functions),
+            content_type="application/json",
+            headers=headers,
+        )
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -18,12 +18,7 @@ from tests.clients.weather import (
 )
 from tests.e2e.harness import Server
 
-pytestmark = [
-    pytest.mark.timeout(40, func_only=True),
-    pytest.mark.xfail(
-        strict=True, raises=AssertionError, reason="`tools` are refused: there is no function calling yet"
-    ),
-]
+pytestmark = pytest.mark.timeout(40, func_only=True)
 FUNCTION = Settings(mode="function", system="You are brief. Now it is {{datetime}}.")
 
 

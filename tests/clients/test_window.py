@@ -7,10 +7,7 @@ from tests.clients.conftest import Start
 from tests.clients.weather import assert_one_line, tool_use
 from tests.e2e.harness import Server
 
-pytestmark = [
-    pytest.mark.timeout(40, func_only=True),
-    pytest.mark.xfail(strict=True, raises=AssertionError, reason="a trimmed history is replayed into a new chat"),
-]
+pytestmark = pytest.mark.timeout(40, func_only=True)
 WINDOW = 5  # Cherry Studio's default; it sends two messages more
 
 

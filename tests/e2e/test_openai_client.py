@@ -67,7 +67,6 @@ WEATHER: openai.types.chat.ChatCompletionFunctionToolParam = {
 }
 
 
-@pytest.mark.xfail(strict=True, raises=openai.BadRequestError, reason="`tools` are refused: no function calling yet")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_it_runs_a_loop_of_tools(client: AsyncOpenAI, server: Server, stream: bool) -> None:
     async def ask() -> openai.types.chat.ChatCompletionMessage:

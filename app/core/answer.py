@@ -1,0 +1,210 @@
+"""What becomes of a model's text on its way to the client: text, tool calls, or JSON that was asked for.
+
+A format is given an answer piece by piece. At its end it may ask the model again, in the same chat and unseen by the
+client (docs/tools.md, Asking again).
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.core.events import CallArguments, CallStarted, TextDelta
+from app.core.messages import ChatRequest
+from app.core.system_text import system_text
+from app.core.tools.checking import Checked, check
+from app.core.tools.definitions import ToolUse
+from app.core.tools.json_output import JsonFormat
+from app.core.tools.prompt_mode import PromptModeCut, teaches_tools
+from app.core.tools.reader import CallReader, Ended, Found
+from app.core.tools.scheme import Scheme
+from app.errors import ResponseFormatUnmet
+
+_log = logging.getLogger(__name__)
+
+Piece = TextDelta | CallStarted | CallArguments
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEnd:
+    """The end of one answer of the model: what is left to say, and what the model must be asked again, if so."""
+
+    pieces: Sequence[Piece] = ()
+    ask_again: str | None = None
+
+
+class AnswerFormat(Protocol):
+    """Turns one answer into what the client is sent."""
+
+    @property
+    def calls(self) -> list[tuple[str, str, str]]:
+        """The calls that were passed on, as id, name and arguments."""
+        ...
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Take the next piece of the model's text."""
+        ...
+
+    def finish(self, *, may_ask: bool) -> AnswerEnd:
+        """Take the end of an answer; without `may_ask` it is what it is. Raises ResponseFormatUnmet."""
+        ...
+
+
+class PlainAnswer:
+    """Text as it comes."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, str]] = []
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Pass on the text."""
+        return [TextDelta(text)]
+
+    def finish(self, *, may_ask: bool) -> AnswerEnd:
+        """End."""
+        return AnswerEnd()
+
+
+class PromptModeAnswer(PlainAnswer):
+    """Text as it comes, up to the last call of a client that reads calls itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cut = PromptModeCut()
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Pass on the text before and in calls."""
+        passed = self._cut.feed(text)
+        return [TextDelta(passed)] if passed else []
+
+
+class ToolAnswer:
+    """Text as it comes, and calls as soon as they are whole and checked: one that cannot be run is never passed on."""
+
+    def __init__(self, use: ToolUse, scheme: Scheme, new_id: Callable[[], str]) -> None:
+        self.calls: list[tuple[str, str, str]] = []
+        self._use = use
+        self._scheme = scheme
+        self._new_id = new_id
+        self._reader = CallReader([tool.name for tool in use.tools])
+        self._must_call = use.mode == "required" or use.only is not None
+        self._held: list[str] = []  # words in the place of a call that must come
+        self._wrong: list[Checked] = []
+        self._asked_again = False
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Pass on text and calls."""
+        return self._pieces(self._reader.feed(text))
+
+    def finish(self, *, may_ask: bool) -> AnswerEnd:
+        """Ask again for calls that cannot be run or did not come; at last pass them on as the text that they are."""
+        pieces = self._pieces(self._reader.finish())
+        problems = [problem for checked in self._wrong for problem in checked.problems]
+        if not self.calls and not self._wrong and self._must_call:
+            problems = [f"{self._use.only or 'A tool'} was to be called."]
+        if not problems:
+            return AnswerEnd(pieces)
+        if may_ask:
+            self._reader = CallReader([tool.name for tool in self._use.tools])
+            self._wrong, self._asked_again = [], True
+            if self.calls:
+                problems.append("The other calls were taken: write this one only.")
+            return AnswerEnd(pieces, _ask_again(problems))
+        _log.warning("A call cannot be passed on as one: %s", " ".join(problems))
+        if not self.calls:
+            words = "".join(self._held)
+            written = [self._scheme.write_call(checked.name, checked.arguments) for checked in self._wrong]
+            pieces.append(TextDelta("\n\n".join(part for part in (words, *written) if part)))
+        return AnswerEnd(pieces)
+
+    def _pieces(self, found: Sequence[Found]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for each in found:
+            if isinstance(each, Ended):
+                pieces += self._call(check(each.call, self._use.tools))
+            elif self._must_call:
+                self._held.append(each.text)
+            elif not self._asked_again:
+                pieces.append(TextDelta(each.text))
+        return pieces
+
+    def _call(self, checked: Checked) -> Sequence[Piece]:
+        if checked.problems:
+            self._wrong.append(checked)
+            return ()
+        if self.calls and not self._use.parallel:
+            return ()
+        if self._use.only is not None and checked.name != self._use.only:
+            return ()
+        if checked.mended:
+            _log.info("A call of %s was mended: %s", checked.name, ", ".join(checked.mended))
+        index, call_id = len(self.calls), self._new_id()
+        self.calls.append((call_id, checked.name, checked.arguments))
+        return CallStarted(index, call_id, checked.name), CallArguments(index, checked.arguments)
+
+
+class JsonAnswer:
+    """JSON and nothing else, whole at the end. Calls come first, where tools are offered too."""
+
+    def __init__(self, wanted: JsonFormat, inner: AnswerFormat) -> None:
+        self._wanted = wanted
+        self._inner = inner
+        self._text: list[str] = []
+
+    @property
+    def calls(self) -> list[tuple[str, str, str]]:
+        """The whole calls so far."""
+        return self._inner.calls
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Pass on calls; text waits until it is whole."""
+        return self._without_text(self._inner.feed(text))
+
+    def finish(self, *, may_ask: bool) -> AnswerEnd:
+        """Pass on the JSON that the answer holds. Raises ResponseFormatUnmet if it is not what was asked for."""
+        end = self._inner.finish(may_ask=may_ask)
+        pieces = self._without_text(end.pieces)
+        if end.ask_again is not None or self.calls:
+            return AnswerEnd(pieces, end.ask_again)
+        written, problems = self._wanted.read("".join(self._text))
+        if written is not None and not problems:
+            return AnswerEnd([*pieces, TextDelta(written)])
+        if may_ask:
+            self._text = []
+            return AnswerEnd(pieces, _ask_again([*problems, self._wanted.teach()]))
+        raise ResponseFormatUnmet(f"The model did not answer in the format that was asked for. {' '.join(problems)}")
+
+    def _without_text(self, pieces: Sequence[Piece]) -> list[Piece]:
+        self._text += [piece.text for piece in pieces if isinstance(piece, TextDelta)]
+        return [piece for piece in pieces if not isinstance(piece, TextDelta)]
+
+
+def _ask_again(problems: Sequence[str]) -> str:
+    told = "\n".join(f"- {problem}" for problem in problems)
+    return f"Your answer could not be used:\n{told}\nWrite it again, complete and corrected, and nothing else."
+
+
+def answer_format(request: ChatRequest, scheme: Scheme, new_id: Callable[[], str]) -> AnswerFormat:
+    """Return how the answer to a request is written."""
+    answer: AnswerFormat
+    if request.tool_use is not None and request.tool_use.mode != "none":
+        answer = ToolAnswer(request.tool_use, scheme, new_id)
+    elif request.tool_use is None and teaches_tools(system_text(request.messages)):
+        answer = PromptModeAnswer()
+    else:
+        answer = PlainAnswer()
+    return answer if request.json_format is None else JsonAnswer(request.json_format, answer)
+
+
+def answer_instructions(request: ChatRequest, scheme: Scheme) -> str:
+    """Return what the model is taught about tools; it stays the same while the tools do."""
+    return scheme.teach(request.tool_use.tools) if request.tool_use is not None else ""
+
+
+def answer_note(request: ChatRequest, scheme: Scheme) -> str:
+    """Return what this one message asks of the answer's form, "" for nothing."""
+    notes = [
+        scheme.ask(request.tool_use) if request.tool_use is not None else "",
+        request.json_format.teach() if request.json_format is not None else "",
+    ]
+    return "\n\n".join(note for note in notes if note)

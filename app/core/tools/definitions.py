@@ -1,0 +1,33 @@
+"""What a client offers, and what a model makes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the client runs; `parameters` is a JSON Schema, None where it takes anything."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The tools of a request and how they may be used. `only` names the one that must be called."""
+
+    tools: tuple[Tool, ...]
+    mode: Literal["auto", "none", "required"] = "auto"
+    only: str | None = None
+    parallel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCall:
+    """A call as a model wrote it. `arguments` is None where no JSON object could be made of `raw`."""
+
+    name: str
+    arguments: dict[str, Any] | None
+    raw: str

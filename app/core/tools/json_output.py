@@ -1,0 +1,62 @@
+"""`response_format`: an answer that is JSON and nothing else (docs/tools.md, JSON answers)."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from json_repair import repair_json
+
+from app.core.tools.checking import schema_problems
+from app.core.tools.scheme import compact
+
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFormat:
+    """What the answer must be: any JSON object, or one that fits a schema."""
+
+    schema: Mapping[str, Any] | None = None
+    name: str = ""
+
+    def teach(self) -> str:
+        """Return the instruction for the model."""
+        if self.schema is None:
+            return "Answer with one JSON object and nothing else: no code block, no words before or after it."
+        schema = json.dumps(compact(self.schema), ensure_ascii=False, separators=(",", ":"))
+        return (
+            "Answer with one JSON value that fits this JSON Schema, and nothing else: no code block, no words before "
+            f"or after it.\n{schema}"
+        )
+
+    def read(self, text: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the JSON that an answer holds, and what is wrong with it; no problems means that it fits."""
+        value = find_json(text)
+        if value is None:
+            return None, ("The answer holds no JSON.",)
+        written = json.dumps(value, ensure_ascii=False)
+        if self.schema is None:
+            return written, () if isinstance(value, dict) else ("The answer is not a JSON object.",)
+        return written, tuple(schema_problems(value, self.schema, "the answer"))
+
+
+def find_json(text: str) -> Any:
+    """Return the JSON value of an answer, out of prose or a code block, mended if need be; None if there is none."""
+    text = text.strip()
+    for candidate in (text, *(found.strip() for found in _FENCE.findall(text))):
+        try:
+            return json.loads(candidate)
+        except (ValueError, RecursionError):
+            continue
+    begin = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
+    if begin < 0:
+        return None
+    end = max(text.rfind("}"), text.rfind("]"))
+    body = text[begin : end + 1] if end > begin else text[begin:]
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        value = repair_json(body, return_objects=True)
+        return value if isinstance(value, dict | list) and value else None

@@ -1,0 +1,180 @@
+"""A model's calls are told from its text, in every form that models fall into, whatever the pieces."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.core.tools.reader import CallReader, Ended, Say
+from app.core.tools.scheme import CherryScheme
+
+KNOWN = ("weather", "write_file", "server__search")
+PARIS = {"city": "Paris"}
+
+
+def read(*pieces: str) -> tuple[str, list[tuple[str, dict[str, Any] | None]]]:
+    """Return what was said, and the calls."""
+    reader = CallReader(KNOWN)
+    found = [each for piece in pieces for each in reader.feed(piece)] + reader.finish()
+    said = "".join(each.text for each in found if isinstance(each, Say))
+    return said, [(each.call.name, each.call.arguments) for each in found if isinstance(each, Ended)]
+
+
+def call(arguments: str = '{"city": "Paris"}', name: str = "weather") -> str:
+    return f"<tool_use>\n<name>{name}</name>\n<arguments>{arguments}</arguments>\n</tool_use>"
+
+
+FORMS = {
+    "as taught": call(),
+    "one line": '<tool_use><name>weather</name><arguments>{"city": "Paris"}</arguments></tool_use>',
+    "capital letters and blanks": "<Tool_Use >\n< NAME > weather </ name >\n"
+    '<Arguments>{"city": "Paris"}</Arguments >\n</tool_use>',
+    "no end tag": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"}</arguments>',
+    "no end tags": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"}',
+    "cut in the object": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"',
+    "cut in the text": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris',
+    "single quotes": call("{'city': 'Paris'}"),
+    "trailing comma": call('{"city": "Paris",}'),
+    "bare key": call('{city: "Paris"}'),
+    "missing brace": call('{"city": "Paris"'),
+    "a fence inside": call('\n```json\n{"city": "Paris"}\n```\n'),
+    "encoded twice": call('"{\\"city\\": \\"Paris\\"}"'),
+    "parameters": '<tool_use><name>weather</name><parameters>{"city": "Paris"}</parameters></tool_use>',
+    "input": '<tool_use><name>weather</name><input>{"city": "Paris"}</input></tool_use>',
+    "no tag for arguments": '<tool_use><name>weather</name>{"city": "Paris"}</tool_use>',
+    "JSON inside": '<tool_use>{"name": "weather", "arguments": {"city": "Paris"}}</tool_use>',
+    "HTML entities": "&lt;tool_use&gt;&lt;name&gt;weather&lt;/name&gt;"
+    "&lt;arguments&gt;{&quot;city&quot;: &quot;Paris&quot;}"
+    "&lt;/arguments&gt;&lt;/tool_use&gt;",
+    "full width": '＜tool_use＞＜name＞weather＜/name＞＜arguments＞{"city": "Paris"}＜/arguments＞＜/tool_use＞',
+    "tool_call": '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>',
+    "tool_call, arguments first": '<tool_call>{"arguments": {"city": "Paris"}, "name": "weather"}</tool_call>',
+    "tool_call, arguments as text": '<tool_call>{"name": "weather", '
+    '"arguments": "{\\"city\\": \\"Paris\\"}"}</tool_call>',
+    "tool_call, parameters": '<tool_call>{"name": "weather", "parameters": {"city": "Paris"}}</tool_call>',
+    "tool_call, function": '<tool_call>{"function": {"name": "weather", "arguments": {"city": "Paris"}}}</tool_call>',
+    "tool_call, single quotes": "<tool_call>{'name': 'weather', 'arguments': {'city': 'Paris'}}</tool_call>",
+    "tool_call without end": '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}',
+    "tool_call without its last brace": '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}</tool_call>',
+    "Qwen-Coder": "<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>",
+    "Qwen-Coder, bare": "<function=weather><parameter=city>Paris</parameter></function>",
+    "Qwen-Coder, no ends": "<function=weather>\n<parameter=city>\nParis",
+    "Qwen-Coder, JSON": '<function=weather>{"city": "Paris"}</function>',
+    "fenced JSON": '```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```',
+    "fenced JSON, other fence": '~~~\n{"tool": "weather", "args": {"city": "Paris"}}\n~~~\n',
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("before", ["", "I look it up.", "I look it up: 3 < 4, `a`.\n\n"])
+def test_every_form_is_read(form: str, before: str) -> None:
+    text = f"{before}\n{FORMS[form]}" if before else FORMS[form]
+    assert read(text) == (before.rstrip(), [("weather", PARIS)])
+    assert read(*text) == (before.rstrip(), [("weather", PARIS)])
+
+
+OPEN_ENDED = ("cut", "no end", "without", "missing", "fenced")
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if not any(word in form for word in OPEN_ENDED)])
+def test_two_of_a_form_are_two_calls(form: str) -> None:
+    text = f"{FORMS[form]}\n\n{FORMS[form]}\n"
+    assert read(text) == read(*text) == ("", [("weather", PARIS)] * 2)
+
+
+ARGUMENTS = {
+    "Python": ("{'a': True, 'b': None, 'c': [1, 2.5], 'd': False}", {"a": True, "b": None, "c": [1, 2.5], "d": False}),
+    "line break in a text": ('{"a": "one\ntwo"}', {"a": "one\ntwo"}),
+    "tab in a text": ('{"a": "one\ttwo"}', {"a": "one\ttwo"}),
+    "nothing": ("", {}),
+    "blanks": (" \n ", {}),
+    "empty object": ("{}", {}),
+    "nested": ('{"a": {"b": [{"c": "</d>"}]}}', {"a": {"b": [{"c": "</d>"}]}}),
+    "end tag in a text": ('{"a": "</arguments></tool_use> and on"}', {"a": "</arguments></tool_use> and on"}),
+    "opening in a text": ('{"a": "<tool_use>"}', {"a": "<tool_use>"}),
+    "code": ('{"a": "if x < 3:\\n    print(\\"y\\")"}', {"a": 'if x < 3:\n    print("y")'}),
+    "escaped slash": ('{"a": "<\\/b>"}', {"a": "</b>"}),
+    "Chinese": ('{"城市": "巴黎"}', {"城市": "巴黎"}),
+    "not an object": ("[1, 2]", None),
+    "prose": ("the city of Paris", None),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_of_every_kind(name: str) -> None:
+    written, meant = ARGUMENTS[name]
+    assert read(call(written)) == read(*call(written)) == ("", [("weather", meant)])
+
+
+TEXTS = [
+    "Use <tool_use> tags like this.",
+    "a < b, a <tool, <tools>, </tool_use> &lt; &amp; <function>",
+    "Write `<tool_use>` and then `<name>`.",
+    "```xml\n" + call() + "\n```\nThat is how.",
+    "Before\n```\n" + call() + "\n```",
+    '```json\n{"name": "weather", "arguments": {}}\n```\nThat was an example.',
+    '```json\n{"name": "Anna", "age": 3}\n```',
+    '```json\n{"name": "nobody", "arguments": {}}\n```',
+    "```json\n[1]\n```",
+    "```python\nprint('<tool_call>')\n```",
+    "An open ``` fence and `code",
+    "~~~\nnever closed <tool_use>\n",
+    "ends with <",
+    "ends with <tool_us",
+    "ends with &lt",
+    "ends with blanks \n\n",
+    "```",
+    "`",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_stays_text(text: str) -> None:
+    assert read(text) == read(*text) == (text, [])
+
+
+def test_text_after_a_call_is_cut() -> None:
+    text = f"I look.\n{call()}\nThen I wait.\n{call(name='search')} Done."
+    assert read(text) == read(*text) == ("I look.", [("weather", PARIS), ("search", PARIS)])
+
+
+def test_text_is_said_at_once() -> None:
+    reader = CallReader(KNOWN)
+    for piece in ("Hello", " there", ", 3 < 4", " and <b>bold</b>", " & more"):
+        assert reader.feed(piece) == [Say(piece)]
+    assert reader.feed("`code` <") == [Say("`code`")]
+    assert reader.feed("b") == [Say(" <b")]
+
+
+pieces = st.lists(
+    st.sampled_from([*FORMS.values(), *TEXTS, "\n", " ", "word ", "`", "```\n", "<", "{", "&lt;", "\n\n"])
+    | st.text(max_size=8),
+    max_size=5,
+).map("".join)
+
+
+@given(pieces, st.data())
+@example("<tool_use>```\n<tool_use>", None)
+def test_where_the_pieces_end_makes_no_difference(text: str, data: st.DataObject | None) -> None:
+    whole = read(text)
+    assert read(*text) == whole
+    if data is not None and text:
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+        parts = [text[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        assert read(*parts) == whole
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=4))
+@example({"a": "</arguments>\n</tool_use>\n<tool_use>", "b": '"'})
+def test_every_call_that_we_write_is_read_back(arguments: dict[str, Any]) -> None:
+    written = CherryScheme().write_call("weather", json.dumps(arguments, ensure_ascii=False))
+    assert read(f"Well. {written}") == ("Well.", [("weather", arguments)])
