@@ -3,7 +3,9 @@
 Every row is a new database in a temporary folder, filled through the schema of migrations/sqlite/.
 """
 
+import argparse
 import asyncio
+import json
 import sqlite3
 import statistics
 import tempfile
@@ -14,16 +16,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.clock import SystemClock, timestamp
+from app.core.history import TurnRead, TurnRow
 from app.core.ports import NewNode, NewSession, NodeEnd
+from app.store import statements
 from app.store.sqlite import SqliteSessionStore, open_sqlite
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (1_000, 100_000, 1_000_000)
 TURNS = 10
 TEXT = "Some two hundred characters, as people write. " * 4
+ROOT = "root"
 ROUNDS = 400
 WARM_UP = 20
 Times = dict[str, list[float]]
+
+
+def _before(number: int) -> str:
+    return f"key-{number - 1}" if number % TURNS else ROOT
 
 
 def _rows(size: int, at: str) -> Iterator[tuple[object, ...]]:
@@ -33,7 +42,7 @@ def _rows(size: int, at: str) -> Iterator[tuple[object, ...]]:
         parent = f"node-{number - 1}" if depth > 1 else None
         yield (
             f"node-{number}", f"session-{number // TURNS}", parent, depth, TEXT, TEXT, len(TEXT), f"response-{number}",
-            f"key-{number}", f"step-{number}" if number % 3 == 0 else None, at, at,
+            f"key-{number}", f"step-{number}" if number % 3 == 0 else None, _before(number), at, at,
         )  # fmt: skip
 
 
@@ -48,10 +57,21 @@ def fill(path: Path, size: int) -> None:
         )
         connection.executemany(
             "INSERT INTO nodes (id, session_id, parent_id, depth, match, model, state, user_text, answer_text, "
-            "user_chars, response_id, system_digest, turn_key, step_key, created_at, finished_at) "
-            "VALUES (?, ?, ?, ?, 'exact', 'model', 'complete', ?, ?, ?, ?, 'digest', ?, ?, ?, ?)",
+            "user_chars, response_id, system_digest, turn_key, step_key, before_key, created_at, finished_at) "
+            "VALUES (?, ?, ?, ?, 'exact', 'model', 'complete', ?, ?, ?, ?, 'digest', ?, ?, ?, ?, ?)",
             _rows(size, at),
         )
+        connection.executemany(
+            "INSERT INTO turns (key, before_key, user_key, answer_key) VALUES (?, ?, ?, ?)",
+            ((f"key-{n}", _before(n), f"user-{n}", f"answer-{n}") for n in range(size)),
+        )
+
+
+def _past(number: int, count: int) -> list[TurnRead]:
+    """A client's last turns, newest first."""
+    return [
+        TurnRead("", "", f"user-{n}", f"answer-{n}", 0, 0, True, True, True) for n in range(number, number - count, -1)
+    ]
 
 
 async def _timed(times: Times, name: str, work: Awaitable[object]) -> None:
@@ -62,23 +82,54 @@ async def _timed(times: Times, name: str, work: Awaitable[object]) -> None:
 
 def _node(name: str, session: str, parent: str | None) -> NewNode:
     depth = 1 if parent is None else TURNS + 1
-    return NewNode(name, session, parent, depth, "exact", "model", "digest", TEXT, None)
+    keys = {"before_key": ROOT, "user_key": f"u-{name}", "asked_key": f"asked-{name}"}
+    return NewNode(
+        name,
+        session,
+        parent,
+        depth,
+        "exact",
+        "model",
+        "digest",
+        TEXT,
+        None,
+        **keys,
+        answered="",
+        results=0,
+        opens_turn=True,
+    )
 
 
 async def _one_round(store: SqliteSessionStore, size: int, number: int, times: Times) -> None:
     """What a new and a continued conversation ask of the store."""
-    wanted = number * 7919 % size
-    await _timed(times, "find, hit", store.find_turn(f"key-{wanted}"))
-    await _timed(times, "find, miss", store.find_turn(f"nobody-{number}"))
+    wanted = number * 7919 % (size // TURNS) * TURNS + TURNS - 1
+    await _timed(times, "exact, hit", store.find_turn(f"key-{wanted}"))
+    await _timed(times, "exact, miss", store.find_turn(f"nobody-{number}"))
+    await _timed(times, "window, hit", store.find_tails(_past(wanted, 3), ROOT, same_user=True, limit=256))
+    await _timed(times, "window, miss", store.find_tails(_past(-number, 3), ROOT, same_user=False, limit=256))
+    await _timed(times, "branch of 50", store.find_turn(*(f"no-{number}-{n}" for n in range(50))))
     now = datetime.now(UTC)
     session = NewSession(f"new-{number}", "owner", "account", f"new-chat-{number}", "model", TEXT[:60])
     first, second = f"first-{number}", f"second-{number}"
-    await _timed(times, "open, new chat", store.open_turn(_node(first, session.id, None), session, now))
+    await _timed(times, "open, new", store.open_turn(_node(first, session.id, None), session, now))
     follow_up = _node(second, f"session-{wanted // TURNS}", f"node-{wanted}")
-    await _timed(times, "open, known chat", store.open_turn(follow_up, None, now))
+    await _timed(times, "open, known", store.open_turn(follow_up, None, now))
     for name in (first, second):
-        end = NodeEnd(name, "complete", f"r-{name}", TEXT, "", "stop", None, f"k-{name}", None, 50, 50)
+        turn = TurnRow(f"k-{name}", ROOT, f"u-{name}", f"a-{name}")
+        end = NodeEnd(name, "complete", f"r-{name}", TEXT, "", "stop", None, turn, None, 50, 50)
         await _timed(times, "finish", store.finish_turn(end, now))
+
+
+def inside_sqlite(path: Path, size: int) -> float:
+    """Return the median milliseconds of an exact look-up in SQLite alone, without a thread in between."""
+    times = []
+    with closing(sqlite3.connect(path)) as connection:
+        for number in range(ROUNDS):
+            key = json.dumps([f"key-{number * 7919 % size}"])
+            began = time.perf_counter()
+            connection.execute(statements.FIND_TURN, (key,)).fetchall()
+            times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times[WARM_UP:])
 
 
 async def measure(size: int) -> Times:
@@ -92,17 +143,20 @@ async def measure(size: int) -> Times:
         async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()) as store:
             for number in range(ROUNDS):
                 await _one_round(store, size, number, times)
+        times["SQLite alone"] = [inside_sqlite(path, size)] * (WARM_UP + 1)
     return times
 
 
 def main() -> None:
     """Print one table."""
-    for position, size in enumerate(SIZES):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many nodes are stored")
+    for position, size in enumerate(parser.parse_args().sizes):
         times = asyncio.run(measure(size))
         if position == 0:
-            print(f"{'stored nodes':>14}" + "".join(f"{name:>18}" for name in times) + "   (ms, median)")
+            print(f"{'stored nodes':>14}" + "".join(f"{name:>14}" for name in times) + "   (ms, median)")
         medians = (statistics.median(values[WARM_UP:]) for values in times.values())
-        print(f"{size:>14,}" + "".join(f"{median:>18.3f}" for median in medians))
+        print(f"{size:>14,}" + "".join(f"{median:>14.3f}" for median in medians))
 
 
 if __name__ == "__main__":

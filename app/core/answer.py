@@ -106,7 +106,7 @@ class ToolAnswer:
             return AnswerEnd(pieces)
         if may_ask:
             self._reader = CallReader([tool.name for tool in self._use.tools])
-            self._wrong, self._asked_again = [], True
+            self._wrong, self._held, self._asked_again = [], [], True
             if self.calls:
                 problems.append("The other calls were taken: write this one only.")
             return AnswerEnd(pieces, _ask_again(problems))

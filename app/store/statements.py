@@ -118,7 +118,8 @@ FAIL_OPEN_NODES = """
 OPEN_NODES = """
     SELECT n.id AS node_id, n.session_id, s.chat_id, s.owner, s.account, p.response_id AS parent_response_id,
            n.sent_text, n.user_text, n.before_key, n.user_key, n.answered_text, n.results
-    FROM nodes n INDEXED BY nodes_open JOIN sessions s ON s.id = n.session_id LEFT JOIN nodes p ON p.id = n.parent_id
+    FROM nodes n INDEXED BY nodes_open CROSS JOIN sessions s ON s.id = n.session_id
+    LEFT JOIN nodes p ON p.id = n.parent_id
     WHERE n.state = 'open'
     ORDER BY n.number DESC
 """

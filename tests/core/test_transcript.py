@@ -36,8 +36,8 @@ def test_calls_and_results_are_written_in_the_form_that_the_model_uses() -> None
         Message("assistant", "22."),
     )
     text = first_message("", earlier, "thanks")
-    assert '<name>get_weather</name>\n  <arguments>{"city":"Paris"}</arguments>' in text
-    assert "<name>get_weather</name>\n  <result>22 degrees</result>" in text
+    assert '<name>get_weather</name>\n<arguments>{"city":"Paris"}</arguments>' in text
+    assert "<name>get_weather</name>\n<result>22 degrees</result>" in text
 
 
 def test_a_result_names_the_call_that_it_answers() -> None:
@@ -45,6 +45,15 @@ def test_a_result_names_the_call_that_it_answers() -> None:
     result = Message("tool", "found", tool_call_id="call_7")
     assert "<name>search</name>" in new_text((result,), (Message("assistant", "", (call,)),))
     assert "<name>lookup</name>" in new_text((Message("tool", "x", name="lookup"),), ())
+    assert new_text((Message("tool", "x", tool_call_id="nobody's"),), ()) == "x"
+    assert "(empty result)" in new_text((Message("tool", " ", name="lookup"),), ())
+
+
+def test_results_are_told_in_the_order_of_their_calls() -> None:
+    calls = (ToolCall("1", "first", "{}"), ToolCall("2", "second", "{}"))
+    arrived = (Message("tool", "b", tool_call_id="2"), Message("tool", "a", tool_call_id="1"), Message("user", "and?"))
+    text = new_text(arrived, (Message("assistant", "", calls),))
+    assert text.index("first") < text.index("second") < text.index("and?")
 
 
 def test_several_new_messages_are_all_sent() -> None:

@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.messages import Message, ToolCall
+from app.core.tools.definitions import Tool, ToolUse
+from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.requests import ChatCall, decode_chat
 
 HI = [{"role": "user", "content": "hi"}]
+
+TOOL = {"type": "function", "function": {"name": "f", "description": "does", "parameters": {"type": "object"}}}
+NAMED = {"type": "function", "function": {"name": "f"}}
+F = Tool("f", "does", {"type": "object"})
 
 
 def decode(messages: Any = HI, **fields: Any) -> ChatCall:
@@ -90,9 +96,18 @@ def test_parts_that_an_assistant_message_may_hold_are_tolerated() -> None:
         ({"stop": [""]}, "stop", "none of them empty"),
         ({"reasoning_effort": "huge"}, "reasoning_effort", "must be one of none"),
         ({"thinking_budget": -5}, "thinking_budget", "0 or more"),
-        ({"tools": [{"type": "function"}]}, "tools", "not available yet"),
-        ({"functions": [{"name": "f"}]}, "functions", "not available yet"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "not available yet"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function", "missing"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'web_search'"),
+        ({"tools": [TOOL, TOOL]}, "tools", "a name of its own"),
+        ({"tools": [TOOL] * 513}, "tools", "at most 512"),
+        ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools", "a name of its own"),
+        ({"tools": [TOOL], "tool_choice": "always"}, "tool_choice", "must be auto"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice", "allowed tools"),
+        ({"tools": [TOOL], "tool_choice": NAMED | {"function": {"name": "g"}}}, "tool_choice", "not among"),
+        ({"tool_choice": "required"}, "tool_choice", "none is offered"),
+        ({"functions": [{"name": "f"}], "function_call": {"name": "g"}}, "function_call", "not among"),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "must be text"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema", "missing"),
         ({"modalities": ["text", "audio"]}, "modalities", "only text"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
@@ -108,8 +123,8 @@ def test_a_fault_is_told_with_its_field(fields: dict[str, Any], param: str, told
 
 def test_what_does_not_exist_here_is_refused_as_such() -> None:
     with pytest.raises(UnsupportedFeature):
-        decode(tools=[{"type": "function"}], tool_choice="auto")
-    decode(tools=[{"type": "function"}], tool_choice="none")
+        decode(tools=[{"type": "web_search"}])
+    decode(tools=[], tool_choice="auto")
     decode(tools=[], functions=None, response_format={"type": "text"}, n=1, modalities=["text"])
 
 
@@ -171,3 +186,37 @@ def test_thinking_is_read_from_every_place_clients_put_it(
 ) -> None:
     request = decode(**fields).request
     assert (request.thinking, request.thinking_budget) == (thinking, budget)
+
+
+@pytest.mark.parametrize(
+    ("fields", "use"),
+    [
+        ({}, ToolUse((F,))),
+        ({"tool_choice": "auto", "parallel_tool_calls": False}, ToolUse((F,), parallel=False)),
+        ({"tool_choice": "none"}, ToolUse((F,), "none")),
+        ({"tool_choice": "required"}, ToolUse((F,), "required")),
+        ({"tool_choice": NAMED}, ToolUse((F,), "required", "f")),
+    ],
+)
+def test_tools_are_read_with_their_choice(fields: dict[str, Any], use: ToolUse) -> None:
+    call = decode(tools=[TOOL], **fields)
+    assert (call.request.tool_use, call.old_functions) == (use, False)
+
+
+def test_the_older_functions_are_tools_one_at_a_time() -> None:
+    call = decode(functions=[TOOL["function"]], function_call={"name": "f"})
+    assert (call.request.tool_use, call.old_functions) == (ToolUse((F,), "required", "f", parallel=False), True)
+
+
+def test_a_response_format_is_read() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": schema}}
+    assert decode(response_format=wanted).request.json_format == JsonFormat(schema, "n")
+    assert decode(response_format={"type": "json_object"}).request.json_format == JsonFormat()
+    assert decode(response_format={"type": "text"}).request.json_format is None
+
+
+def test_what_a_tool_gives_besides_text_is_named() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+    said = decode(messages=[{"role": "user", "content": "hi"}, {"role": "tool", "content": parts}]).request.messages
+    assert said[1].text == "a[image_url not passed on]"

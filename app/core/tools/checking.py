@@ -95,7 +95,7 @@ def _mend(value: Any, schema: Any, root: Mapping[str, Any], where: str, mended: 
         whole = {}
         for key, part in value.items():
             inner = _resolved(properties.get(key), root)
-            if part is None and key not in required and isinstance(inner, Mapping) and not _takes(inner, "null"):
+            if part is None and key not in required and isinstance(inner, Mapping) and not _takes_null(inner):
                 mended.append(f"{where}{key}: null left out")
                 continue
             whole[key] = _mend(part, inner, root, f"{where}{key}.", mended)
@@ -122,9 +122,9 @@ def _types(schema: Mapping[str, Any]) -> list[str]:
     return [kinds] if isinstance(kinds, str) else list(kinds)
 
 
-def _takes(schema: Mapping[str, Any], kind: str) -> bool:
+def _takes_null(schema: Mapping[str, Any]) -> bool:
     kinds = _types(schema)
-    return not kinds or kind in kinds
+    return (not kinds or "null" in kinds) and None in schema.get("enum", [None])
 
 
 def _kind(value: Any) -> str:

@@ -1,0 +1,79 @@
+"""An answer that has to be JSON is taken out of whatever stands around it."""
+
+from typing import Any
+
+import pytest
+
+from app.core.tools.json_output import JsonFormat, find_json
+from app.core.tools.prompt_mode import PromptModeCut, teaches_tools
+from app.core.tools.scheme import compact
+
+CALL = "<tool_use>\n<name>a</name>\n<arguments>{}</arguments>\n</tool_use>"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('  {"a": 1}\n', {"a": 1}),
+        ('Here:\n```json\n{"a": 1}\n```\nDone.', {"a": 1}),
+        ('The answer is {"a": {"b": [1, 2]}}, I think.', {"a": {"b": [1, 2]}}),
+        ("{'a': 1,}", {"a": 1}),
+        ('{"a": 1', {"a": 1}),
+        ("[1, 2]", [1, 2]),
+        ("3", 3),
+        ("I do not know.", None),
+        ("", None),
+        ("{}", {}),
+    ],
+)
+def test_json_is_found(text: str, value: Any) -> None:
+    assert find_json(text) == value
+
+
+def test_an_object_must_be_one_and_a_schema_must_fit() -> None:
+    assert JsonFormat().read("[1]") == ("[1]", ("The answer is not a JSON object.",))
+    assert JsonFormat().read('{"a": "ö"}') == ('{"a": "ö"}', ())
+    assert JsonFormat({"type": "array"}).read("[1]") == ("[1]", ())
+    assert JsonFormat({"type": "array"}).read("no")[1] == ("The answer holds no JSON.",)
+
+
+def test_a_schema_is_told_without_what_says_nothing() -> None:
+    schema = {
+        "title": "T",
+        "$schema": "x",
+        "type": "object",
+        "properties": {"title": {"type": "string", "title": "Title", "enum": ["title"]}},
+        "anyOf": [{"title": "A", "required": ["title"]}],
+    }
+    assert compact(schema) == {
+        "type": "object",
+        "properties": {"title": {"type": "string", "enum": ["title"]}},
+        "anyOf": [{"required": ["title"]}],
+    }
+    assert '"enum":["title"]' in JsonFormat(schema).teach()
+
+
+@pytest.mark.parametrize(
+    ("said", "passed"),
+    [
+        ("Hello <b>there</b>\n", "Hello <b>there</b>\n"),
+        (f"a {CALL}", f"a {CALL}"),
+        (f"a {CALL}\n\n", f"a {CALL}"),
+        (f"a {CALL} b", f"a {CALL}"),
+        (f"{CALL}\n{CALL}\nb", f"{CALL}\n{CALL}"),
+        (f"{CALL} b {CALL}", f"{CALL}{CALL}"),
+        (f"```\n{CALL}\n```\nb", f"```\n{CALL}\n```\nb"),
+        (f"{CALL}\n```\n{CALL}\n```", CALL),
+        ("a <tool_use> never closed", "a <tool_use> never closed"),
+        ("</tool_use> a", "</tool_use> a"),
+    ],
+)
+def test_prompt_mode_passes_everything_up_to_its_last_call(said: str, passed: str) -> None:
+    whole, piecewise = PromptModeCut(), PromptModeCut()
+    assert whole.feed(said) == "".join(map(piecewise.feed, said)) == passed
+
+
+def test_a_system_prompt_teaches_tools_only_with_both_tags() -> None:
+    assert teaches_tools(f"Write {CALL}.")
+    assert not teaches_tools("What is a <tool_use> tag?")

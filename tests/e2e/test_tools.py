@@ -1,0 +1,299 @@
+"""Function calling on a model that only has text: a client cannot tell."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.habits import assistant, call_text, user
+from tests.e2e.harness import Messages, Reply, Server, emulating, serving
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Tells the weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "its name"},
+                "days": {"type": "integer"},
+                "unit": {"enum": ["C", "F"]},
+            },
+            "required": ["city"],
+        },
+    },
+}
+TIME = {"type": "function", "function": {"name": "get_time"}}
+ASK = "How warm is it in Paris?"
+
+
+def calls_of(reply: Reply) -> list[tuple[str, Any]]:
+    """Return names and decoded arguments, streamed or not."""
+    if not reply.chunks:
+        calls = reply.body["choices"][0]["message"].get("tool_calls") or []
+        return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
+    names: dict[int, str] = {}
+    arguments: dict[int, str] = {}
+    for delta in (choice["delta"] for chunk in reply.chunks for choice in chunk.get("choices", ())):
+        for call in delta.get("tool_calls", ()):
+            if "id" in call:
+                assert (call["type"], call["function"]["arguments"]) == ("function", "")
+                names[call["index"]] = call["function"]["name"]
+            else:
+                arguments[call["index"]] = arguments.get(call["index"], "") + call["function"]["arguments"]
+    return [(names[index], json.loads(arguments[index])) for index in sorted(names)]
+
+
+def ids_of(reply: Reply) -> list[str]:
+    return [call["id"] for call in reply.body["choices"][0]["message"]["tool_calls"]]
+
+
+def echo(reply: Reply) -> dict[str, Any]:
+    """What a client that keeps everything sends back."""
+    return dict(reply.body["choices"][0]["message"])
+
+
+def result(call_id: str, text: object) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_arrives_as_openai_sends_it(server: Server, stream: bool) -> None:
+    text = f"I look it up.\n\n{call_text()}\nAnd now I wait."
+    server.emulator.script.answer("", pieces=[text[at : at + 7] for at in range(0, len(text), 7)])
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER], stream=stream)
+    assert (reply.text, calls_of(reply), reply.finish_reason) == (
+        "I look it up.",
+        [("get_weather", {"city": "Paris"})],
+        "tool_calls",
+    )
+
+
+async def test_without_words_the_content_is_null(server: Server) -> None:
+    server.emulator.script.answer(call_text())
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER])
+    assert reply.body["choices"][0]["message"]["content"] is None
+
+
+async def test_a_loop_of_tools_goes_on_in_its_chat_and_the_tools_are_taught_once(server: Server) -> None:
+    script, history = server.emulator.script, [user(ASK)]
+    script.answer("I look. " + call_text())
+    first = await server.client.chat(history, tools=[WEATHER, TIME])
+    history += [echo(first), result(ids_of(first)[0], "20 degrees")]
+    script.answer(call_text("get_time", "{}"))
+    second = await server.client.chat(history, tools=[WEATHER, TIME])
+    history += [echo(second), result(ids_of(second)[0], "noon")]
+    script.answer("It is 20 degrees at noon.")
+    third = await server.client.chat(history, tools=[WEATHER, TIME])
+    collapsed = [user(ASK), assistant("I look.\n\nIt is 20 degrees at noon."), user("Thanks")]
+    after = await server.client.chat(collapsed, tools=[WEATHER, TIME])
+    assert [reply.match for reply in (first, second, third, after)] == ["new", "tool-call", "tool-call", "exact"]
+    texts = [shown.text for shown in server.emulator.shown]
+    assert texts[0].count("Tells the weather of a city.") == 1
+    assert '"enum":["C","F"]' in texts[0]
+    assert [("20 degrees" in texts[1], "noon" in texts[2], texts[3])] == [(True, True, "Thanks")]
+    assert all("Tells the weather" not in text for text in texts[1:])
+    assert len(server.emulator.chats) == 1
+
+
+async def test_results_that_come_in_another_order_or_changed_reach_the_model_once_and_in_place(server: Server) -> None:
+    script, history = server.emulator.script, [user(ASK)]
+    script.answer(call_text() + call_text("get_time", "{}"))
+    first = await server.client.chat(history, tools=[WEATHER, TIME])
+    weather, time = ids_of(first)
+    parts = [{"type": "text", "text": "20 "}, {"type": "text", "text": "degrees"}]
+    history += [echo(first), result(time, "noon"), result(weather, parts)]
+    script.answer("20 at noon.")
+    second = await server.client.chat(history, tools=[WEATHER, TIME])
+    told = server.emulator.shown[-1].text
+    assert (second.match, told.index("20 degrees") < told.index("noon")) == ("tool-call", True)
+    history[-1] = result(weather, '{"content": "20 degrees, as JSON"}')
+    third = await server.client.chat([*history, echo(second), user("Thanks")], tools=[WEATHER, TIME])
+    assert (third.match, server.emulator.shown[-1].text) == ("exact", "Thanks")
+
+
+async def test_a_loop_goes_on_by_the_call_ids_whatever_else_changed(server: Server) -> None:
+    script = server.emulator.script
+    script.answer("I look. " + call_text())
+    first = await server.client.chat([user(ASK)], tools=[WEATHER])
+    altered = [user("a summary of what was asked"), echo(first), result(ids_of(first)[0], "20 degrees")]
+    reply = await server.client.chat(altered, tools=[WEATHER])
+    assert (reply.match, len(server.emulator.chats)) == ("tool-call", 1)
+
+
+async def test_ids_of_somebody_else_are_not_ours(server: Server) -> None:
+    call = {"id": "call_x", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    history = [user(ASK), assistant("", tool_calls=[call]), result("call_x", "20 degrees")]
+    reply = await server.client.chat(history, tools=[WEATHER])
+    assert reply.match == "new"
+    assert "20 degrees" in server.emulator.shown[-1].text
+
+
+async def test_changed_tools_are_taught_again_once(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say("Hello", tools=[WEATHER])
+    await talk.say("And now?", tools=[WEATHER, TIME])
+    await talk.say("And then?", tools=[WEATHER, TIME])
+    texts = [shown.text for shown in server.emulator.shown]
+    assert ["get_time" in text for text in texts] == [False, True, False]
+    assert texts[2] == "And then?"
+
+
+async def test_a_near_miss_and_loose_types_are_mended(server: Server) -> None:
+    server.emulator.script.answer(call_text("getWeather", "{'city': 'Paris', 'days': '3', 'unit': null,}"))
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER])
+    assert calls_of(reply) == [("get_weather", {"city": "Paris", "days": 3})]
+    assert len(server.emulator.shown) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_cannot_be_run_is_asked_for_again_unseen(server: Server, stream: bool) -> None:
+    script = server.emulator.script
+    script.answer("I look. " + call_text(arguments='{"days": "many"}'))
+    script.answer("Sorry! " + call_text())
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER], stream=stream)
+    assert (reply.text, calls_of(reply)) == ("I look.", [("get_weather", {"city": "Paris"})])
+    again = server.emulator.shown[-1]
+    assert "'city' is a required property" in again.text
+    assert again.parent_id is not None
+    if not stream:
+        history = [user(ASK), echo(reply), result(ids_of(reply)[0], "20")]
+        assert (await server.client.chat(history, tools=[WEATHER])).match == "tool-call"
+    collapsed = [user(ASK), assistant("I look."), user("Never mind.")]
+    assert (await server.client.chat(collapsed, tools=[WEATHER])).match == "exact"
+    assert len(server.emulator.chats) == 1
+
+
+@pytest.mark.parametrize("retries", ["0", "2"])
+async def test_a_call_that_stays_wrong_is_the_text_that_it_is(tmp_path: Path, retries: str) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, TOOL_RETRIES=retries) as server:
+        for _ in range(3):
+            emulator.script.answer("I look. " + call_text("launch_rocket", "{}"))
+        reply = await server.client.chat([user(ASK)], tools=[WEATHER])
+        assert (calls_of(reply), reply.finish_reason) == ([], "stop")
+        assert "launch_rocket" in reply.text
+        assert len(emulator.shown) == 1 + int(retries)
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
+async def test_a_call_that_must_come_is_asked_for_again(server: Server, choice: object) -> None:
+    server.emulator.script.answer("I would rather talk.")
+    server.emulator.script.answer(call_text())
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER, TIME], tool_choice=choice)
+    assert (reply.body["choices"][0]["message"]["content"], calls_of(reply)) == (
+        None,
+        [("get_weather", {"city": "Paris"})],
+    )
+
+
+async def test_words_in_the_place_of_a_call_are_told_in_the_end(server: Server) -> None:
+    for _ in range(2):
+        server.emulator.script.answer("I would rather talk.")
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER], tool_choice="required")
+    assert (reply.text, reply.finish_reason) == ("I would rather talk.", "stop")
+
+
+async def test_only_one_call_where_the_client_takes_one(server: Server) -> None:
+    server.emulator.script.answer(call_text() + call_text("get_time", "{}"))
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER, TIME], parallel_tool_calls=False)
+    assert calls_of(reply) == [("get_weather", {"city": "Paris"})]
+
+
+async def test_the_older_functions_work(server: Server) -> None:
+    server.emulator.script.answer(call_text())
+    fields = {"functions": [WEATHER["function"]], "function_call": "auto"}
+    reply = await server.client.chat([user(ASK)], **fields)
+    choice = reply.body["choices"][0]
+    call = choice["message"]["function_call"]
+    assert (choice["finish_reason"], call["name"], json.loads(call["arguments"])) == (
+        "function_call",
+        "get_weather",
+        {"city": "Paris"},
+    )
+    history: Messages = [user(ASK), echo(reply), {"role": "function", "name": "get_weather", "content": "20 degrees"}]
+    after = await server.client.chat(history, **fields)
+    assert (after.match, "20 degrees" in server.emulator.shown[-1].text) == ("exact", True)
+
+
+async def test_a_very_long_result_is_cut_in_the_middle(tmp_path: Path) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, RESULT_BUDGET="3000") as server:
+        emulator.script.answer(call_text())
+        first = await server.client.chat([user(ASK)], tools=[WEATHER])
+        long = "begin " + "x" * 100_000 + " end"
+        history = [user(ASK), echo(first), result(ids_of(first)[0], long)]
+        assert (await server.client.chat(history, tools=[WEATHER])).match == "tool-call"
+        told = emulator.shown[-1].text
+        assert len(told) < 4000
+        assert "begin" in told
+        assert " end" in told
+        assert "characters of this result were left out here" in told
+
+
+async def test_an_example_of_a_call_stays_text(server: Server) -> None:
+    text = f"This is how:\n```xml\n{call_text()}\n```\nDo you see?"
+    server.emulator.script.answer(text)
+    reply = await server.client.chat([user("Show me.")], tools=[WEATHER])
+    assert (reply.text, calls_of(reply)) == (text, [])
+
+
+async def test_in_prompt_mode_the_text_ends_with_its_last_call(server: Server) -> None:
+    system = f"In this environment you have tools. Write {call_text()} to call one."
+    said = f"I look.  \n{call_text()}\n\n{call_text('get_time', '{}')}"
+    server.emulator.script.answer("", pieces=[*f"{said}\nI am done, I think."])
+    talk = server.conversation(system=system, stream=True)
+    assert (await talk.say(ASK)).text == said
+    server.emulator.script.answer(f"Look: {call_text()} and so on.")
+    reply = await server.client.chat([user("Show me.")])
+    assert reply.text == f"Look: {call_text()} and so on."
+
+
+async def test_the_history_shows_calls(server: Server) -> None:
+    server.emulator.script.answer("I look. " + call_text())
+    await server.client.chat([user(ASK)], tools=[WEATHER])
+    with sqlite3.connect(server.database) as database:
+        ((text,),) = database.execute("SELECT text FROM v_history WHERE role = 'assistant'").fetchall()
+    assert text.startswith("I look.")
+    assert "<name>get_weather</name>" in text
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"age": {"type": "integer"}},
+    "required": ["age"],
+    "additionalProperties": False,
+}
+FORMATS = {
+    "json_object": {"type": "json_object"},
+    "json_schema": {"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": SCHEMA}},
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_json_comes_without_prose_around_it(server: Server, kind: str, stream: bool) -> None:
+    server.emulator.script.answer('Here you are:\n```json\n{"age": 3}\n```\nAnything else?')
+    reply = await server.client.chat([user("How old?")], response_format=FORMATS[kind], stream=stream)
+    assert json.loads(reply.text) == {"age": 3}
+    follow_up = [user("How old?"), assistant(reply.text), user("Sure?")]
+    assert (await server.client.chat(follow_up)).match == "exact"
+
+
+async def test_json_that_does_not_fit_is_asked_for_again(server: Server) -> None:
+    server.emulator.script.answer('{"age": "three"}')
+    server.emulator.script.answer('{"age": 3}')
+    reply = await server.client.chat([user("How old?")], response_format=FORMATS["json_schema"])
+    assert json.loads(reply.text) == {"age": 3}
+    assert "is not of type 'integer'" in server.emulator.shown[-1].text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_json_that_never_fits_is_an_error(server: Server, stream: bool) -> None:
+    for _ in range(2):
+        server.emulator.script.answer("I am three.")
+    fields = {"response_format": FORMATS["json_schema"], "enable_thinking": False}
+    reply = await server.client.chat([user("How old?")], stream=stream, **fields)
+    assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
+    assert reply.headers["x-should-retry"] == "false"

@@ -1,0 +1,169 @@
+"""What a store must find when a history comes back altered. Nothing here knows SQL."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.core.history import TurnRead, TurnRow
+from app.core.ports import NewNode, NodeEnd, SessionStore
+from app.core.window import Tail, TailTurn
+from tests.store.making import OpenStore, end, minute, node, session, turn
+
+ROOT = "root"
+
+
+def asked(name: str, answer: str, user: str = "") -> TurnRead:
+    """A client's turn; by default its user text is that of the stored turn `name`."""
+    return TurnRead("", "", user or f"user of {name}", answer or f"answer of {name}", 0, 0, True, True, True)
+
+
+def row(name: str, before: str = ROOT, answer: str = "") -> TurnRow:
+    return turn(name, before=before, answer=answer)
+
+
+def placed(new: NewNode, of: TurnRow, *, opens: bool = True) -> NewNode:
+    return replace(new, before_key=of.before_key, user_key=of.user_key, opens_turn=opens)
+
+
+async def conversation(store: SessionStore, name: str, *turns: TurnRow, owner: str = "") -> None:
+    """Store a session whose answers end these turns, one below the other."""
+    parent = None
+    for number, each in enumerate(turns, 1):
+        new = node(f"{name}{number}", name, parent=parent, depth=number, says=f"text of {each.key}")
+        await store.open_turn(placed(new, each), None if parent else session(name), minute(number))
+        await store.finish_turn(ended(f"{name}{number}", each), minute(number))
+        parent = f"{name}{number}"
+
+
+def ended(name: str, of: TurnRow, **more: object) -> NodeEnd:
+    return replace(end(name), turn=of, **more)  # type: ignore[arg-type]  # fields by name
+
+
+async def tails(store: SessionStore, *newest_first: TurnRead, same_user: bool = False, limit: int = 9) -> list[Tail]:
+    return list(await store.find_tails(newest_first, ROOT, same_user=same_user, limit=limit))
+
+
+async def test_the_first_key_that_has_a_live_node_wins(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1"), row("k2", "k1"))
+    await conversation(store, "b", row("k3"))
+    place = await store.find_turn("nobody", "k2", "k3")
+    assert place is not None
+    assert (place.node_id, place.key, place.before_key) == ("a2", "k2", "k1")
+    await store.forget("a", "gone", minute(9))
+    place = await store.find_turn("nobody", "k2", "k3")
+    assert place is not None
+    assert place.node_id == "b1"
+
+
+async def test_the_newest_node_of_a_key_wins(store: SessionStore) -> None:
+    await conversation(store, "a", row("same"))
+    await conversation(store, "b", row("same"))
+    place = await store.find_turn("same")
+    assert place is not None
+    assert place.node_id == "b1"
+
+
+async def test_calls_are_found_by_their_ids_in_their_owners_scope(store: SessionStore) -> None:
+    for name in ("a", "b"):
+        await store.open_turn(node(f"{name}1", name), session(name), minute(1))
+        calls = (f"call-{name}1", f"call-{name}2")
+        await store.finish_turn(ended(f"{name}1", row(f"k-{name}"), calls=calls, scope=f"scope-{name}"), minute(2))
+    found = await store.find_calls(["call-a1", "call-a2", "call-b1", "nobody"], "scope-a")
+    assert {call_id: place.node_id for call_id, place in found.items()} == {"call-a1": "a1", "call-a2": "a1"}
+    await store.forget("a", "gone", minute(3))
+    assert await store.find_calls(["call-a1"], "scope-a") == {}
+
+
+async def test_a_conversation_is_walked_back_from_its_last_answer(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1"), row("k2", "k1"), row("k3", "k2"))
+    equal = (TailTurn("user of k3", None), TailTurn("user of k2", None))
+    assert await tails(store, asked("k3", ""), asked("k2", "")) == [Tail("k3", equal, is_whole=False)]
+    whole = await tails(store, asked("k3", ""), asked("k2", ""), asked("k1", ""))
+    assert [(tail.key, len(tail.turns), tail.is_whole) for tail in whole] == [("k3", 3, True)]
+    assert await tails(store, asked("k3", ""), asked("k2", ""), asked("k1", ""), asked("k0", "")) == []
+    assert await tails(store, asked("k3", ""), asked("k2", "another")) == []
+
+
+async def test_a_user_text_is_given_only_where_it_differs(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1"), row("k2", "k1"))
+    (tail,) = await tails(store, asked("k2", "", user="raw"), asked("k1", ""))
+    assert tail.turns == (TailTurn("user of k2", "text of k2"), TailTurn("user of k1", None))
+    assert await tails(store, asked("k2", "", user="raw"), asked("k1", ""), same_user=True) == []
+
+
+async def test_the_text_of_a_turn_is_that_of_its_first_message_also_after_a_tool_loop(store: SessionStore) -> None:
+    await store.open_turn(placed(node("a1", "a", says="the question"), row("step")), session("a"), minute(1))
+    await store.finish_turn(ended("a1", row("step")), minute(2))
+    loop = placed(node("a2", "a", parent="a1", depth=2, says="a result"), row("k1"), opens=False)
+    await store.open_turn(loop, None, minute(3))
+    await store.finish_turn(ended("a2", row("k1")), minute(4))
+    (tail,) = await tails(store, asked("k1", "", user="raw"))
+    assert tail.turns == (TailTurn("user of k1", "the question"),)
+
+
+async def test_turns_that_a_replay_told_count_too_but_have_no_text(store: SessionStore) -> None:
+    told = placed(node("a1", "a"), row("k3", "k2"))
+    await store.open_turn(replace(told, rows=(row("k1"), row("k2", "k1"))), session("a"), minute(1))
+    await store.finish_turn(ended("a1", row("k3", "k2")), minute(2))
+    (tail,) = await tails(store, asked("k3", ""), asked("k2", "", user="raw"), asked("k1", ""))
+    assert (tail.turns[1], tail.is_whole) == (TailTurn("user of k2", None), True)
+
+
+async def test_only_the_newest_that_end_alike_are_looked_at(store: SessionStore) -> None:
+    for name in "abcd":
+        await conversation(store, name, row(f"k-{name}", answer="ok"))
+    found = await tails(store, asked("x", "ok"), limit=2)
+    assert {tail.key for tail in found} == {"k-c", "k-d"}
+    assert [tail.key for tail in await tails(store, asked("k-a", "ok"), same_user=True)] == ["k-a"]
+
+
+async def test_a_chain_that_bites_its_tail_is_walked_no_further_than_the_client_goes(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1", "k2", answer="ok"), row("k2", "k1", answer="ok"))
+    found = await tails(store, *(asked("x", "ok") for _ in range(50)))
+    assert {len(tail.turns) for tail in found} == {50}
+
+
+async def test_a_turn_is_remembered_only_where_something_may_continue(store: SessionStore) -> None:
+    side = session("s", delete_because="side call")
+    await store.open_turn(placed(node("s1", "s"), row("k-s")), side, minute(1))
+    await store.finish_turn(ended("s1", row("k-s")), minute(2))
+    assert await tails(store, asked("k-s", "")) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "recovered", "found"), [("aborted", False, 1), ("complete", True, 1), ("complete", False, 0)]
+)
+async def test_answers_that_were_cut_are_found_by_what_was_asked(
+    store: SessionStore, state: str, recovered: bool, found: int
+) -> None:
+    for name in ("a", "b"):
+        new = replace(node(f"{name}1", name), asked_key="asked", answered="before")
+        await store.open_turn(new, session(name), minute(1))
+        await store.finish_turn(ended(f"{name}1", row(f"k-{name}"), state=state, recovered=recovered), minute(2))
+    cuts = await store.find_cut("nobody", "asked")
+    assert [(cut.place.node_id, cut.answered, cut.text) for cut in cuts] == [
+        ("b1", "before", "answer b1"),
+        ("a1", "before", "answer a1"),
+    ][: 2 * found]
+    await store.forget("b", "gone", minute(3))
+    assert len(await store.find_cut("asked")) == found
+
+
+async def test_what_is_stored_of_a_chat_is_known_with_how_new_it_is(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await conversation(store, "a", row("k1"))
+        assert await store.known_chat("chat-of-nobody") is None
+        known = await store.known_chat("chat-of-a")
+        assert known is not None
+        assert (known.session_id, known.live, known.is_open, known.known_until) == ("a", True, False, minute(1))
+        assert known.nodes["response-a1"].turn_key == "k1"
+        await store.saw_chat("chat-of-a", minute(7))
+        await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
+    async with open_store() as store:
+        known = await store.known_chat("chat-of-a")
+        assert known is not None
+        assert (known.is_open, known.known_until) == (True, minute(7))
+        await store.forget("a", "gone", minute(8))
+        known = await store.known_chat("chat-of-a")
+        assert known is not None
+        assert not known.live
