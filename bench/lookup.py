@@ -82,18 +82,19 @@ async def _timed(times: Times, name: str, work: Awaitable[object]) -> None:
 
 def _node(name: str, session: str, parent: str | None) -> NewNode:
     depth = 1 if parent is None else TURNS + 1
-    keys = {"before_key": ROOT, "user_key": f"u-{name}", "asked_key": f"asked-{name}"}
     return NewNode(
-        name,
-        session,
-        parent,
-        depth,
-        "exact",
-        "model",
-        "digest",
-        TEXT,
-        None,
-        **keys,
+        id=name,
+        session_id=session,
+        parent_id=parent,
+        depth=depth,
+        match="exact",
+        model="model",
+        system_digest="digest",
+        user_text=TEXT,
+        sent_text=None,
+        before_key=ROOT,
+        user_key=f"u-{name}",
+        asked_key=f"asked-{name}",
         answered="",
         results=0,
         opens_turn=True,

@@ -49,6 +49,10 @@ class AnswerFormat(Protocol):
         """Take the end of an answer; without `may_ask` it is what it is. Raises ResponseFormatUnmet."""
         ...
 
+    def cut(self) -> Sequence[Piece]:
+        """End an answer that was cut where the client asked for it: what is not whole is left out."""
+        ...
+
 
 class PlainAnswer:
     """Text as it comes."""
@@ -63,6 +67,10 @@ class PlainAnswer:
     def finish(self, *, may_ask: bool) -> AnswerEnd:
         """End."""
         return AnswerEnd()
+
+    def cut(self) -> Sequence[Piece]:
+        """End."""
+        return ()
 
 
 class PromptModeAnswer(PlainAnswer):
@@ -116,6 +124,11 @@ class ToolAnswer:
             written = [self._scheme.write_call(checked.name, checked.arguments) for checked in self._wrong]
             pieces.append(TextDelta("\n\n".join(part for part in (words, *written) if part)))
         return AnswerEnd(pieces)
+
+    def cut(self) -> Sequence[Piece]:
+        """Pass on text that was held back; half a call is none."""
+        held = [TextDelta("".join(self._held))] if self._held and not self.calls else []
+        return held if self._reader.in_call else [*held, *self._pieces(self._reader.finish())]
 
     def _pieces(self, found: Sequence[Found]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -173,6 +186,11 @@ class JsonAnswer:
             self._text = []
             return AnswerEnd(pieces, _ask_again([*problems, self._wanted.teach()]))
         raise ResponseFormatUnmet(f"The model did not answer in the format that was asked for. {' '.join(problems)}")
+
+    def cut(self) -> Sequence[Piece]:
+        """Pass on the text so far: half an answer has no form."""
+        pieces = self._without_text(self._inner.cut())
+        return [*pieces, TextDelta("".join(self._text))] if self._text else pieces
 
     def _without_text(self, pieces: Sequence[Piece]) -> list[Piece]:
         self._text += [piece.text for piece in pieces if isinstance(piece, TextDelta)]

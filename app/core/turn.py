@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import uuid4
 
 from app.clock import Clock
-from app.core.answer import AnswerFormat, Piece
+from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.cut import Cut
 from app.core.events import (
     CallArguments,
@@ -106,6 +106,7 @@ class Turn:
         self._heard: list[str] = []  # what the model said in its last answer
         self._reasoning: list[str] = []
         self._usage: Usage | None = None
+        self._spent: Usage | None = None  # on answers that could not be used
         self._generating = False
         self._recorded = False
 
@@ -171,7 +172,10 @@ class Turn:
         while True:
             async for batch in self._one_answer():
                 yield batch
-            end = self._format.finish(may_ask=asked < self._retries and not self._cut.reason)
+            if self._cut.reason:
+                end = AnswerEnd(self._format.cut())
+            else:
+                end = self._format.finish(may_ask=asked < self._retries)
             self._say(end.pieces, out)
             if out:
                 yield out  # the last words need not wait for the disk
@@ -180,9 +184,9 @@ class Turn:
                 break
             asked += 1
             await self._ask_again(end.ask_again)
-        reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
+        reason: FinishReason = self._cut.reason or ("tool_calls" if self._format.calls else "stop")
         await self._complete(reason)
-        yield [Ended(reason, self._usage)]
+        yield [Ended(reason, self._usage + self._spent if self._usage and self._spent else self._usage)]
 
     async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
         """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
@@ -236,8 +240,10 @@ class Turn:
         prompt = replace(
             self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
         )
-        self.draft = replace(self.draft, node=follow_up, prompt=prompt)
+        self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
         self._heard, self._reasoning, self._response_id = [], [], None
+        self._spent = self._usage + self._spent if self._usage and self._spent else self._usage
+        self._usage = None
         await self._stack.aclose()
         await self._send_patiently(prompt)
 

@@ -204,7 +204,7 @@ async def test_only_one_call_where_the_client_takes_one(server: Server) -> None:
 
 async def test_the_older_functions_work(server: Server) -> None:
     server.emulator.script.answer(call_text())
-    fields = {"functions": [WEATHER["function"]], "function_call": "auto"}
+    fields: dict[str, Any] = {"functions": [WEATHER["function"]], "function_call": "auto"}
     reply = await server.client.chat([user(ASK)], **fields)
     choice = reply.body["choices"][0]
     call = choice["message"]["function_call"]
@@ -250,6 +250,23 @@ async def test_in_prompt_mode_the_text_ends_with_its_last_call(server: Server) -
     assert reply.text == f"Look: {call_text()} and so on."
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_half_a_call_is_none(server: Server, stream: bool) -> None:
+    server.emulator.script.answer("I look. " + call_text(arguments='{"city": "' + "x" * 400 + '"}'))
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER], stream=stream, max_tokens=60)
+    assert (reply.text, calls_of(reply), reply.finish_reason) == ("I look.", [], "length")
+    assert (await server.client.chat([user(ASK), assistant("I look."), user("And?")], tools=[WEATHER])).match == "exact"
+
+
+async def test_the_tokens_of_an_answer_that_could_not_be_used_count_too(server: Server) -> None:
+    server.emulator.script.answer(call_text(arguments="{}"))
+    server.emulator.script.answer(call_text())
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER])
+    with sqlite3.connect(server.database) as database:
+        ((total,),) = database.execute("SELECT sum(output_tokens) FROM nodes").fetchall()
+    assert reply.body["usage"]["completion_tokens"] == total
+
+
 async def test_the_history_shows_calls(server: Server) -> None:
     server.emulator.script.answer("I look. " + call_text())
     await server.client.chat([user(ASK)], tools=[WEATHER])
@@ -293,7 +310,7 @@ async def test_json_that_does_not_fit_is_asked_for_again(server: Server) -> None
 async def test_json_that_never_fits_is_an_error(server: Server, stream: bool) -> None:
     for _ in range(2):
         server.emulator.script.answer("I am three.")
-    fields = {"response_format": FORMATS["json_schema"], "enable_thinking": False}
+    fields: dict[str, Any] = {"response_format": FORMATS["json_schema"], "enable_thinking": False}
     reply = await server.client.chat([user("How old?")], stream=stream, **fields)
     assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
     assert reply.headers["x-should-retry"] == "false"

@@ -66,6 +66,11 @@ class CallReader:
         self._call: str | None = None  # the kind of call that is being read
         self._opening = ""
 
+    @property
+    def in_call(self) -> bool:
+        """Whether a call has begun that is not whole yet."""
+        return self._call is not None
+
     def feed(self, text: str) -> list[Found]:
         """Take the next piece of the answer."""
         self._text += text

@@ -38,9 +38,11 @@ def test_two_tools_that_a_name_may_mean_are_neither() -> None:
     assert offered_name("SAME", [Tool("Same"), Tool("same")]) is None
 
 
-def one(schema: dict[str, Any], value: Any, *, required: bool = True, **root: Any) -> tuple[Any, int, int]:
+def one(
+    schema: dict[str, Any], value: Any, *, required: bool = True, root: dict[str, Any] | None = None
+) -> tuple[Any, int, int]:
     """Return the mended value, how much was mended, and how many problems are left."""
-    whole = {"type": "object", "properties": {"v": schema}, "required": ["v"] if required else [], **root}
+    whole = {"type": "object", "properties": {"v": schema}, "required": ["v"] if required else [], **(root or {})}
     checked = check(ReadCall("t", {"v": value}, ""), [Tool("t", "", whole)])
     return json.loads(checked.arguments).get("v", "gone"), len(checked.mended), len(checked.problems)
 
@@ -65,7 +67,7 @@ def one(schema: dict[str, Any], value: Any, *, required: bool = True, **root: An
     ],
 )
 def test_what_means_the_same_in_another_type_is_mended(schema: dict[str, Any], written: Any, meant: Any) -> None:
-    value, mended, problems = one(schema, written, **{"$defs": {"n": {"type": "integer"}}})
+    value, mended, problems = one(schema, written, root={"$defs": {"n": {"type": "integer"}}})
     assert (value, mended, problems) == (meant, 1, 0)
     assert type(value) is type(meant)
 
@@ -86,7 +88,7 @@ def test_what_means_the_same_in_another_type_is_mended(schema: dict[str, Any], w
     ],
 )
 def test_what_does_not_is_a_problem_and_stays(schema: dict[str, Any], written: Any) -> None:
-    assert one(schema, written, **{"$defs": {"n": {"type": "integer"}}}) == (written, 0, 1)
+    assert one(schema, written, root={"$defs": {"n": {"type": "integer"}}}) == (written, 0, 1)
 
 
 def test_null_for_something_optional_is_left_out() -> None:
