@@ -170,11 +170,14 @@ class _Climb:
 
 
 def _nearest(answer: str, cuts: Sequence[CutAnswer]) -> CutAnswer | None:
-    """Return the cut answer that differs least in length, of those that go on as the client's or end sooner."""
+    """Return the cut answer that differs least in length, of those that go on as the client's or end somewhat sooner.
+
+    Where the client has more than twice as much, it is rather another answer that begins alike.
+    """
     best: tuple[int, CutAnswer] | None = None
     for cut in cuts:
         stored = cut.answered + canonical_assistant(cut.text)
-        if stored and (stored.startswith(answer) or answer.startswith(stored)):
+        if stored.startswith(answer) or (len(stored) * 2 >= len(answer) and answer.startswith(stored)):
             difference = abs(len(stored) - len(answer))
             if best is None or difference < best[0]:
                 best = (difference, cut)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.core.canonical import canonical_assistant, canonical_user
@@ -187,6 +187,7 @@ def test_without_the_window_rung_only_whole_beginnings_are_found(others: list[Tu
 
 @given(conversations, st.integers(1, 30), st.integers(1, 60))
 def test_a_cut_answer_is_found_by_any_part_of_it(mine: Turns, written: int, received: int) -> None:
+    assume(received <= 2 * written)
     *before, (asked, _) = mine
     memory = Memory()
     memory.tell((*before, (asked, LONG)), cut=LONG[:written])
@@ -196,6 +197,13 @@ def test_a_cut_answer_is_found_by_any_part_of_it(mine: Turns, written: int, rece
     assert result.found.place.node_id == f"node-{len(mine) - 1}"
     assert result.found.rung in {"exact", "aborted"}
     assert result.found.index == 2 * len(mine)
+
+
+def test_a_much_longer_answer_that_begins_like_a_cut_one_is_another() -> None:
+    memory = Memory()
+    memory.tell((("hello", LONG),), cut=LONG[:3])
+    result = search(memory, read(*messages((("hello", LONG),)), Message("user", "and now?")))
+    assert result.found is None
 
 
 def test_the_search_says_why_each_rung_above_missed() -> None:

@@ -208,3 +208,19 @@ async def test_owners_do_not_find_each_others_chats_and_keys_of_one_owner_do(tmp
         assert (await talk.say("And now?")).match == "exact"
         talk.client.headers = {"Authorization": "bearer ben-key-12"}
         assert (await talk.say("And me?")).match == "new"
+
+
+async def test_one_line_of_the_log_says_which_rung_matched_and_why_no_other(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "app.core.gateway")
+    talk = server.conversation()
+    await talk.say(DOG)
+    await talk.say("Go on.")
+    del talk.messages[:2]
+    await talk.say("And now?")
+    places = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Place:")]
+    assert places[0] == "Place: new (nothing was answered yet)"
+    assert places[1].startswith("Place: exact (tool-call: no result names a call) in session_")
+    assert "window (tool-call: no result names a call; exact: no stored answer has this history)" in places[2]
+    assert len(places) == 3
