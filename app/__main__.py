@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the server (this is also what happens without a command)")
     commands.add_parser("sweep", help="delete the chats that are due for deletion, once, while no server runs")
+    commands.add_parser("login", help="put your account's token into .env: paste it, or a request copied as cURL")
     pulling = commands.add_parser("pull", help="bring chats made in the browser into the history, while no server runs")
     pulling.add_argument("--owner", default=DEFAULT_OWNER, help="whose they will be (default: the owner of plain keys)")
     pulling.add_argument("--most", type=int, help="look at so many chats only, the newest")
@@ -57,6 +58,8 @@ def main(arguments: list[str]) -> int:
             print(program.run(program.sweep(settings)))
         elif chosen.command == "pull":
             print(program.run(program.pull(settings, owner=chosen.owner, most=chosen.most)))
+        elif chosen.command == "login":
+            return program.log_in(settings)
         elif chosen.command == "sessions":
             return program.look_into_sessions(settings, chosen)
         else:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from app import __version__
 from app.clock import Clock, SystemClock
-from app.commands import sessions
+from app.commands import login, sessions
 from app.config import Settings
 from app.core.admission import Admission
 from app.core.catalog import ModelCatalog
@@ -197,6 +197,24 @@ async def pull(settings: Settings, *, owner: str, most: int | None) -> str:
         f"Chats listed: {report.listed}, read: {report.read}, new answers: {report.answers}, "
         f"passed over: {report.passed_over}."
     )
+
+
+def log_in(settings: Settings) -> int:
+    """Take a pasted token, try it at the site and keep it; return the exit code."""
+
+    async def ask_site(pasted: login.Pasted) -> str:
+        clock = SystemClock()
+        tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie)
+        async with QwenUpstream(
+            settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen"
+        ) as upstream:
+            await upstream.load_settings()
+            expires = upstream.account().token_expires_at
+        if expires is None:
+            return "It does not say how long it lasts."
+        return f"It lasts until {expires:%Y-%m-%d %H:%M} UTC, {(expires - clock.now()).days} days."
+
+    return login.run(settings.path(settings.env_file), lambda pasted: run(ask_site(pasted)))
 
 
 def look_into_sessions(settings: Settings, chosen: argparse.Namespace) -> int:

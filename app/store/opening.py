@@ -40,6 +40,7 @@ async def open_database(
                     await _look_for_damage(writer, path, check_seconds)
                     sound = True
                 await migrate(writer, path, known, clock)
+                await _forget_statistics(writer)
                 async with (
                     closing(await connect(path, busy_seconds=busy_seconds, synchronous="NORMAL")) as swift,
                     closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader,
@@ -104,10 +105,18 @@ async def _look_for_damage(connection: aiosqlite.Connection, path: Path, seconds
         )
 
 
+async def _forget_statistics(connection: aiosqlite.Connection) -> None:
+    """Drop what an ANALYZE wrote: without it SQLite takes every table for large, and our look-ups use their indexes.
+
+    Statistics of a file that was small when they were made would have it read whole tables instead.
+    """
+    for table in ("sqlite_stat1", "sqlite_stat4"):
+        await connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
 async def _tidy_up(connection: aiosqlite.Connection, path: Path) -> None:
     """Leave one file behind, ready for the next start; nothing is lost where that fails."""
     try:
-        await connection.execute_fetchall("PRAGMA optimize")
         await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as problem:
         _log.warning("The database %s could not be tidied up on closing: %s", path, problem)

@@ -233,8 +233,10 @@ class SqliteSessionStore:
             await self._database.execute(statements.END_NODE, values)
             return
         async with self._database.transaction() as connection:
-            await connection.execute(statements.END_NODE, values)
-            await connection.executemany(statements.ADD_CALL, [(call, end.node_id, end.scope) for call in end.calls])
+            ended = await connection.execute(statements.END_NODE, values)
+            if ended.rowcount:
+                calls = [(call, end.node_id, end.scope) for call in end.calls]
+                await connection.executemany(statements.ADD_CALL, calls)
 
     async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
         """At the start: return the answers that a stop left open, and let held deletions go.

@@ -95,7 +95,8 @@ ADD_TURN = """
 ADD_CALL = "INSERT INTO tool_calls (id, node_id, scope) VALUES (?, ?, ?)"
 HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, ?, ?)"
 
-# Keys only where something may continue: the chat is live and upstream gave the answer an id.
+# Keys only where something may continue: the chat is live and upstream gave the answer an id. A node that was open when
+# the second migration came does not know its place.
 END_NODE = """
     UPDATE nodes
     SET state = :state, response_id = :response_id, answer_text = :answer, answer_chars = :answer_chars,
@@ -105,15 +106,15 @@ END_NODE = """
         answered_text = CASE WHEN :state = 'aborted' OR :recovered THEN answered_text END,
         answer_key = :answer_key,
         turn_key = CASE WHEN findable THEN :turn_key END, step_key = CASE WHEN findable THEN :step_key END
-    FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AS findable
+    FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AND n.before_key IS NOT NULL AS findable
           FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = :id)
     WHERE id = :id AND state = 'open'
 """
 
 # An answer that was cut by the end of the process is looked for upstream, unless its chat is to be deleted anyway.
 FAIL_OPEN_NODES = """
-    UPDATE nodes SET state = 'failed', error = 'interrupted by a restart', finished_at = ?
-    WHERE state = 'open' AND session_id IN (SELECT id FROM sessions WHERE state <> 'live')
+    UPDATE nodes INDEXED BY nodes_open SET state = 'failed', error = 'interrupted by a restart', finished_at = ?
+    WHERE state = 'open' AND (SELECT s.state FROM sessions s WHERE s.id = nodes.session_id) <> 'live'
 """
 OPEN_NODES = """
     SELECT n.id AS node_id, n.session_id, s.chat_id, s.owner, s.account, p.response_id AS parent_response_id,
@@ -150,7 +151,7 @@ DOOM_IDLE = """
 """
 DOOM_KEYS = """
     UPDATE nodes SET turn_key = NULL, step_key = NULL, asked_key = NULL
-    WHERE session_id IN (SELECT s.id FROM deletions d JOIN sessions s USING (chat_id) WHERE s.state = 'live')
+    WHERE session_id IN (SELECT s.id FROM deletions d CROSS JOIN sessions s USING (chat_id) WHERE s.state = 'live')
 """
 DOOM_SESSIONS = """
     UPDATE sessions SET state = 'doomed', state_reason = ?, state_since = ?
@@ -162,7 +163,7 @@ DUE_DELETIONS = """
     WHERE d.due_at <= ? AND s.account = ? ORDER BY d.due_at LIMIT ?
 """
 NEXT_DELETION = """
-    SELECT min(d.due_at) AS due FROM deletions d JOIN sessions s USING (chat_id) WHERE s.account = ?
+    SELECT min(d.due_at) AS due FROM deletions d CROSS JOIN sessions s USING (chat_id) WHERE s.account = ?
 """
 DROP_DELETION = "DELETE FROM deletions WHERE chat_id = ?"
 END_SESSION = "UPDATE sessions SET state = 'deleted', state_since = ? WHERE chat_id = ?"
@@ -170,10 +171,9 @@ PUT_OFF_DELETION = """
     UPDATE deletions SET attempts = attempts + 1, last_error = ?, due_at = ? WHERE chat_id = ?
 """
 
-# Nodes are never deleted, so the highest number is their count, which would otherwise be a walk through all of them.
 OVERVIEW = """
     SELECT (SELECT count(*) FROM sessions) AS sessions,
-           (SELECT coalesce(max(number), 0) FROM nodes) AS nodes,
+           (SELECT count(*) FROM nodes) AS nodes,
            (SELECT count(*) FROM deletions) AS deletions
 """
 
