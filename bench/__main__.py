@@ -94,7 +94,7 @@ def main() -> None:
     print(f"\n{'start to ready':34}{ready:12.2f} s")
     print(f"{'memory at rest':34}{rest:12.1f} MB")
     print(f"{f'memory after {2 * ROUNDS} answers':34}{loaded:12.1f} MB\n", flush=True)
-    for module in ("bench.conversation", "bench.lookup"):
+    for module in ("bench.conversation", "bench.tools", "bench.lookup"):
         subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
         print(flush=True)
 

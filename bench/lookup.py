@@ -1,6 +1,7 @@
 """What the store costs a request, by how much it holds: `python -m bench.lookup` prints one table and ends.
 
-Every row is a new database in a temporary folder, filled through the schema of migrations/sqlite/.
+Every row is a new database in a temporary folder, filled through the schema of migrations/sqlite/. A window is one of
+seven messages, three turns and the new text; its miss is what the ladder does then, which is to look twice.
 """
 
 import argparse
@@ -36,13 +37,14 @@ def _before(number: int) -> str:
 
 
 def _rows(size: int, at: str) -> Iterator[tuple[object, ...]]:
-    """Nodes in conversations of TURNS turns each; their turn keys are `key-0` and so on."""
+    """Nodes in conversations of TURNS turns each; their turn keys are `key-0` and so on. Every 50th was cut."""
     for number in range(size):
         depth = number % TURNS + 1
         parent = f"node-{number - 1}" if depth > 1 else None
         yield (
-            f"node-{number}", f"session-{number // TURNS}", parent, depth, TEXT, TEXT, len(TEXT), f"response-{number}",
-            f"key-{number}", f"step-{number}" if number % 3 == 0 else None, _before(number), at, at,
+            number + 1, f"node-{number}", f"session-{number // TURNS}", parent, depth, TEXT, TEXT, len(TEXT),
+            f"response-{number}", f"key-{number}", f"step-{number}" if number % 3 == 0 else None, _before(number),
+            f"user-{number}", f"answer-{number}", None if number % 50 else f"asked-{number}", number + 1, at, at,
         )  # fmt: skip
 
 
@@ -56,14 +58,19 @@ def fill(path: Path, size: int) -> None:
             ((f"session-{n}", f"chat-of-{n}", at, at, at) for n in range((size + TURNS - 1) // TURNS)),
         )
         connection.executemany(
-            "INSERT INTO nodes (id, session_id, parent_id, depth, match, model, state, user_text, answer_text, "
-            "user_chars, response_id, system_digest, turn_key, step_key, before_key, created_at, finished_at) "
-            "VALUES (?, ?, ?, ?, 'exact', 'model', 'complete', ?, ?, ?, ?, 'digest', ?, ?, ?, ?, ?)",
+            "INSERT INTO nodes (number, id, session_id, parent_id, depth, match, model, state, user_text, answer_text, "
+            "user_chars, response_id, system_digest, turn_key, step_key, before_key, user_key, answer_key, asked_key, "
+            "turn_start, created_at, finished_at) "
+            "VALUES (?, ?, ?, ?, ?, 'exact', 'model', 'complete', ?, ?, ?, ?, 'digest', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             _rows(size, at),
         )
         connection.executemany(
-            "INSERT INTO turns (key, before_key, user_key, answer_key) VALUES (?, ?, ?, ?)",
-            ((f"key-{n}", _before(n), f"user-{n}", f"answer-{n}") for n in range(size)),
+            "INSERT INTO turns (key, before_key, user_key, answer_key, turn_start) VALUES (?, ?, ?, ?, ?)",
+            ((f"key-{n}", _before(n), f"user-{n}", f"answer-{n}", n + 1) for n in range(size)),
+        )
+        connection.executemany(
+            "INSERT INTO tool_calls (id, node_id, scope) VALUES (?, ?, ?)",
+            ((f"call-{n}", f"node-{n}", ROOT) for n in range(0, size, 3)),
         )
 
 
@@ -74,10 +81,11 @@ def _past(number: int, count: int) -> list[TurnRead]:
     ]
 
 
-async def _timed(times: Times, name: str, work: Awaitable[object]) -> None:
+async def _timed(times: Times, name: str, work: Awaitable[object]) -> object:
     began = time.perf_counter()
-    await work
+    result = await work
     times.setdefault(name, []).append((time.perf_counter() - began) * 1000)
+    return result
 
 
 def _node(name: str, session: str, parent: str | None) -> NewNode:
@@ -101,13 +109,20 @@ def _node(name: str, session: str, parent: str | None) -> NewNode:
     )
 
 
+async def _both_walks(store: SqliteSessionStore, past: list[TurnRead]) -> None:
+    for same_user in (True, False):
+        assert not await store.find_tails(past, ROOT, same_user=same_user, limit=256)
+
+
 async def _one_round(store: SqliteSessionStore, size: int, number: int, times: Times) -> None:
     """What a new and a continued conversation ask of the store."""
     wanted = number * 7919 % (size // TURNS) * TURNS + TURNS - 1
-    await _timed(times, "exact, hit", store.find_turn(f"key-{wanted}"))
-    await _timed(times, "exact, miss", store.find_turn(f"nobody-{number}"))
-    await _timed(times, "window, hit", store.find_tails(_past(wanted, 3), ROOT, same_user=True, limit=256))
-    await _timed(times, "window, miss", store.find_tails(_past(-number, 3), ROOT, same_user=False, limit=256))
+    assert await _timed(times, "exact, hit", store.find_turn(f"key-{wanted}"))
+    assert not await _timed(times, "exact, miss", store.find_turn(f"nobody-{number}"))
+    tails = store.find_tails(_past(wanted, 3), ROOT, same_user=True, limit=256)
+    assert await _timed(times, "window, hit", tails)
+    await _timed(times, "window, miss", _both_walks(store, _past(-number, 3)))
+    assert not await _timed(times, "aborted, miss", store.find_cut(f"nobody-{number}"))
     await _timed(times, "branch of 50", store.find_turn(*(f"no-{number}-{n}" for n in range(50))))
     now = datetime.now(UTC)
     session = NewSession(f"new-{number}", "owner", "account", f"new-chat-{number}", "model", TEXT[:60])
@@ -121,16 +136,17 @@ async def _one_round(store: SqliteSessionStore, size: int, number: int, times: T
         await _timed(times, "finish", store.finish_turn(end, now))
 
 
-def inside_sqlite(path: Path, size: int) -> float:
-    """Return the median milliseconds of an exact look-up in SQLite alone, without a thread in between."""
+def _inside_sqlite(path: Path, size: int) -> list[float]:
+    """Return the milliseconds of exact look-ups in SQLite alone, without a thread in between."""
     times = []
     with closing(sqlite3.connect(path)) as connection:
         for number in range(ROUNDS):
             key = json.dumps([f"key-{number * 7919 % size}"])
             began = time.perf_counter()
-            connection.execute(statements.FIND_TURN, (key,)).fetchall()
+            found = connection.execute(statements.FIND_TURN, (key,)).fetchall()
             times.append((time.perf_counter() - began) * 1000)
-    return statistics.median(times[WARM_UP:])
+            assert found
+    return times
 
 
 async def measure(size: int) -> Times:
@@ -144,20 +160,20 @@ async def measure(size: int) -> Times:
         async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()) as store:
             for number in range(ROUNDS):
                 await _one_round(store, size, number, times)
-        times["SQLite alone"] = [inside_sqlite(path, size)] * (WARM_UP + 1)
+        times["exact, inside"] = await asyncio.to_thread(_inside_sqlite, path, size)
     return times
 
 
 def main() -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many nodes are stored")
+    parser = argparse.ArgumentParser(prog="python -m bench.lookup", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many answers are stored")
     for position, size in enumerate(parser.parse_args().sizes):
         times = asyncio.run(measure(size))
         if position == 0:
             print(f"{'stored nodes':>14}" + "".join(f"{name:>14}" for name in times) + "   (ms, median)")
         medians = (statistics.median(values[WARM_UP:]) for values in times.values())
-        print(f"{size:>14,}" + "".join(f"{median:>14.3f}" for median in medians))
+        print(f"{size:>14,}" + "".join(f"{median:>14.3f}" for median in medians), flush=True)
 
 
 if __name__ == "__main__":

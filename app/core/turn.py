@@ -81,6 +81,16 @@ class Surroundings:
     on_chat_named: Callable[[str, str], None]
 
 
+class _Joined:
+    """Joins pieces when, and only if, somebody prints them."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self._pieces = pieces
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+
 class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
@@ -203,6 +213,7 @@ class Turn:
             batch = await anext(self._batches, None)
         if rest := self._cut.rest():
             self._hear(rest, out)
+        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, _Joined(self._heard))
         if not self._cut.reason and not any(piece.strip() for piece in self._heard):
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:

@@ -1,6 +1,7 @@
 """What every session store must do. Nothing here knows SQL: a further store joins in `conftest.open_store`."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -147,6 +148,15 @@ async def test_what_was_open_at_a_restart_is_told_with_all_that_finding_it_needs
         await store.finish_turn(end("b1", turn_key="key-b1"), minute(4))
         assert await store.find_turn("key-b1") is not None
         assert await store.find_turn("key-a1") is not None
+
+
+async def test_what_was_open_is_told_with_the_text_that_upstream_was_sent(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        sent = replace(node("a1", "a", says="the question"), sent_text="a transcript", answered="so far", results=2)
+        await store.open_turn(sent, session("a"), minute(1))
+    async with open_store() as store:
+        (cut,) = await store.interrupted(minute(2))
+        assert (cut.said, cut.answered, cut.results) == ("a transcript", "so far", 2)
 
 
 async def test_what_was_open_in_a_chat_that_is_to_be_deleted_has_failed(open_store: OpenStore) -> None:

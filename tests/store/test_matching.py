@@ -12,7 +12,7 @@ from tests.store.making import OpenStore, end, minute, node, session, turn
 ROOT = "root"
 
 
-def asked(name: str, answer: str, user: str = "") -> TurnRead:
+def asked(name: str, answer: str = "", user: str = "") -> TurnRead:
     """A client's turn; by default its user text is that of the stored turn `name`."""
     return TurnRead("", "", user or f"user of {name}", answer or f"answer of {name}", 0, 0, True, True, True)
 
@@ -25,7 +25,7 @@ def placed(new: NewNode, of: TurnRow, *, opens: bool = True) -> NewNode:
     return replace(new, before_key=of.before_key, user_key=of.user_key, opens_turn=opens)
 
 
-async def conversation(store: SessionStore, name: str, *turns: TurnRow, owner: str = "") -> None:
+async def conversation(store: SessionStore, name: str, *turns: TurnRow) -> None:
     """Store a session whose answers end these turns, one below the other."""
     parent = None
     for number, each in enumerate(turns, 1):
@@ -43,22 +43,30 @@ async def tails(store: SessionStore, *newest_first: TurnRead, same_user: bool = 
     return list(await store.find_tails(newest_first, ROOT, same_user=same_user, limit=limit))
 
 
-async def test_the_first_key_that_has_a_live_node_wins(store: SessionStore) -> None:
-    await conversation(store, "a", row("k1"), row("k2", "k1"))
-    await conversation(store, "b", row("k3"))
-    place = await store.find_turn("nobody", "k2", "k3")
-    assert place is not None
-    assert (place.node_id, place.key, place.before_key) == ("a2", "k2", "k1")
-    await store.forget("a", "gone", minute(9))
-    place = await store.find_turn("nobody", "k2", "k3")
-    assert place is not None
-    assert place.node_id == "b1"
+# --- keys and calls -------------------------------------------------------------------------------------------------
 
 
-async def test_the_newest_node_of_a_key_wins(store: SessionStore) -> None:
-    await conversation(store, "a", row("same"))
-    await conversation(store, "b", row("same"))
-    place = await store.find_turn("same")
+@pytest.mark.parametrize("kind", ["turn", "step"])
+async def test_the_first_key_that_has_a_live_node_wins(store: SessionStore, kind: str) -> None:
+    find = store.find_turn if kind == "turn" else store.find_step
+    for name in ("a1", "b1", "c1"):
+        await store.open_turn(node(name, name[0]), session(name[0]), minute(1))
+        await store.finish_turn(end(name, turn_key=f"turn-{name}", step_key=f"step-{name}"), minute(2))
+    keys = [f"{kind}-{name}" for name in ("nobody", "b1", "c1", "a1")]
+    for wanted in ("b1", "c1", "a1"):
+        place = await find(*keys)
+        assert place is not None
+        assert (place.node_id, place.key, place.before_key) == (wanted, f"{kind}-{wanted}", f"before-{wanted}")
+        await store.forget(wanted[0], "gone", minute(9))
+    assert await find(*keys) is None
+
+
+@pytest.mark.parametrize("kind", ["turn", "step"])
+async def test_of_the_key_that_wins_the_newest_node_is_taken(store: SessionStore, kind: str) -> None:
+    for name, key in (("a1", "first"), ("b1", "first"), ("c1", "second")):
+        await store.open_turn(node(name, name[0]), session(name[0]), minute(1))
+        await store.finish_turn(end(name, turn_key=key, step_key=key), minute(2))
+    place = await (store.find_turn("first", "second") if kind == "turn" else store.find_step("first", "second"))
     assert place is not None
     assert place.node_id == "b1"
 
@@ -72,23 +80,61 @@ async def test_calls_are_found_by_their_ids_in_their_owners_scope(store: Session
     assert {call_id: place.node_id for call_id, place in found.items()} == {"call-a1": "a1", "call-a2": "a1"}
     await store.forget("a", "gone", minute(3))
     assert await store.find_calls(["call-a1"], "scope-a") == {}
+    assert list(await store.find_calls(["call-a1", "call-b1"], "scope-b")) == ["call-b1"]
+
+
+async def test_calls_of_a_second_end_are_not_kept_and_do_no_harm(store: SessionStore) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(1))
+    first = ended("a1", row("k1"), calls=("call-1",), scope="scope")
+    await store.finish_turn(first, minute(2))
+    await store.finish_turn(first, minute(3))
+    await store.finish_turn(ended("a1", row("k2"), calls=("call-2",), scope="scope"), minute(4))
+    assert list(await store.find_calls(["call-1", "call-2"], "scope")) == ["call-1"]
+
+
+# --- tails ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_conversation_is_walked_back_from_its_last_answer(store: SessionStore) -> None:
     await conversation(store, "a", row("k1"), row("k2", "k1"), row("k3", "k2"))
     equal = (TailTurn("user of k3", None), TailTurn("user of k2", None))
-    assert await tails(store, asked("k3", ""), asked("k2", "")) == [Tail("k3", equal, is_whole=False)]
-    whole = await tails(store, asked("k3", ""), asked("k2", ""), asked("k1", ""))
+    assert await tails(store, asked("k3"), asked("k2")) == [Tail("k3", equal, is_whole=False)]
+    whole = await tails(store, asked("k3"), asked("k2"), asked("k1"))
     assert [(tail.key, len(tail.turns), tail.is_whole) for tail in whole] == [("k3", 3, True)]
-    assert await tails(store, asked("k3", ""), asked("k2", ""), asked("k1", ""), asked("k0", "")) == []
-    assert await tails(store, asked("k3", ""), asked("k2", "another")) == []
+    assert await tails(store, asked("k3"), asked("k2"), asked("k1"), asked("k0")) == []
+
+
+@pytest.mark.parametrize("same_user", [False, True])
+@pytest.mark.parametrize("place", range(3))
+async def test_a_different_answer_ends_the_walk(store: SessionStore, place: int, same_user: bool) -> None:
+    await conversation(store, "a", row("k1"), row("k2", "k1"), row("k3", "k2"))
+    told = [asked("k3"), asked("k2"), asked("k1")]
+    assert len(await tails(store, *told, same_user=same_user)) == 1
+    told[place] = replace(told[place], answer_key="another")
+    assert await tails(store, *told, same_user=same_user) == []
+
+
+async def test_conversations_that_share_their_first_turns_are_each_found_whole(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1"), row("k2", "k1"), row("a3", "k2", answer="ok"))
+    await conversation(store, "b", row("k1"), row("k2", "k1"), row("b3", "k2", answer="ok"))
+    await conversation(store, "c", row("c2"), row("c3", "c2", answer="ok"))
+    found = await tails(store, asked("x", "ok"), asked("k2"), asked("k1"))
+    assert [(tail.key, [turn.user_key for turn in tail.turns], tail.is_whole) for tail in found] == [
+        ("b3", ["user of b3", "user of k2", "user of k1"], True),
+        ("a3", ["user of a3", "user of k2", "user of k1"], True),
+    ]
+
+
+async def test_a_conversation_of_another_scope_is_never_whole(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1", "another root"))
+    assert [tail.is_whole for tail in await tails(store, asked("k1"))] == [False]
 
 
 async def test_a_user_text_is_given_only_where_it_differs(store: SessionStore) -> None:
     await conversation(store, "a", row("k1"), row("k2", "k1"))
-    (tail,) = await tails(store, asked("k2", "", user="raw"), asked("k1", ""))
+    (tail,) = await tails(store, asked("k2", user="raw"), asked("k1"))
     assert tail.turns == (TailTurn("user of k2", "text of k2"), TailTurn("user of k1", None))
-    assert await tails(store, asked("k2", "", user="raw"), asked("k1", ""), same_user=True) == []
+    assert await tails(store, asked("k2", user="raw"), asked("k1"), same_user=True) == []
 
 
 async def test_the_text_of_a_turn_is_that_of_its_first_message_also_after_a_tool_loop(store: SessionStore) -> None:
@@ -97,7 +143,7 @@ async def test_the_text_of_a_turn_is_that_of_its_first_message_also_after_a_tool
     loop = placed(node("a2", "a", parent="a1", depth=2, says="a result"), row("k1"), opens=False)
     await store.open_turn(loop, None, minute(3))
     await store.finish_turn(ended("a2", row("k1")), minute(4))
-    (tail,) = await tails(store, asked("k1", "", user="raw"))
+    (tail,) = await tails(store, asked("k1", user="raw"))
     assert tail.turns == (TailTurn("user of k1", "the question"),)
 
 
@@ -105,7 +151,7 @@ async def test_turns_that_a_replay_told_count_too_but_have_no_text(store: Sessio
     told = placed(node("a1", "a"), row("k3", "k2"))
     await store.open_turn(replace(told, rows=(row("k1"), row("k2", "k1"))), session("a"), minute(1))
     await store.finish_turn(ended("a1", row("k3", "k2")), minute(2))
-    (tail,) = await tails(store, asked("k3", ""), asked("k2", "", user="raw"), asked("k1", ""))
+    (tail,) = await tails(store, asked("k3"), asked("k2", user="raw"), asked("k1"))
     assert (tail.turns[1], tail.is_whole) == (TailTurn("user of k2", None), True)
 
 
@@ -113,21 +159,35 @@ async def test_only_the_newest_that_end_alike_are_looked_at(store: SessionStore)
     for name in "abcd":
         await conversation(store, name, row(f"k-{name}", answer="ok"))
     found = await tails(store, asked("x", "ok"), limit=2)
-    assert {tail.key for tail in found} == {"k-c", "k-d"}
+    assert [tail.key for tail in found] == ["k-d", "k-c"]
     assert [tail.key for tail in await tails(store, asked("k-a", "ok"), same_user=True)] == ["k-a"]
 
 
 async def test_a_chain_that_bites_its_tail_is_walked_no_further_than_the_client_goes(store: SessionStore) -> None:
     await conversation(store, "a", row("k1", "k2", answer="ok"), row("k2", "k1", answer="ok"))
-    found = await tails(store, *(asked("x", "ok") for _ in range(50)))
-    assert {len(tail.turns) for tail in found} == {50}
+    await conversation(store, "b", row("k3", "k3", answer="ok"))
+    for turns in (1, 2, 500):
+        found = await tails(store, *(asked("k3", "ok") for _ in range(turns)))
+        assert [(tail.key, len(tail.turns), tail.is_whole) for tail in found] == [
+            (key, turns, False) for key in ("k3", "k2", "k1")
+        ]
 
 
 async def test_a_turn_is_remembered_only_where_something_may_continue(store: SessionStore) -> None:
-    side = session("s", delete_because="side call")
-    await store.open_turn(placed(node("s1", "s"), row("k-s")), side, minute(1))
-    await store.finish_turn(ended("s1", row("k-s")), minute(2))
-    assert await tails(store, asked("k-s", "")) == []
+    for name in ("side", "lost", "no id", "no keys", "kept"):
+        why = "side call" if name == "side" else None
+        await store.open_turn(
+            placed(node(name, f"in {name}"), row(name)), session(f"in {name}", delete_because=why), minute(1)
+        )
+    await store.forget("in lost", "gone", minute(2))
+    for name in ("side", "lost", "kept"):
+        await store.finish_turn(ended(name, row(name, answer="ok")), minute(3))
+    await store.finish_turn(ended("no id", row("no id", answer="ok"), response_id=None), minute(3))
+    await store.finish_turn(end("no keys", state="failed"), minute(3))
+    assert [tail.key for tail in await tails(store, asked("x", "ok"))] == ["kept"]
+
+
+# --- answers that were cut, and what is known of a chat -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.clock import SystemClock
+from app.core.history import TurnRead
 from app.errors import StoreBusy, StoreUnusable
 from app.store.connection import connect
 from app.store.migrate import Migration, migrate, read_migrations
@@ -26,6 +28,7 @@ from tests.store.making import (
     node,
     refusal,
     sqlite_store,
+    turn,
 )
 
 AT = "2026-11-22T09:00:00.000Z"
@@ -153,29 +156,78 @@ async def test_a_database_that_is_locked_at_the_start_is_told_as_busy(path: Path
         assert await store.find_turn("key-a1") is not None
 
 
-async def test_a_database_of_the_first_schema_keeps_its_history(path: Path, tmp_path: Path, outside: Outside) -> None:
+SESSION = (
+    "INSERT INTO sessions (id, owner, account, chat_id, model, title, state_since, created_at, last_used_at) "
+    f"VALUES ('s', 'owner', 'a', 'chat-of-s', 'm', 'Tides', '{AT}', '{AT}', '{AT}')"
+)
+NODE = (
+    "INSERT INTO nodes (id, session_id, parent_id, depth, match, model, state, user_text, answer_text, user_chars, "
+    "response_id, system_digest, turn_key, step_key, created_at) VALUES "
+)
+FIRST_SCHEMA_HOLDS = (
+    SESSION,
+    f"{NODE} ('n1', 's', NULL, 1, 'new', 'm', 'complete', 'Why?', 'The moon.', 4, 'r1', '', 'key 1', 'step 1', '{AT}')",
+    f"{NODE} ('n2', 's', 'n1', 2, 'exact', 'm', 'open', 'How high?', NULL, 9, NULL, '', NULL, NULL, '{AT}')",
+)
+
+
+@pytest.fixture
+async def of_first_schema(path: Path, tmp_path: Path) -> Path:
+    """A database as the first schema left it: an answer, and one that the end of the process cut."""
     first = tmp_path / "first"
     first.mkdir()
     shutil.copy(MIGRATIONS / "0001_sessions.sql", first)
     async with sqlite_store(path, migrations=first):
         pass
-    change(
-        path,
-        "INSERT INTO sessions (id, owner, account, chat_id, model, title, state_since, created_at, last_used_at) "
-        f"VALUES ('s', 'owner', 'a', 'chat-of-s', 'm', 'Tides', '{AT}', '{AT}', '{AT}')",
-        "INSERT INTO nodes (id, session_id, depth, match, model, state, user_text, answer_text, user_chars, "
-        "response_id, system_digest, turn_key, created_at) "
-        f"VALUES ('n', 's', 1, 'new', 'm', 'complete', 'Why?', 'The moon.', 4, 'r', '', 'old key', '{AT}')",
-    )
-    async with sqlite_store(path) as store:
-        place = await store.find_turn("old key")
-        assert place is not None
-        assert (place.node_id, place.before_key) == ("n", "")
-        await store.open_turn(node("n2", "s", parent="n", depth=2), None, minute(1))
-        await store.finish_turn(end("n2", turn_key="new key"), minute(2))
-    assert [row[:2] for row in outside.rows("SELECT role, text FROM v_history")][:2] == [
-        ("user", "Why?"),
-        ("assistant", "The moon."),
+    change(path, *FIRST_SCHEMA_HOLDS)
+    return path
+
+
+async def test_a_database_of_the_first_schema_is_brought_to_the_second_with_its_history(
+    of_first_schema: Path, outside: Outside
+) -> None:
+    async with sqlite_store(of_first_schema) as store:
+        for place in (await store.find_turn("key 1"), await store.find_step("step 1")):
+            assert place is not None
+            assert (place.node_id, place.before_key, place.has_children) == ("n1", "", True)
+    assert outside.value("PRAGMA user_version") == 2
+    assert outside.rows("SELECT turn, role, text, state FROM v_history") == [
+        (1, "user", "Why?", "complete"),
+        (1, "assistant", "The moon.", "complete"),
+        (2, "user", "How high?", "open"),
+        (2, "assistant", None, "open"),
     ]
-    assert outside.rows("SELECT title, nodes, origin FROM v_sessions") == [("Tides", 2, "made")]
-    assert Outside(beside(path, ".schema-1.backup")).value("SELECT count(*) FROM nodes") == 1
+    shown = "SELECT title, nodes, turns, branches, origin, aborted, recovered FROM v_sessions"
+    assert outside.rows(shown) == [("Tides", 2, 2, 1, "made", 0, 0)]
+    assert outside.rows("SELECT * FROM v_deletions") == []
+    backup = Outside(beside(of_first_schema, ".schema-1.backup"))
+    assert backup.value("PRAGMA user_version") == 1
+    assert backup.rows("SELECT id, answer_text FROM nodes") == [("n1", "The moon."), ("n2", None)]
+    assert backup.value("SELECT count(*) FROM v_history") == 4
+
+
+async def test_a_conversation_of_the_first_schema_goes_on_in_the_second(of_first_schema: Path) -> None:
+    async with sqlite_store(of_first_schema) as store:
+        place = await store.find_turn("key 1")
+        assert place is not None
+        new = replace(node("n3", "s", parent="n1", depth=2), before_key="key 1", user_key="user of key 3")
+        await store.open_turn(new, None, minute(1))
+        await store.finish_turn(replace(end("n3"), turn=turn("key 3", before="key 1")), minute(2))
+        read = TurnRead("", "", "user of key 3", "answer of key 3", 0, 0, True, True, True)
+        (tail,) = await store.find_tails([read], "root", same_user=True, limit=9)
+        assert (tail.key, tail.is_whole) == ("key 3", False)
+
+
+async def test_an_answer_that_the_first_schema_left_open_is_completed_but_not_continued(
+    of_first_schema: Path, outside: Outside
+) -> None:
+    async with sqlite_store(of_first_schema) as store:
+        (cut,) = await store.interrupted(minute(1))
+        assert (cut.node_id, cut.parent_response_id, cut.said) == ("n2", "r1", "How high?")
+        recovered = end("n2", turn_key="made of nothing", step_key="made of nothing", says="Up to 16 metres.")
+        await store.finish_turn(replace(recovered, recovered=True), minute(2))
+        assert await store.find_turn("made of nothing") is None
+        assert await store.find_step("made of nothing") is None
+    assert outside.rows("SELECT text, state FROM v_history WHERE turn = 2 AND role = 'assistant'") == [
+        ("Up to 16 metres.", "recovered")
+    ]

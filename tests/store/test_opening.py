@@ -231,6 +231,13 @@ async def test_a_folder_in_place_of_the_file_is_told_and_the_lock_is_given_back(
 
 # --- damage ---------------------------------------------------------------------------------------------------------
 
+# Two indexes in one place of the file: no look-up notices, only who reads all of it.
+MUDDLE = (
+    "PRAGMA writable_schema = ON",
+    "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'tool_calls_by_node') "
+    "WHERE name = 'turns_by_start'",
+)
+
 
 def damage(path: Path) -> None:
     """Overwrite the middle of the file, which holds pages of the tables."""
@@ -248,7 +255,7 @@ async def test_a_damaged_file_is_refused_after_an_unclean_stop(path: Path) -> No
 
 async def test_damage_that_only_the_check_finds_is_refused_at_every_start(path: Path) -> None:
     await make(path)
-    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'deletions_by_due'")
+    change(path, *MUDDLE)
     beside(path, ".lock").write_text("4711")
     for _ in range(2):
         assert "is damaged (" in await refusal(path)
@@ -256,7 +263,7 @@ async def test_damage_that_only_the_check_finds_is_refused_at_every_start(path: 
 
 async def test_after_a_clean_stop_nobody_reads_the_whole_file(path: Path) -> None:
     await make(path)
-    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_schema WHERE name = 'deletions_by_due'")
+    change(path, *MUDDLE)
     async with sqlite_store(path) as store:
         assert await store.find_turn("key-a1") is not None
 

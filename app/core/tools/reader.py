@@ -27,7 +27,12 @@ _END = {
         rf"{_OPEN}\s*{_SLASH}\s*function\s*{_CLOSE}(?:\s*{_OPEN}\s*{_SLASH}\s*tool_call\s*{_CLOSE})?", re.I
     ),
 }
+_MARK = re.compile("[<＜&]")
+_LINE_MARK = re.compile(r"[ \t]*(?:[`~]{1,2}|(?:```|~~~)[^\n]*)")
 _LONGEST_OPENING = 120
+_NAMED_WITHIN = 4096  # characters, in which a call tells its tool
+_LONG_LINE = 256  # characters, above which a line is not looked through again for every piece
+_BEGUN = "\0"  # stands for the beginning of a line that was said already
 _CALL_BEGINNING = re.compile(r"\s*(?:\{\s*(?:[\"'](?:[ntfapi]\w*(?:[\"'].*)?)?)?)?\Z", re.S)
 _ARGUMENTS = re.compile(r"<\s*(?:arguments|args|parameters|params|input)\s*>", re.I)
 _ARGUMENTS_END = re.compile(r"\s*<\s*/\s*(?:arguments|args|parameters|params|input)\s*>\s*\Z", re.I)
@@ -63,8 +68,11 @@ class CallReader:
         self._text = ""  # from the beginning of the line that is being read, or from the opening of a call
         self._done = 0  # how much of it was said
         self._in_fence = False  # whether it begins inside a code block
+        self._in_code = False  # whether it begins inside backticks
         self._call: str | None = None  # the kind of call that is being read
         self._opening = ""
+        self._named = False  # whether the call has told its tool
+        self._searched = 0  # how far its end was looked for
 
     @property
     def in_call(self) -> bool:
@@ -105,7 +113,7 @@ class CallReader:
 
     def _read_text(self, out: list[Found], *, last: bool) -> bool:
         """Say what is text; return whether something else begins after it."""
-        position, in_fence, in_code = 0, self._in_fence, False
+        position, in_fence, in_code = 0, self._in_fence, self._in_code
         fences = [(0, in_fence)]
         while True:
             if in_fence:
@@ -139,17 +147,27 @@ class CallReader:
                 return True
         end_of_text = len(self._text) - (0 if last else self._undecided(in_fence=in_fence, in_code=in_code))
         self._say_to(end_of_text, out)
-        line = self._text.rfind("\n", 0, self._done) + 1
-        self._in_fence = [state for at, state in fences if at <= line][-1]
-        self._text, self._done = self._text[line:], self._done - line
+        self._drop_said(fences, in_code=in_code)
         return False
+
+    def _drop_said(self, fences: list[tuple[int, bool]], *, in_code: bool) -> None:
+        """Keep the line that is being read, or of a long one a mark that it has begun."""
+        line = self._text.rfind("\n", 0, self._done) + 1
+        if self._done - line <= _LONG_LINE:
+            if line:
+                self._in_fence, self._in_code = [state for at, state in fences if at <= line][-1], False
+            self._text, self._done = self._text[line:], self._done - line
+        else:
+            self._in_fence, self._in_code = fences[-1][1], in_code
+            self._text, self._done = _BEGUN + self._text[self._done :], len(_BEGUN)
 
     def _begin_call(self, token: re.Match[str], out: list[Found]) -> None:
         before = len(self._text[: token.start()].rstrip())
         self._say_to(before, out)
         self._opening = self._text[max(before, self._done) : token.end()]
         self._text, self._done = self._text[token.end() :], 0
-        self._in_fence = False
+        self._in_fence = self._in_code = self._named = False
+        self._searched = 0
         self._call = (token["tag"] or "function").lower()
 
     def _undecided(self, *, in_fence: bool, in_code: bool) -> int:
@@ -160,9 +178,10 @@ class CallReader:
             return len(text) - line if re.fullmatch(r"[ \t]*(?:[`~]{1,3}[ \t]*)?", text[line:]) else 0
         begin = len(text)
         if not in_code:
-            near = range(max(0, len(text) - _LONGEST_OPENING), len(text))
-            begin = next((at for at in near if text[at] in "<＜&" and _may_open(text[at:])), begin)
-        if re.fullmatch(r"[ \t]*(?:[`~]{1,2}|(?:```|~~~)[^\n]*)", text[line:]):
+            near = max(0, len(text) - _LONGEST_OPENING)
+            marks = (found.start() for found in _MARK.finditer(text, near))
+            begin = next((at for at in marks if _may_open(text[at:])), begin)
+        if _LINE_MARK.fullmatch(text, line):
             begin = min(begin, line)
         return len(text) - len(text[:begin].rstrip())
 
@@ -194,12 +213,17 @@ class CallReader:
     def _read_call(self, out: list[Found], *, last: bool) -> bool:
         """Read inside a call; return whether it ended."""
         assert self._call is not None
-        ends = [(end.start(), end.end()) for end in _END[self._call].finditer(self._text)]
-        if early_name(self._plain(_name_in(self._opening) + self._text)) is not None:
-            # its end is missing where another call begins; but Qwen-Coder puts its form inside
+        begin = 0 if last else max(0, self._searched - _LONGEST_OPENING)
+        self._searched = len(self._text)
+        if not self._named:
+            head = self._plain(_name_in(self._opening) + self._text[:_NAMED_WITHIN])
+            self._named = early_name(head) is not None
+            begin = 0
+        ends = [(end.start(), end.end()) for end in _END[self._call].finditer(self._text, begin)]
+        if self._named:  # its end is missing where another call begins; but Qwen-Coder puts its form inside
             inner = self._call == "tool_call"
-            others = (other for other in _OPENING_TOKEN.finditer(self._text) if not (inner and other["function"]))
-            ends += [(other.start(), other.start()) for other in others]
+            others = _OPENING_TOKEN.finditer(self._text, begin)
+            ends += [(other.start(), other.start()) for other in others if not (inner and other["function"])]
         for body_end, end_at in sorted(ends):
             body = self._text[:body_end]
             if last or not _breaks_off(self._plain(body)):

@@ -4,12 +4,16 @@ The scheme is Cherry Studio's prompt mode, which is known to pass the site untou
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.core.tools.definitions import Tool, ToolUse
 
 _NOISE = frozenset({"$schema", "$id", "title", "examples", "$comment"})
+_TAGS = re.compile(
+    r"(?:<|＜|&lt;)(?=\s*[/／]?\s*(?:tool_use|tool_call|function\s*=|/function|result\s*(?:>|＞|&gt;)))", re.IGNORECASE
+)
 _NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 
 _TEACHING = """\
@@ -79,8 +83,8 @@ class CherryScheme:
         return f"<tool_use>\n<name>{name}</name>\n<arguments>{safe}</arguments>\n</tool_use>"
 
     def write_result(self, name: str, text: str) -> str:
-        """Write a tool's result; no text in it can end its block early."""
-        safe = text.replace("</result", "&lt;/result").replace("</tool_use_result", "&lt;/tool_use_result")
+        """Write a tool's result; no text in it can end its block, or become a call where the model repeats it."""
+        safe = _TAGS.sub("‹", text)
         return f"<tool_use_result>\n<name>{name}</name>\n<result>{safe}</result>\n</tool_use_result>"
 
 

@@ -84,7 +84,7 @@ def test_two_of_a_form_are_two_calls(form: str) -> None:
     assert read(text) == read(*text) == ("", [("weather", PARIS)] * 2)
 
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "Python": ("{'a': True, 'b': None, 'c': [1, 2.5], 'd': False}", {"a": True, "b": None, "c": [1, 2.5], "d": False}),
     "line break in a text": ('{"a": "one\ntwo"}', {"a": "one\ntwo"}),
     "tab in a text": ('{"a": "one\ttwo"}', {"a": "one\ttwo"}),
