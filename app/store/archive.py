@@ -70,7 +70,7 @@ class SqliteArchive:
             for session_id in session_ids:
                 if connection.execute(statements.IS_OPEN, (session_id,)).fetchone():
                     raise StoreBusy(f"The session {session_id} is being answered just now.", retry_after=10)
-                keys = [row["turn_key"] for row in connection.execute(statements.LAST_TURNS, (session_id,))]
+                keys = [row["turn_key"] for row in connection.execute(statements.LAST_TURNS, {"id": session_id})]
                 connection.execute(statements.ERASE_NODES, (session_id,))
                 for key in keys:
                     self._erase_turns(key)

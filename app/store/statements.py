@@ -203,9 +203,16 @@ HISTORY = """
     ORDER BY p.branch, n.depth, r.part
 """
 IS_OPEN = "SELECT 1 FROM nodes WHERE session_id = ? AND state = 'open'"
+# By what a turn consists of: a session that the site lost has no turn keys any more.
 LAST_TURNS = """
-    SELECT DISTINCT coalesce(turn_key, before_key) AS turn_key FROM nodes
-    WHERE session_id = ? AND coalesce(turn_key, before_key) IS NOT NULL ORDER BY depth DESC
+    SELECT turn_key FROM (
+        SELECT t.key AS turn_key, 2 * n.depth + 1 AS place
+        FROM nodes n JOIN turns t ON t.before_key = n.before_key AND t.user_key = n.user_key
+            AND t.answer_key = n.answer_key
+        WHERE n.session_id = :id
+        UNION
+        SELECT before_key, 2 * depth FROM nodes WHERE session_id = :id AND before_key IS NOT NULL
+    ) ORDER BY place DESC
 """
 ERASE_NODES = "DELETE FROM nodes WHERE session_id = ?"
 ERASE_TURN = """

@@ -198,6 +198,21 @@ async def test_a_session_is_erased_while_the_server_runs(
             hold.release()
 
 
+async def test_a_session_whose_chat_is_gone_leaves_nothing_behind_when_erased(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings) as server:
+        talk = Conversation(Client(session, server.url))
+        lost = await talk.say(DOG)
+        await emulator.delete_chat(emulator.shown[0].chat_id)
+        found = await talk.say(ASK)
+        await server.stop()
+    code, told = await shell.run("sessions", "delete", "--yes", lost.session, found.session)
+    assert (code, "Sessions erased: 2" in told) == (0, True)
+    for table in ("sessions", "nodes", "turns", "deletions"):
+        assert shell.rows(f"SELECT count(*) FROM {table}") == [(0,)], table
+
+
 async def test_a_name_that_is_not_one_session_is_told(shell: Shell, emulator: Emulator) -> None:
     assert "There is no database" in (await shell.run("sessions", "list"))[1]
     await emulator.browse(None, "One", "1")
