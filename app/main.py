@@ -265,7 +265,7 @@ def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
     if settings.uses_emulator:
         lines += [
             "No QWEN_AUTH_TOKEN is set: a built-in emulator answers, and its answers are simulated.",
-            "To use your own account, put the token into .env (the README says how) and start again.",
+            "To use your own account: python3 run.py login",
         ]
     if problem := upstream.account().problem:
         lines.append(f"But: {problem}")
