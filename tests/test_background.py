@@ -2,10 +2,15 @@
 
 import asyncio
 import logging
+from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
+from app.clock import SystemClock
+from app.core.ports import AccountStatus, Deletion, StoreOverview
 from app.tasks.background import BackgroundTasks, running
+from app.tasks.cleaner import Cleaner
 
 
 async def fail() -> None:
@@ -42,3 +47,34 @@ async def test_what_runs_beside_the_program_may_fail_without_ending_it(caplog: p
         async with running(fail(), "clean up"):
             await asyncio.sleep(0.01)
     assert "Could not clean up" in caplog.text
+
+
+async def test_a_stop_that_meets_a_wake_ends_the_clean_up() -> None:
+    """The last answer's chat is released just when the program ends."""
+
+    class Nothing:
+        """A store and an upstream with nothing to do."""
+
+        def account(self) -> AccountStatus:
+            return AccountStatus("emulator", "a", None, None)
+
+        async def due_deletions(self, account: str, at: object, limit: int) -> list[Deletion]:
+            return []
+
+        async def next_deletion_due(self, account: str) -> None:
+            return None
+
+        async def overview(self) -> StoreOverview:
+            return StoreOverview(0, 0, 0)
+
+    idle = cast(Any, Nothing())
+    cleaner = Cleaner(idle, idle, SystemClock(), first_retry=timedelta(seconds=1), retention=timedelta(0))
+    task = asyncio.create_task(cleaner.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    cleaner.wake()
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=2)
+    assert done == {task}
+    assert task.cancelled()

@@ -104,7 +104,10 @@ class Cleaner:
                 if report.deleted or report.aged:
                     _log.info("Chats deleted upstream: %d; queued for their age: %d", report.deleted, report.aged)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
+                async with asyncio.timeout(
+                    wait.total_seconds()
+                ):  # wait_for would lose a cancellation that meets a wake
+                    await self._wake.wait()
 
     async def _until_due(self) -> timedelta:
         due = await self._store.next_deletion_due(self._upstream.account().account)
