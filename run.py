@@ -26,7 +26,7 @@ CHECKS = [
     ["ruff", "check", "."],
     ["ruff", "format", "--check", "."],
     ["mypy"],
-    ["pytest", "--cov", "--cov-report=term"],
+    ["pytest", "--cov", "--cov-report=term", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"],
 ]
 
 

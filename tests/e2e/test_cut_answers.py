@@ -1,5 +1,7 @@
 """An answer that was stopped is a part of the conversation, with as much of it as the client has."""
 
+import asyncio
+
 import pytest
 
 from tests.e2e.habits import Topic, assistant, call_text, result_text, user
@@ -71,9 +73,9 @@ async def test_a_stop_in_the_first_answer(server: Server) -> None:
 async def test_a_stop_before_any_text_is_a_regenerate(server: Server) -> None:
     history = await begun(server)
     hold = server.emulator.script.hold("", pieces=STORY, before=0)
-    body = {"model": MODEL, "messages": history, "stream": True, "enable_thinking": False}
-    async with server.client.session.post(f"{server.url}/v1/chat/completions", json=body):
-        await hold.reached()
+    asked = asyncio.create_task(server.client.chat(history, stream=True, enable_thinking=False))
+    await hold.reached()
+    asked.cancel()
     await eventually(lambda: server.emulator.stops, 2)
     reply = await server.client.chat([*history[:2], user(ASK)])
     assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
