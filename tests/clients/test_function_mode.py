@@ -65,6 +65,20 @@ async def test_the_model_is_taught_the_tools_once(server: Server, start: Start) 
     assert ["in degrees Celsius" in text for text in texts] == [True, False, False, False]
 
 
+async def test_thirty_steps_of_the_server_send_their_results_only(server: Server, start: Start) -> None:
+    cherry, emulator = await start(FUNCTION), server.emulator
+    for step in range(30):
+        emulator.script.answer(f"Step {step}.\n\n" + tool_use("getTemperature", city=f"City {step}"))
+    emulator.script.answer("All of them are warm.")
+    answer = await cherry.say("How warm are these thirty cities?")
+    assert (answer.error, len(answer.calls)) == (None, 30)
+    assert answer.matches == ["new", *["tool-call"] * 30]
+    assert max(len(shown.text) for shown in emulator.shown[1:]) < 200
+    assert_one_line(emulator)
+    thanks = await cherry.say("Thanks")
+    assert (thanks.matches, emulator.shown[-1].text) == (["exact"], "Thanks")
+
+
 async def test_two_calls_in_one_answer_are_run_and_answered_together(server: Server, start: Start) -> None:
     cherry, emulator = await start(FUNCTION), server.emulator
     calls = [tool_use("getTemperature", city=city) for city in ("Paris", "Rome")]

@@ -38,7 +38,7 @@ async function run({ baseURL, model, apiKey }, wire, plugins, params, tell) {
   const seen = { texts: [], thoughts: [], calls: [], error: null, status: "success", usage: null };
   try {
     const quiet = () => {}; // errors arrive in the stream as well
-    const given = { ...params, model, stopWhen: stepCountIs(20), maxRetries: 0, onError: quiet };
+    const given = { ...params, model, stopWhen: stepCountIs(40), maxRetries: 0, onError: quiet };
     const { fullStream } = await executor.streamText(given);
     for await (const part of fullStream) take(part, seen, tell);
   } catch (problem) {
