@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -14,7 +13,6 @@ from referencing.exceptions import Unresolvable
 from app.core.tools.definitions import ReadCall, Tool
 
 _MOST_PROBLEMS = 5
-_CLOSE_ENOUGH = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,7 @@ def offered_name(name: str, tools: Sequence[Tool]) -> str | None:
     found = [
         each for each in names if each.endswith((f"__{name}", f".{name}", f"/{name}")) or name.endswith(f"__{each}")
     ]
-    if found:
-        return found[0] if len(found) == 1 else None
-    near = get_close_matches(name, names, n=2, cutoff=_CLOSE_ENOUGH)
-    return near[0] if len(near) == 1 else None
+    return found[0] if len(found) == 1 else None
 
 
 def check(call: ReadCall, tools: Sequence[Tool]) -> Checked:

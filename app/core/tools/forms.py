@@ -129,7 +129,7 @@ def _mended(text: str) -> Any:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         try:
             value = repair_json(text, return_objects=True)
-        except RecursionError:
+        except (RecursionError, ValueError):  # nested too deeply
             return None
         return value if isinstance(value, dict) else None
     return value if isinstance(value, dict) and _is_json(value) else None

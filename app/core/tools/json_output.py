@@ -58,5 +58,8 @@ def find_json(text: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        value = repair_json(body, return_objects=True)
+        try:
+            value = repair_json(body, return_objects=True)
+        except (ValueError, RecursionError):  # nested too deeply
+            return None
         return value if isinstance(value, dict | list) and value else None

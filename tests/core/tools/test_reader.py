@@ -97,6 +97,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "code": ('{"a": "if x < 3:\\n    print(\\"y\\")"}', {"a": 'if x < 3:\n    print("y")'}),
     "escaped slash": ('{"a": "<\\/b>"}', {"a": "</b>"}),
     "Chinese": ('{"城市": "巴黎"}', {"城市": "巴黎"}),
+    "nested too deeply": ('{"a":' * 400, None),
     "not an object": ("[1, 2]", None),
     "prose": ("the city of Paris", None),
 }
