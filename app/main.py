@@ -25,7 +25,7 @@ from app.core.gateway import Gateway, Policy
 from app.core.ports import Upstream
 from app.core.pull import Pull
 from app.core.recovery import Recovery, RecoveryPace
-from app.core.turn import Patience, Surroundings
+from app.core.surroundings import Patience, Surroundings
 from app.errors import StoreInUse, UpstreamError
 from app.store.archive import open_archive
 from app.store.sqlite import open_sqlite

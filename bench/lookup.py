@@ -19,6 +19,7 @@ from pathlib import Path
 from app.clock import SystemClock, timestamp
 from app.core.history import TurnRead, TurnRow
 from app.core.ports import NewNode, NewSession, NodeEnd
+from app.core.told import Told
 from app.store import statements
 from app.store.sqlite import SqliteSessionStore, open_sqlite
 
@@ -106,6 +107,8 @@ def _node(name: str, session: str, parent: str | None) -> NewNode:
         answered="",
         results=0,
         opens_turn=True,
+        sent_digest="",
+        told=Told(),
     )
 
 

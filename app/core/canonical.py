@@ -68,3 +68,8 @@ def digest(*parts: str) -> str:
         state.update(len(raw).to_bytes(8, "big"))
         state.update(raw)
     return state.hexdigest()
+
+
+def sent_digest(text: str) -> str:
+    """Name a message as it was sent, whatever white space the site makes of it."""
+    return digest("sent", squeeze(text))

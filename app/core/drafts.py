@@ -1,18 +1,32 @@
 """Draft what is sent and recorded for a request, once its place is known."""
 
+from dataclasses import dataclass
 from uuid import uuid4
 
 from app.core.answer import answer_note
+from app.core.canonical import sent_digest
 from app.core.catalog import Choice
 from app.core.history import History, TurnRow
 from app.core.ladder import Found
 from app.core.messages import ChatRequest
 from app.core.ports import Match, NewNode, NewSession, Place, Prompt
+from app.core.told import Told
 from app.core.tools.scheme import SCHEME
 from app.core.transcript import first_message, new_text, next_message, with_note
-from app.core.turn import Draft
 
 _TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first."""
+
+    owner: str
+    history: History
+    node: NewNode
+    prompt: Prompt
+    session: NewSession | None
+    show_reasoning: bool
 
 
 def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
@@ -32,6 +46,7 @@ def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
         model=choice.id,
         said=said,
         sent=text,
+        told=history.told(len(history.spoken), start=found.index, before=place.told),
         rows=found.rows,
     )
     thinking, show = _thinking(request, choice, default=True)
@@ -73,6 +88,7 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         model=choice.id,
         said=said,
         sent=text,
+        told=history.told(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),
     )
     thinking, show = _thinking(request, choice, default=delete_because != SIDE_CALL)
@@ -97,6 +113,7 @@ def _node(
     model: str,
     said: str,
     sent: str,
+    told: Told,
     rows: tuple[TurnRow, ...],
 ) -> NewNode:
     turn = history.turns[-1]
@@ -116,6 +133,8 @@ def _node(
         answered=turn.answer,
         results=turn.results,
         opens_turn=not turn.spoke and not turn.results,
+        sent_digest=sent_digest(sent),
+        told=told,
         rows=rows,
     )
 
@@ -140,11 +159,6 @@ def _title(history: History) -> str:
     first = next((message.text for message in history.spoken if message.role == "user"), "")
     line = " ".join(first.split())
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
-
-
-def new_call_id() -> str:
-    """Return an id for a tool call, unlike any other."""
-    return f"call_{uuid4().hex}"
 
 
 def _new_id(kind: str) -> str:

@@ -11,15 +11,17 @@ from app.core.answer import answer_format, answer_instructions
 from app.core.budget import check_budget
 from app.core.catalog import ModelCatalog
 from app.core.cut import Cut
-from app.core.drafts import IS_DELETE, SIDE_CALL, continuation, new_call_id, opening
+from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.history import History, read_history
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.recovery import Recovery
 from app.core.side_calls import side_call, what_is_asked
+from app.core.surroundings import Surroundings
+from app.core.tools.call_ids import new_call_id
 from app.core.tools.results import shortened
 from app.core.tools.scheme import SCHEME
-from app.core.turn import Draft, Surroundings, Turn
+from app.core.turn import Turn
 from app.errors import ChatGone, ChatInProgress, ParentUnknown
 
 _log = logging.getLogger(__name__)

@@ -4,12 +4,14 @@ docs/sessions.md, Turns and keys. A turn is `(U, A)`: consecutive user texts, th
 user text, over the whole tool loop.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
 from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.system_text import system_digest, system_text
+from app.core.told import Told, ToldItem, tell, told_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class History:
     spoken: tuple[Message, ...]
     turns: tuple[TurnRead, ...]
     anchors: tuple[Anchor, ...]
+    _told: tuple[ToldItem, ...] = field(default=(), repr=False)
     _placed: tuple[int, str] | None = field(default=None, repr=False)
 
     def placed(self, turns: int, key: str) -> "History":
@@ -86,6 +89,20 @@ class History:
         if anchor.results is None:
             return self.keys.turn(before, turn.user_key, turn.answer_key)
         return self.keys.step(before, turn.user_key, turn.answer_key, anchor.results)
+
+    def told(self, end: int, *, start: int = 0, before: Told | None = None) -> Told:
+        """Return what the messages from `start` up to `end` told beside their texts, after what was told before."""
+        return tell(before or Told(), self._items(start, end))
+
+    def shows_calls(self, end: int) -> bool:
+        """Say whether the client shows calls in the turn that the message before `end` belongs to."""
+        shown = False
+        for item in self._items(0, end):
+            shown = bool(item.kind == "answer" and item.digest) or (shown and item.kind != "user")
+        return shown
+
+    def _items(self, start: int, end: int) -> Iterator[ToldItem]:
+        return (item for item in self._told if start <= item.index < end)
 
     @property
     def last_answer(self) -> int:
@@ -141,7 +158,8 @@ def read_history(messages: tuple[Message, ...], owner: str, account: str, taught
     for message in spoken:
         reading.read(message)
     reading.close()
-    return History(keys, system, system_digest(system), spoken, tuple(reading.turns), reading.anchors())
+    told = tuple(reading.told)
+    return History(keys, system, system_digest(system), spoken, tuple(reading.turns), reading.anchors(), told)
 
 
 class _Reading:
@@ -149,6 +167,7 @@ class _Reading:
 
     def __init__(self, keys: Keys) -> None:
         self.turns: list[TurnRead] = []
+        self.told: list[ToldItem] = []
         self._keys = keys
         self._index = 0
         self._user: list[str] = []
@@ -161,13 +180,15 @@ class _Reading:
         self._results_since: list[int] = []
 
     def read(self, message: Message) -> None:
+        is_result = is_tool_result(message, after_call=self._after_call)
+        self.told.append(told_by(self._index, message, is_result=is_result))
         if message.role == "assistant":
             self._answer.append(canonical_assistant(message.text))
             self._answered = self._spoke = True
             self._after_call = bool(message.tool_calls) or "<tool_use>" in message.text
             self._last = Anchor(len(self.turns), self._index + 1, self._results)
             self._results_since = []
-        elif is_tool_result(message, after_call=self._after_call):
+        elif is_result:
             self._results_since.append(self._index)
             self._results += 1
             self._answered = False

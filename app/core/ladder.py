@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app.core.canonical import canonical_assistant
-from app.core.history import History, TurnRow
+from app.core.history import Anchor, History, TurnRow
 from app.core.ports import CutAnswer, Match, Place, SessionStore
-from app.core.window import MOST_TAILS, Doubt, choose_tail, enough_said
+from app.core.told import may_be
+from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +75,35 @@ class Ladder:
         ids = {message.tool_call_id for message in results if message.role == "tool" and message.tool_call_id}
         if not ids:
             return "no result names a call"
-        places = await self._store.find_calls(sorted(ids), history.keys.root)
-        if len(places) < len(ids):
-            return "not every call is ours" if places else "the calls are not ours"
-        place = next(iter(places.values()))
-        if any(other.node_id != place.node_id for other in places.values()):
+        callings = await self._store.find_calls(sorted(ids), history.keys.root)
+        if len(callings) < len(ids):
+            return "not every call is ours" if callings else "the calls are not ours"
+        calling = next(iter(callings.values()))
+        place = calling.place
+        if any(other.place.node_id != place.node_id for other in callings.values()):
             return "the calls are of different answers"
+        if agrees(history.turns[anchor.turn], calling.asked) is None:
+            return "the question that the calls are for was changed"
         placed = history.placed(anchor.turn, place.before_key)
         return Found(place, "tool-call", "tool-call", placed, anchor.index)
 
     async def _exact(self, climb: "_Climb") -> Found | str:
         """The whole history is stored, as the client tells it."""
-        found = await self._at_anchor(climb.history, [climb.before], "exact")
-        return found or "no stored answer has this history"
+        return await self._at_anchor(climb.history, [climb.before], "exact")
 
-    async def _at_anchor(self, history: History, befores: Sequence[str], match: Match) -> Found | None:
+    async def _at_anchor(self, history: History, befores: Sequence[str], match: Match) -> Found | str:
         """Look for the node at the last answer, given what may be before its turn."""
         named = {history.key_of(anchor, before): (anchor, before) for before in befores for anchor in history.anchors}
         is_step = history.anchors[0].results is not None
-        place = await (self._store.find_step(*named) if is_step else self._store.find_turn(*named))
-        if place is None:
-            return None
-        anchor, before = named[place.key]
-        return Found(place, match, match, history.placed(anchor.turn, before), anchor.index)
+        places = await (self._store.find_step(*named) if is_step else self._store.find_turn(*named))
+        misses = ["no stored answer has this history"]
+        for key, (anchor, before) in named.items():
+            if same := [place for place in places if place.key == key]:
+                choice = choose_place(same, history, anchor.turn, anchor.index)
+                if isinstance(choice, Place):
+                    return Found(choice, match, match, history.placed(anchor.turn, before), anchor.index)
+                misses.append(choice.reason)
+        return misses[-1]
 
     async def _by_window(self, climb: "_Climb") -> Found | str:
         """The client's turns are the last ones of a stored conversation."""
@@ -108,11 +115,14 @@ class Ladder:
         if isinstance(key, Doubt):
             return key.reason
         if not whole_turn:
-            return await self._at_anchor(history, [key], "window") or "that conversation holds no such step"
-        place = await self._store.find_turn(key)
-        if place is None:
+            return await self._at_anchor(history, [key], "window")
+        places = await self._store.find_turn(key)
+        if not places:
             return "the chat of that conversation is gone"
-        return Found(place, "window", "window", history.placed(anchor.turn + 1, key), anchor.index)
+        choice = choose_place(places, history, anchor.turn, anchor.index)
+        if isinstance(choice, Doubt):
+            return choice.reason
+        return Found(choice, "window", "window", history.placed(anchor.turn + 1, key), anchor.index)
 
     async def _conversation(self, history: History, turns: int) -> str | Doubt:
         """Return the key of the stored conversation that the first turns of the history are the end of."""
@@ -139,7 +149,8 @@ class Ladder:
             key = await self._conversation(history, anchor.turn)
             befores += [key] if isinstance(key, str) else []
         named = {history.keys.asked(before, turn.user_key): before for before in befores}
-        cut = _nearest(turn.answer, await self._store.find_cut(*named))
+        cuts = [cut for cut in await self._store.find_cut(*named) if _begins_alike(turn.answer, cut)]
+        cut = _nearest(turn.answer, cuts, history, anchor)
         if cut is None:
             return "no answer that was cut begins like it"
         placed = history.placed(anchor.turn, named[cut.place.key])
@@ -153,12 +164,14 @@ class Ladder:
             for number, turn in reversed(list(enumerate(history.turns[:-1])))
             if turn.answered
         }
-        place = await self._store.find_turn(*ends) if ends else None
-        if place is None:
-            return "no beginning of it is stored"
-        known = ends[place.key]
-        rows = history.turn_rows(known)
-        return Found(place, "branch", "branch", history, history.turns[known - 1].end, rows)
+        places = await self._store.find_turn(*ends) if ends else ()
+        for key, known in ends.items():
+            if same := [place for place in places if place.key == key]:
+                end = history.turns[known - 1].end
+                choice = choose_place(same, history, known - 1, end)
+                if isinstance(choice, Place):
+                    return Found(choice, "branch", "branch", history, end, history.turn_rows(known))
+        return "no beginning of it is stored"
 
 
 class _Climb:
@@ -169,16 +182,44 @@ class _Climb:
         self.before = history.key_before(history.anchors[0].turn)
 
 
-def _nearest(answer: str, cuts: Sequence[CutAnswer]) -> CutAnswer | None:
-    """Return the cut answer that differs least in length, of those that go on as the client's or end somewhat sooner.
+def choose_place(places: Sequence[Place], history: History, turn: int, end: int) -> Place | Doubt:
+    """Choose among stored answers of equal texts, the newest first, the one that the client means.
+
+    `end` counts the client's messages up to it, in its turn of that number. Answers whose chats were told the same are
+    as good as one; where they differ and the client's history does not say which it is, none is taken.
+    """
+    client = history.told(end)
+    shows_calls = history.shows_calls(end)
+    possible = [place for place in places if may_be(client, place.told, shows_calls=shows_calls)]
+    if not possible:
+        return Doubt("the stored conversation with these texts had other tool calls or results")
+    same_prompt = [place for place in possible if place.system_digest == history.system_digest]
+    if not same_prompt and not enough_said(history.turns[: turn + 1]):
+        return Doubt("the system prompt is another, and too little was said to know the conversation by")
+    best = same_prompt or possible
+    if told_so := [place for place in best if client.key and place.told and place.told.key == client.key]:
+        return told_so[0]
+    if len({(place.told.key if place.told else "", place.system_digest) for place in best}) > 1:
+        return Doubt("several stored conversations have these texts, with other tool results or system prompts")
+    return best[0]
+
+
+def _begins_alike(answer: str, cut: CutAnswer) -> bool:
+    """Say whether a cut answer goes on as the client's, or ends somewhat sooner.
 
     Where the client has more than twice as much, it is rather another answer that begins alike.
     """
-    best: tuple[int, CutAnswer] | None = None
-    for cut in cuts:
-        stored = cut.answered + canonical_assistant(cut.text)
-        if stored.startswith(answer) or (len(stored) * 2 >= len(answer) and answer.startswith(stored)):
-            difference = abs(len(stored) - len(answer))
-            if best is None or difference < best[0]:
-                best = (difference, cut)
-    return best[1] if best else None
+    stored = cut.answered + canonical_assistant(cut.text)
+    return stored.startswith(answer) or (len(stored) * 2 >= len(answer) and answer.startswith(stored))
+
+
+def _nearest(answer: str, cuts: Sequence[CutAnswer], history: History, anchor: Anchor) -> CutAnswer | None:
+    """Return the cut answer that differs least in length from the client's, of those that can be the client's."""
+
+    def difference(cut: CutAnswer) -> int:
+        return abs(len(cut.answered) + len(canonical_assistant(cut.text)) - len(answer))
+
+    for cut in sorted(cuts, key=difference):
+        if isinstance(choose_place([cut.place], history, anchor.turn, anchor.index), Place):
+            return cut
+    return None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from app.clock import Clock
-from app.core.canonical import canonical_user
+from app.core.canonical import canonical_user, sent_digest
 from app.core.history import turn_and_step
 from app.core.keys import Keys
 from app.core.ports import (
@@ -27,6 +27,7 @@ from app.core.ports import (
     Upstream,
 )
 from app.core.system_text import system_digest
+from app.core.told import Told
 from app.errors import ChatGone
 
 _log = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ class Pull:
         before = self._keys.root if parent is None or parent.turn_key is None else parent.turn_key
         user_key = self._keys.user(canonical_user(asked.text))
         turn, step_key = turn_and_step(self._keys, before, user_key, "", answer.text, 0)
+        asked_told = replace(parent.told if parent else Told(), loop="")
+        told = asked_told.after_answer(answer.text, ())
         node = NewNode(
             id=f"node_{uuid4().hex}",
             session_id=session_id,
@@ -143,6 +146,8 @@ class Pull:
             answered="",
             results=0,
             opens_turn=True,
+            sent_digest=sent_digest(asked.text),
+            told=asked_told,
         )
         end = NodeEnd(
             node_id=node.id,
@@ -156,10 +161,11 @@ class Pull:
             step_key=step_key,
             input_tokens=None,
             output_tokens=None,
+            told=told,
         )
         await self._store.open_turn(node, session, self._time(asked, chat))
         await self._store.finish_turn(end, self._time(answer, chat))
-        return KnownNode(node.id, turn.key, node.depth, node.system_digest)
+        return KnownNode(node.id, turn.key, node.depth, node.system_digest, told)
 
     def _time(self, message: ChatMessage, chat: ChatRecord) -> datetime:
         return message.at or chat.updated_at or self._clock.now()

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from app.clock import Clock
-from app.core.canonical import squeeze
+from app.core.canonical import sent_digest
 from app.core.history import turn_and_step
 from app.core.keys import Keys
 from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
-from app.errors import ChatGone, UpstreamError
+from app.errors import ChatGone, StoreError, UpstreamError
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Recovery:
         self._clock = clock
         self._open = list(nodes)
         self._pace = pace
+        self._taken: set[str] = set()  # answers of the site that are some node's already
         self._tried = asyncio.Event()
         if not nodes:
             self._tried.set()
@@ -59,8 +60,10 @@ class Recovery:
             _log.warning("%d answers were cut by the last stop; reading them back from upstream", len(self._open))
         wait = self._pace.retry
         while self._open:
-            self._open = [node for node in self._open if not await self._done(node)]
-            self._tried.set()
+            try:
+                self._open = [node for node in self._open if not await self._done(node)]
+            finally:
+                self._tried.set()
             if self._open:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, self._pace.most)
@@ -68,7 +71,7 @@ class Recovery:
     async def _done(self, node: OpenNode) -> bool:
         try:
             await self._recover(node)
-        except UpstreamError as problem:
+        except (UpstreamError, StoreError) as problem:
             _log.info("A cut answer in chat %s cannot be read back yet: %s", node.chat_id, problem)
             return False
         return True
@@ -93,23 +96,24 @@ class Recovery:
 
     async def _read(self, node: OpenNode) -> ChatMessage | None:
         """Return the node's answer; one that is still being written is stopped, so that the chat is free again."""
-        answer = find_answer(await self._upstream.read_chat(node.chat_id), node)
+        answer = find_answer(await self._upstream.read_chat(node.chat_id), node, self._taken)
         for _ in range(self._pace.looks):
             if answer is None or answer.finished:
                 break
             await self._upstream.stop(node.chat_id, answer.id)
             await asyncio.sleep(self._pace.look)
-            answer = find_answer(await self._upstream.read_chat(node.chat_id), node)
+            answer = find_answer(await self._upstream.read_chat(node.chat_id), node, self._taken)
         return answer
 
     async def _close(self, node: OpenNode, error: str | None, answer: ChatMessage | None) -> None:
         text = answer.text if answer and error is None else ""
-        turn = step_key = None
+        turn = step_key = told = None
         if text and (node.answered is not None or node.results == 0):
             keys = Keys.of(node.owner, node.account)
             turn, step_key = turn_and_step(
                 keys, node.before_key, node.user_key, node.answered or "", text, node.results
             )
+            told = node.told.after_answer(text, ())
         whole = answer is not None and answer.finished and not answer.stopped
         state: Literal["complete", "aborted", "failed"] = "failed" if not text else "complete" if whole else "aborted"
         end = NodeEnd(
@@ -124,24 +128,27 @@ class Recovery:
             step_key=step_key,
             input_tokens=None,
             output_tokens=None,
+            told=told,
             recovered=bool(text),
         )
         await self._store.finish_turn(end, self._clock.now())
+        if answer is not None:
+            self._taken.add(answer.id)
         _log.info("%s: an answer that the last stop cut is %s%s", node.session_id, state, f": {error}" if error else "")
 
 
-def find_answer(chat: ChatRecord, node: OpenNode) -> ChatMessage | None:
+def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:
     """Return the answer to a node's message: the newest one after the node's parent that is not stored yet.
 
-    Where the message's text is known, it must be the one that was sent.
+    The message must be the one that was sent, as far as that is known. `taken` answers belong to other nodes.
     """
     answers = {message.parent_id: message for message in chat.messages if message.role == "assistant"}
     for message in reversed(chat.messages):
         if message.role != "user" or message.parent_id != node.parent_response_id:
             continue
-        if node.said is not None and squeeze(message.text) != squeeze(node.said):
+        if node.sent_digest is not None and sent_digest(message.text) != node.sent_digest:
             continue
         answer = answers.get(message.id)
-        if answer is not None and answer.id not in node.known_responses:
+        if answer is not None and answer.id not in node.known_responses and answer.id not in taken:
             return answer
     return None

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import uuid4
 
-from app.clock import Clock
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
+from app.core.canonical import sent_digest
 from app.core.cut import Cut
+from app.core.drafts import Draft
 from app.core.events import (
     CallArguments,
     CallStarted,
@@ -23,8 +24,8 @@ from app.core.events import (
     Usage,
     UsageReport,
 )
-from app.core.history import History
-from app.core.ports import Background, NewNode, NewSession, NodeEnd, Prompt, SessionStore, Upstream
+from app.core.ports import NodeEnd, Prompt
+from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
 
@@ -42,43 +43,6 @@ class Ended:
 
 
 AnswerEvent = ReasoningDelta | TextDelta | CallStarted | CallArguments | Ended
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first."""
-
-    owner: str
-    history: History
-    node: NewNode
-    prompt: Prompt
-    session: NewSession | None
-    show_reasoning: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a chat's lock that outlasts its answer is waited out, in seconds."""
-
-    every: float = 1.0
-    total: float = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every turn works with.
-
-    `on_chat_released` is told when a chat may be deleted, `on_chat_named` which title a new chat should have.
-    """
-
-    upstream: Upstream
-    store: SessionStore
-    background: Background
-    clock: Clock
-    patience: Patience
-    deletion_delay: timedelta
-    on_chat_released: Callable[[], None]
-    on_chat_named: Callable[[str, str], None]
 
 
 class _Joined:
@@ -157,8 +121,14 @@ class Turn:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
         except StoreError:
             if session is not None:  # nobody would ever find or delete it
-                await self._around.upstream.delete_chat(self.chat_id)
+                await self._discard_chat()
             raise
+
+    async def _discard_chat(self) -> None:
+        try:
+            await self._around.upstream.delete_chat(self.chat_id)
+        except UpstreamError as problem:
+            _log.warning("Chat %s could not be recorded, nor deleted on the site: %s", self.chat_id, problem)
 
     async def _send(self, prompt: Prompt) -> None:
         async with AsyncExitStack() as attempt:
@@ -243,6 +213,7 @@ class Turn:
             depth=node.depth + 1,
             user_text=text,
             sent_text=None,
+            sent_digest=sent_digest(text),
             opens_turn=False,
             rows=(),
         )
@@ -353,6 +324,7 @@ class Turn:
         text = "".join(self._text)
         turn, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
         now = self._around.clock.now()
+        calls = tuple(call_id for call_id, _, _ in self._format.calls) if turn else ()
         end = NodeEnd(
             node_id=self.draft.node.id,
             state=state,
@@ -365,7 +337,8 @@ class Turn:
             step_key=step_key,
             input_tokens=self._usage.input_tokens if self._usage else None,
             output_tokens=self._usage.output_tokens if self._usage else None,
-            calls=tuple(call_id for call_id, _, _ in self._format.calls) if turn else (),
+            told=self.draft.node.told.after_answer(text, calls) if turn else None,
+            calls=calls,
             scope=self.draft.history.keys.root,
         )
         await self._around.store.finish_turn(end, now)

@@ -52,7 +52,7 @@ def choose_tail(past: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt
     """
     ranked: dict[tuple[bool, int], list[Tail]] = {}
     for tail in tails:
-        agreement = [_agrees(asked, stored) for asked, stored in zip(reversed(past), tail.turns, strict=True)]
+        agreement = [agrees(asked, stored) for asked, stored in zip(reversed(past), tail.turns, strict=True)]
         if None not in agreement:
             rank = (tail.is_whole, sum(exact is True for exact in agreement))
             ranked.setdefault(rank, []).append(tail)
@@ -64,7 +64,7 @@ def choose_tail(past: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt
     return best[0]
 
 
-def _agrees(asked: TurnRead, stored: TailTurn) -> bool | None:
+def agrees(asked: TurnRead, stored: TailTurn) -> bool | None:
     """Say whether the user texts are equal (True), the stored one holds the client's (False), or neither (None).
 
     Clients put more around a text when they first send it (references, reminders) and leave that out later; a text

@@ -79,7 +79,8 @@ class SqliteArchive:
                 connection.execute(statements.ERASE_SESSION, (session_id,))
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite ends it by itself when the disk is full
+                connection.execute("ROLLBACK")
             raise
         return Erased(len(session_ids), queued)
 

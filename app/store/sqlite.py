@@ -10,6 +10,7 @@ from pathlib import Path
 from app.clock import Clock, timestamp
 from app.core.history import TurnRead
 from app.core.ports import (
+    Calling,
     CutAnswer,
     Deletion,
     KnownChat,
@@ -21,6 +22,7 @@ from app.core.ports import (
     Place,
     StoreOverview,
 )
+from app.core.told import Told
 from app.core.window import Tail, TailTurn
 from app.store import statements
 from app.store.connection import Database
@@ -68,7 +70,21 @@ def _place(row: sqlite3.Row) -> Place:
         system_digest=row["system_digest"],
         depth=row["depth"],
         has_children=bool(row["has_children"]),
+        told=_told(row),
     )
+
+
+def _told(row: sqlite3.Row) -> Told | None:
+    if row["told_key"] is None:
+        return None
+    return Told(row["told_key"], row["told_loop"], (row["told_call"],) if row["told_call"] else ())
+
+
+def _told_values(told: Told | None) -> dict[str, object]:
+    if told is None:
+        return {"told_key": None, "told_loop": None, "told_call": None}
+    call = told.call_ids[-1] if told.call_ids else None
+    return {"told_key": told.key, "told_loop": told.loop, "told_call": None if call is None else _utf8(call)}
 
 
 class SqliteSessionStore:
@@ -78,22 +94,21 @@ class SqliteSessionStore:
         self._database = database
         self._store_text = store_text
 
-    async def find_turn(self, *turn_keys: str) -> Place | None:
-        """Return the newest node with the first of these turn keys that has one."""
+    async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
+        """Return the newest nodes with these turn keys: those with the first key first, then the newest first."""
         return await self._find(statements.FIND_TURN, turn_keys)
 
-    async def find_step(self, *step_keys: str) -> Place | None:
-        """Return the newest node with the first of these step keys that has one."""
+    async def find_step(self, *step_keys: str) -> Sequence[Place]:
+        """Return the newest nodes with these step keys: those with the first key first, then the newest first."""
         return await self._find(statements.FIND_STEP, step_keys)
 
-    async def _find(self, statement: str, keys: Sequence[str]) -> Place | None:
-        rows = await self._database.read(statement, (json.dumps(keys),))
-        return _place(rows[0]) if rows else None
+    async def _find(self, statement: str, keys: Sequence[str]) -> Sequence[Place]:
+        return [_place(row) for row in await self._database.read(statement, (json.dumps(keys),))]
 
-    async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Place]:
+    async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
         rows = await self._database.read(statements.FIND_CALLS, {"ids": json.dumps(call_ids), "scope": scope})
-        return {row["key"]: _place(row) for row in rows}
+        return {row["key"]: Calling(_place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
 
     async def find_tails(
         self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
@@ -147,7 +162,9 @@ class SqliteSessionStore:
     async def _known_nodes(self, session_id: str) -> Mapping[str, KnownNode]:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
         return {
-            row["response_id"]: KnownNode(row["id"], row["turn_key"], row["depth"], row["system_digest"])
+            row["response_id"]: KnownNode(
+                row["id"], row["turn_key"], row["depth"], row["system_digest"], _told(row) or Told()
+            )
             for row in rows
         }
 
@@ -203,6 +220,8 @@ class SqliteSessionStore:
             "answered": self._text(node.answered),
             "results": node.results,
             "opens_turn": node.opens_turn,
+            "sent_digest": node.sent_digest,
+            **_told_values(node.told),
             "at": timestamp(at),
         }
 
@@ -228,6 +247,7 @@ class SqliteSessionStore:
             "answer_key": None if end.turn is None else end.turn.answer_key,
             "step_key": end.step_key,
             "recovered": end.recovered,
+            **_told_values(end.told),
         }
         if not end.calls:
             await self._database.execute(statements.END_NODE, values)
@@ -256,11 +276,12 @@ class SqliteSessionStore:
             owner=row["owner"],
             account=row["account"],
             parent_response_id=row["parent_response_id"],
-            said=row["user_text"] if row["sent_text"] is None else row["sent_text"],
+            sent_digest=row["sent_digest"],
             before_key=row["before_key"] or "",
             user_key=row["user_key"] or "",
             answered=row["answered_text"],
             results=row["results"],
+            told=_told(row) or Told(),
             known_responses=frozenset(await self._known_nodes(row["session_id"])),
         )
 

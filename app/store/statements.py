@@ -2,27 +2,26 @@
 
 _PLACE = """
            n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth, n.before_key,
+           n.told_key, n.told_loop, n.told_call,
            EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
 """
 
-# The newest live node of the first key that has one. INDEXED BY and CROSS JOIN, which keeps the order as written:
-# statistics of a file that holds no key of one kind would otherwise lead the planner through all live sessions.
+# The 16 newest live nodes of each key. INDEXED BY and CROSS JOIN keep the order as written: statistics of a file
+# that holds no key of one kind would otherwise lead the planner through all live sessions.
 _FIND = """
-    SELECT f.key, {place}
-    FROM (SELECT k.key AS rank, k.value AS key,
-                 (SELECT n.number
-                  FROM nodes n INDEXED BY {index} CROSS JOIN sessions s ON s.id = n.session_id
-                  WHERE n.{key} = k.value AND n.response_id IS NOT NULL AND s.state = 'live'
-                  ORDER BY n.number DESC LIMIT 1) AS number
-          FROM json_each(?) k) f
-    CROSS JOIN nodes n ON n.number = f.number CROSS JOIN sessions s ON s.id = n.session_id
-    ORDER BY f.rank LIMIT 1
+    SELECT k.value AS key, {place}
+    FROM json_each(?) k CROSS JOIN nodes n INDEXED BY {index} ON n.{key} = k.value AND n.number >= coalesce((
+        SELECT m.number FROM nodes m INDEXED BY {index} WHERE m.{key} = k.value ORDER BY m.number DESC LIMIT 1 OFFSET 15
+    ), 0)
+    CROSS JOIN sessions s ON s.id = n.session_id
+    WHERE n.response_id IS NOT NULL AND s.state = 'live'
+    ORDER BY k.key, n.number DESC
 """
 FIND_TURN = _FIND.format(place=_PLACE, key="turn_key", index="nodes_by_turn")
 FIND_STEP = _FIND.format(place=_PLACE, key="step_key", index="nodes_by_step")
 
 FIND_CALLS = f"""
-    SELECT c.id AS key, {_PLACE}
+    SELECT c.id AS key, n.user_key, (SELECT b.user_text FROM nodes b WHERE b.number = n.turn_start) AS asked, {_PLACE}
     FROM json_each(:ids) k CROSS JOIN tool_calls c ON c.id = k.value AND c.scope = :scope
     CROSS JOIN nodes n ON n.id = c.node_id CROSS JOIN sessions s ON s.id = n.session_id
     WHERE n.response_id IS NOT NULL AND s.state = 'live'
@@ -70,7 +69,7 @@ KNOWN_CHAT = """
 """
 SAW_CHAT = "UPDATE sessions SET seen_at = ? WHERE chat_id = ?"
 KNOWN_NODES = """
-    SELECT id, response_id, turn_key, depth, system_digest FROM nodes
+    SELECT id, response_id, turn_key, depth, system_digest, told_key, told_loop, told_call FROM nodes
     WHERE session_id = ? AND response_id IS NOT NULL
 """
 
@@ -81,12 +80,13 @@ ADD_SESSION = """
 """
 ADD_NODE = """
     INSERT INTO nodes (id, session_id, parent_id, depth, match, model, user_text, sent_text, user_chars,
-                       system_digest, before_key, user_key, asked_key, answered_text, results, turn_start, created_at)
+                       system_digest, before_key, user_key, asked_key, answered_text, results, turn_start,
+                       sent_digest, told_key, told_loop, told_call, created_at)
     VALUES (:id, :session_id, :parent_id, :depth, :match, :model, :user_text, :sent_text, :user_chars,
             :system_digest, :before_key, :user_key, :asked_key, :answered, :results,
             CASE WHEN :opens_turn THEN (SELECT coalesce(max(number), 0) + 1 FROM nodes)
                  ELSE (SELECT turn_start FROM nodes WHERE id = :parent_id AND before_key = :before_key) END,
-            :at)
+            :sent_digest, :told_key, :told_loop, :told_call, :at)
 """
 # A turn that a node ends is added by a trigger.
 ADD_TURN = """
@@ -104,7 +104,7 @@ END_NODE = """
         input_tokens = :input_tokens, output_tokens = :output_tokens, finished_at = :at, recovered = :recovered,
         asked_key = CASE WHEN :state = 'aborted' OR :recovered THEN asked_key END,
         answered_text = CASE WHEN :state = 'aborted' OR :recovered THEN answered_text END,
-        answer_key = :answer_key,
+        answer_key = :answer_key, told_key = :told_key, told_loop = :told_loop, told_call = :told_call,
         turn_key = CASE WHEN findable THEN :turn_key END, step_key = CASE WHEN findable THEN :step_key END
     FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AND n.before_key IS NOT NULL AS findable
           FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = :id)
@@ -118,7 +118,7 @@ FAIL_OPEN_NODES = """
 """
 OPEN_NODES = """
     SELECT n.id AS node_id, n.session_id, s.chat_id, s.owner, s.account, p.response_id AS parent_response_id,
-           n.sent_text, n.user_text, n.before_key, n.user_key, n.answered_text, n.results
+           n.sent_digest, n.before_key, n.user_key, n.answered_text, n.results, n.told_key, n.told_loop, n.told_call
     FROM nodes n INDEXED BY nodes_open CROSS JOIN sessions s ON s.id = n.session_id
     LEFT JOIN nodes p ON p.id = n.parent_id
     WHERE n.state = 'open'

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from hypothesis import assume, given
@@ -12,7 +12,8 @@ from app.core.canonical import canonical_assistant, canonical_user, squeeze
 from app.core.history import History, TurnRead, TurnRow, read_history
 from app.core.ladder import Ladder, Search
 from app.core.messages import Message
-from app.core.ports import CutAnswer, Place, SessionStore
+from app.core.ports import Calling, CutAnswer, Place, SessionStore
+from app.core.told import Told
 from app.core.window import Tail, TailTurn
 
 Turns = tuple[tuple[str, str], ...]
@@ -41,25 +42,23 @@ class Memory:
             row, _ = history.keys_of(answer)
             name = f"node-{len(self.places)}"
             path = (*conversation[:number], (conversation[number][0], answer))
-            place = Place(row.key, name, "session", f"chat-{name}", f"r-{name}", row.before_key, "", number + 1, False)
+            place = Place(
+                row.key, name, "session", f"chat-{name}", f"r-{name}", row.before_key, "", number + 1, False, Told()
+            )
             self.paths[name] = path
             self.places.append((row, place))
             self.turns.setdefault(row.key, (row, conversation[number][0]))
             if last:
                 asked = history.asked_key
-                self.cuts.append((asked, CutAnswer(_keyed(place, asked), "", answer)))
+                self.cuts.append((asked, CutAnswer(replace(place, key=asked), "", answer)))
 
-    async def find_turn(self, *keys: str) -> Place | None:
-        for key in keys:
-            for row, place in reversed(self.places):
-                if row.key == key:
-                    return place
-        return None
+    async def find_turn(self, *keys: str) -> Sequence[Place]:
+        return [place for key in keys for row, place in reversed(self.places) if row.key == key]
 
-    async def find_step(self, *keys: str) -> Place | None:
-        return None
+    async def find_step(self, *keys: str) -> Sequence[Place]:
+        return []
 
-    async def find_calls(self, ids: Sequence[str], scope: str) -> Mapping[str, Place]:
+    async def find_calls(self, ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         return {}
 
     async def find_cut(self, *keys: str) -> Sequence[CutAnswer]:
@@ -85,10 +84,8 @@ class Memory:
         return tails[:limit]
 
 
-def _keyed(place: Place, key: str) -> Place:
-    return Place(
-        key, place.node_id, "session", place.chat_id, place.response_id, place.before_key, "", place.depth, False
-    )
+def placed(key: str, name: str, before_key: str, depth: int) -> Place:
+    return Place(key, name, "session", f"chat-{name}", f"r-{name}", before_key, "", depth, False, Told())
 
 
 def messages(turns: Turns) -> list[Message]:

@@ -115,11 +115,13 @@ async def test_results_that_come_in_another_order_or_changed_reach_the_model_onc
     assert (third.match, server.emulator.shown[-1].text) == ("exact", "Thanks")
 
 
-async def test_a_loop_goes_on_by_the_call_ids_whatever_else_changed(server: Server) -> None:
-    script = server.emulator.script
+async def test_a_loop_goes_on_by_the_call_ids_whatever_became_of_earlier_turns(server: Server) -> None:
+    """Agents put a summary in the place of earlier turns, in the middle of a loop."""
+    script, talk = server.emulator.script, server.conversation(tools=[WEATHER])
+    await talk.say("My cat is called Minka.")
     script.answer("I look. " + call_text())
-    first = await server.client.chat([user(ASK)], tools=[WEATHER])
-    altered = [user("a summary of what was asked"), echo(first), result(ids_of(first)[0], "20 degrees")]
+    first = await server.client.chat([*talk.messages, user(f"{ASK} (a reminder)")], tools=[WEATHER])
+    altered = [user("Summary: a cat."), assistant("Good."), user(ASK), echo(first), result(ids_of(first)[0], "20")]
     reply = await server.client.chat(altered, tools=[WEATHER])
     assert (reply.match, len(server.emulator.chats)) == ("tool-call", 1)
 

@@ -14,6 +14,7 @@ import pytest
 from app.clock import SystemClock
 from app.core.history import TurnRow
 from app.core.ports import NewNode, NewSession, NodeEnd, SessionStore
+from app.core.told import Told
 from app.errors import StoreUnusable
 from app.store.sqlite import SqliteSessionStore, open_sqlite
 
@@ -64,6 +65,8 @@ def node(name: str, of: str, *, parent: str | None = None, depth: int = 1, says:
         answered="",
         results=0,
         opens_turn=True,
+        sent_digest=f"sent-{name}",
+        told=Told(),
     )
 
 
@@ -80,6 +83,7 @@ def end(
     state: Literal["complete", "aborted", "failed"] = "complete",
     says: str = "",
     error: str | None = None,
+    told: Told | None = None,
 ) -> NodeEnd:
     return NodeEnd(
         node_id=name,
@@ -93,6 +97,7 @@ def end(
         step_key=step_key,
         input_tokens=10,
         output_tokens=20,
+        told=told,
     )
 
 

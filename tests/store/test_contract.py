@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.ports import Deletion, OpenNode, Place, SessionStore, StoreOverview
+from app.core.told import Told
 from tests.store.making import ACCOUNT, OpenStore, end, minute, node, session
 
 
@@ -21,46 +22,46 @@ async def conversation(store: SessionStore, name: str = "a", at: int = 0) -> Non
 
 async def test_an_answered_node_is_found_by_its_turn_key(store: SessionStore) -> None:
     await conversation(store)
-    assert await store.find_turn("key-a1") == Place(
-        key="key-a1",
-        before_key="before-a1",
-        node_id="a1",
-        session_id="a",
-        chat_id="chat-of-a",
-        response_id="response-a1",
-        system_digest="digest",
-        depth=1,
-        has_children=False,
-    )
+    assert await store.find_turn("key-a1") == [
+        Place(
+            key="key-a1",
+            before_key="before-a1",
+            node_id="a1",
+            session_id="a",
+            chat_id="chat-of-a",
+            response_id="response-a1",
+            system_digest="digest",
+            depth=1,
+            has_children=False,
+            told=None,
+        )
+    ]
 
 
 async def test_an_answered_node_is_found_by_its_step_key(store: SessionStore) -> None:
     await conversation(store)
-    place = await store.find_step("step-a1")
-    assert place is not None
+    [place] = await store.find_step("step-a1")
     assert place.node_id == "a1"
 
 
 async def test_turn_keys_and_step_keys_are_two_kinds(store: SessionStore) -> None:
     await conversation(store)
-    assert await store.find_turn("step-a1") is None
-    assert await store.find_step("key-a1") is None
+    assert not await store.find_turn("step-a1")
+    assert not await store.find_step("key-a1")
 
 
 async def test_an_unknown_key_finds_nothing(store: SessionStore) -> None:
     await conversation(store)
-    assert await store.find_turn("key-of-nobody") is None
-    assert await store.find_step("") is None
+    assert not await store.find_turn("key-of-nobody")
+    assert not await store.find_step("")
 
 
-async def test_of_two_nodes_with_one_key_the_newest_is_found(store: SessionStore) -> None:
+async def test_nodes_with_one_key_are_found_the_newest_first(store: SessionStore) -> None:
     for name in ("a", "b", "c"):
         await store.open_turn(node(f"{name}1", name), session(name), minute(0))
     for name in ("c", "b", "a"):
         await store.finish_turn(end(f"{name}1", turn_key="shared"), minute(1))
-    place = await store.find_turn("shared")
-    assert place is not None
-    assert place.session_id == "c"
+    assert [place.session_id for place in await store.find_turn("shared")] == ["c", "b", "a"]
 
 
 async def test_when_the_newest_is_lost_the_one_before_is_found(store: SessionStore) -> None:
@@ -68,34 +69,32 @@ async def test_when_the_newest_is_lost_the_one_before_is_found(store: SessionSto
         await store.open_turn(node(f"{name}1", name), session(name), minute(0))
         await store.finish_turn(end(f"{name}1", turn_key="shared"), minute(1))
     await store.forget("b", "not found", minute(2))
-    place = await store.find_turn("shared")
-    assert place is not None
-    assert place.session_id == "a"
+    assert [place.session_id for place in await store.find_turn("shared")] == ["a"]
 
 
 async def test_a_node_without_an_answer_is_not_found(store: SessionStore) -> None:
     await store.open_turn(node("a1", "a"), session("a"), minute(0))
-    assert await store.find_turn("key-a1") is None
+    assert not await store.find_turn("key-a1")
 
 
 async def test_an_answer_without_a_response_id_is_not_found_whatever_its_keys_say(store: SessionStore) -> None:
     await store.open_turn(node("a1", "a"), session("a"), minute(0))
     await store.finish_turn(end("a1", turn_key="key", step_key="step", response_id=None), minute(1))
-    assert await store.find_turn("key") is None
-    assert await store.find_step("step") is None
+    assert not await store.find_turn("key")
+    assert not await store.find_step("step")
 
 
 async def test_an_aborted_answer_with_keys_is_found(store: SessionStore) -> None:
     await store.open_turn(node("a1", "a"), session("a"), minute(0))
     await store.finish_turn(end("a1", turn_key="key", state="aborted", error="the client left"), minute(1))
-    assert await store.find_turn("key") is not None
+    assert await store.find_turn("key")
 
 
 async def test_only_the_first_end_of_a_node_counts(store: SessionStore) -> None:
     await conversation(store)
     await store.finish_turn(end("a1", turn_key="other", state="failed", error="too late"), minute(2))
-    assert await store.find_turn("other") is None
-    assert await store.find_turn("key-a1") is not None
+    assert not await store.find_turn("other")
+    assert await store.find_turn("key-a1")
 
 
 @pytest.mark.parametrize("answered", [False, True])
@@ -104,11 +103,9 @@ async def test_a_node_has_children_as_soon_as_one_is_opened(store: SessionStore,
     await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
     if answered:
         await store.finish_turn(end("a2", turn_key="key-a2"), minute(2))
-        place = await store.find_turn("key-a2")
-        assert place is not None
+        [place] = await store.find_turn("key-a2")
         assert (place.depth, place.has_children) == (2, False)
-    place = await store.find_turn("key-a1")
-    assert place is not None
+    [place] = await store.find_turn("key-a1")
     assert place.has_children
 
 
@@ -116,7 +113,7 @@ async def test_what_was_finished_is_found_after_a_restart(open_store: OpenStore)
     async with open_store() as store:
         await conversation(store)
     async with open_store() as store:
-        assert await store.find_turn("key-a1") is not None
+        assert await store.find_turn("key-a1")
         assert await store.interrupted(minute(5)) == []
 
 
@@ -138,25 +135,26 @@ async def test_what_was_open_at_a_restart_is_told_with_all_that_finding_it_needs
             owner="owner",
             account=ACCOUNT,
             parent_response_id="response-a1",
-            said="question a2",
+            sent_digest="sent-a2",
             before_key="before-a2",
             user_key="user-a2",
             answered="",
             results=0,
+            told=Told(),
             known_responses=frozenset({"response-a1"}),
         )
         await store.finish_turn(end("b1", turn_key="key-b1"), minute(4))
-        assert await store.find_turn("key-b1") is not None
-        assert await store.find_turn("key-a1") is not None
+        assert await store.find_turn("key-b1")
+        assert await store.find_turn("key-a1")
 
 
-async def test_what_was_open_is_told_with_the_text_that_upstream_was_sent(open_store: OpenStore) -> None:
+async def test_what_was_open_is_told_with_what_its_message_is_known_by(open_store: OpenStore) -> None:
     async with open_store() as store:
         sent = replace(node("a1", "a", says="the question"), sent_text="a transcript", answered="so far", results=2)
         await store.open_turn(sent, session("a"), minute(1))
     async with open_store() as store:
         (cut,) = await store.interrupted(minute(2))
-        assert (cut.said, cut.answered, cut.results) == ("a transcript", "so far", 2)
+        assert (cut.sent_digest, cut.answered, cut.results) == ("sent-a1", "so far", 2)
 
 
 async def test_what_was_open_in_a_chat_that_is_to_be_deleted_has_failed(open_store: OpenStore) -> None:
@@ -165,7 +163,7 @@ async def test_what_was_open_in_a_chat_that_is_to_be_deleted_has_failed(open_sto
     async with open_store() as store:
         assert await store.interrupted(minute(5)) == []
         await store.finish_turn(end("s1", turn_key="key-s1"), minute(6))
-        assert await store.find_turn("key-s1") is None
+        assert not await store.find_turn("key-s1")
 
 
 async def test_nothing_continues_in_a_forgotten_chat(store: SessionStore) -> None:
@@ -173,17 +171,17 @@ async def test_nothing_continues_in_a_forgotten_chat(store: SessionStore) -> Non
     await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
     await store.forget("a", "not found", minute(2))
     await store.finish_turn(end("a2", turn_key="key-a2", step_key="step-a2"), minute(3))
-    assert await store.find_turn("key-a1") is None
-    assert await store.find_step("step-a1") is None
-    assert await store.find_turn("key-a2") is None
-    assert await store.find_step("step-a2") is None
+    assert not await store.find_turn("key-a1")
+    assert not await store.find_step("step-a1")
+    assert not await store.find_turn("key-a2")
+    assert not await store.find_step("step-a2")
 
 
 async def test_forgetting_one_chat_leaves_the_others(store: SessionStore) -> None:
     await conversation(store, "a")
     await conversation(store, "b")
     await store.forget("a", "not found", minute(2))
-    assert await store.find_turn("key-b1") is not None
+    assert await store.find_turn("key-b1")
 
 
 # --- deletions ------------------------------------------------------------------------------------------------------
@@ -198,8 +196,8 @@ async def side_call(store: SessionStore, name: str = "s", at: int = 0, account: 
 
 async def test_a_side_call_is_never_found(store: SessionStore) -> None:
     await side_call(store)
-    assert await store.find_turn("key-s1") is None
-    assert await store.find_step("step-s1") is None
+    assert not await store.find_turn("key-s1")
+    assert not await store.find_step("step-s1")
 
 
 async def test_a_held_deletion_is_not_due_until_it_is_released(store: SessionStore) -> None:
@@ -272,8 +270,8 @@ async def test_a_doomed_session_is_not_found_and_its_deletion_waits_for_its_time
         await conversation(store, name)
     await store.doom("a", "no answer", minute(1), minute(2))
     await store.doom("a", "no answer", minute(1), minute(2))
-    assert await store.find_turn("key-a1") is None
-    assert await store.find_turn("key-b1") is not None
+    assert not await store.find_turn("key-a1")
+    assert await store.find_turn("key-b1")
     assert await store.due_deletions(ACCOUNT, minute(1), 5) == []
     assert await store.due_deletions(ACCOUNT, minute(2), 5) == [Deletion("chat-of-a", 0)]
 
@@ -283,9 +281,9 @@ async def test_an_answer_that_ends_after_its_session_was_doomed_is_not_found(sto
     await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
     await store.doom("a", "no answer", minute(2), minute(3))
     await store.finish_turn(end("a2", turn_key="key-a2", step_key="step-a2"), minute(4))
-    assert await store.find_step("step-a1") is None
-    assert await store.find_turn("key-a2") is None
-    assert await store.find_step("step-a2") is None
+    assert not await store.find_step("step-a1")
+    assert not await store.find_turn("key-a2")
+    assert not await store.find_step("step-a2")
 
 
 async def test_dooming_changes_nothing_where_no_chat_is_live(store: SessionStore) -> None:
@@ -304,8 +302,8 @@ async def test_dooming_changes_nothing_where_no_chat_is_live(store: SessionStore
 async def test_an_idle_session_is_doomed_and_its_deletion_is_due_at_once(store: SessionStore) -> None:
     await conversation(store, at=0)
     assert await store.doom_idle(minute(10), minute(20), 5) == 1
-    assert await store.find_turn("key-a1") is None
-    assert await store.find_step("step-a1") is None
+    assert not await store.find_turn("key-a1")
+    assert not await store.find_step("step-a1")
     assert await store.due_deletions(ACCOUNT, minute(20), 5) == [Deletion("chat-of-a", 0)]
     assert await store.doom_idle(minute(10), minute(20), 5) == 0
 
@@ -323,9 +321,9 @@ async def test_the_longest_idle_are_doomed_first_and_no_more_than_asked(store: S
     for name, at in (("a", 3), ("b", 1), ("c", 2)):
         await conversation(store, name, at)
     assert await store.doom_idle(minute(10), minute(20), 2) == 2
-    assert await store.find_turn("key-a1") is not None
-    assert await store.find_turn("key-b1") is None
-    assert await store.find_turn("key-c1") is None
+    assert await store.find_turn("key-a1")
+    assert not await store.find_turn("key-b1")
+    assert not await store.find_turn("key-c1")
     assert await store.doom_idle(minute(10), minute(20), 2) == 1
 
 
@@ -353,9 +351,9 @@ async def test_any_text_is_taken(store: SessionStore, text: str) -> None:
     name = str(uuid4())
     await store.open_turn(node(f"{name}-1", name, says=text), session(name, title=text), minute(0))
     await store.finish_turn(end(f"{name}-1", turn_key=name, says=text, error=text), minute(1))
-    assert await store.find_turn(name) is not None
+    assert await store.find_turn(name)
     await store.forget(name, text, minute(2))
-    assert await store.find_turn(name) is None
+    assert not await store.find_turn(name)
 
 
 async def test_half_a_surrogate_pair_is_taken_everywhere(store: SessionStore) -> None:
@@ -369,11 +367,11 @@ async def test_half_a_surrogate_pair_is_taken_everywhere(store: SessionStore) ->
     await conversation(store, "c")
     await store.forget("c", broken, minute(6))
     for key in ("key-b1", "key-c1"):
-        assert await store.find_turn(key) is None
+        assert not await store.find_turn(key)
 
 
 async def test_many_conversations_at_once_are_all_kept(store: SessionStore) -> None:
     names = [f"s{number}" for number in range(50)]
     await asyncio.gather(*(conversation(store, name) for name in names))
     places = await asyncio.gather(*(store.find_turn(f"key-{name}1") for name in names))
-    assert [place.session_id for place in places if place] == names
+    assert [place.session_id for [place] in places] == names

@@ -166,7 +166,7 @@ async def test_without_texts_none_reaches_the_disk_but_places_are_found(path: Pa
     async with sqlite_store(path, store_text=False) as store:
         await store.open_turn(asked, session("a", title="SECRETLY begun"), minute(0))
         await store.finish_turn(end("a1", turn_key="key-a1", says="SECRETLY answered"), minute(1))
-        assert await store.find_turn("key-a1") is not None
+        assert await store.find_turn("key-a1")
         kept = everything_in(path.parent)
         assert b"SECRETLY" not in kept
         assert b"thoughts" not in kept
@@ -188,7 +188,7 @@ async def test_without_texts_what_needs_one_finds_nothing_and_the_rest_works(pat
         assert [turn.user_text for turn in tail.turns] == [None]
     async with sqlite_store(path, store_text=False) as store:
         (node_left,) = await store.interrupted(minute(3))
-        assert (node_left.node_id, node_left.said, node_left.answered) == ("a2", None, None)
+        assert (node_left.node_id, node_left.sent_digest, node_left.answered) == ("a2", "sent-a1", None)
 
 
 async def test_half_a_surrogate_pair_is_stored_as_a_question_mark(store: SessionStore, outside: Outside) -> None:
@@ -234,10 +234,10 @@ async def test_a_session_that_ends_loses_its_keys_and_no_other_does(
     ["UPDATE sessions SET state = 'gone' WHERE id = 'a'", "UPDATE nodes SET response_id = NULL WHERE session_id = 'a'"],
 )
 async def test_a_key_that_was_left_behind_finds_nothing(told: SessionStore, path: Path, change: str) -> None:
-    assert await told.find_turn("key-a2") is not None
+    assert await told.find_turn("key-a2")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(change)
-    assert await told.find_turn("key-a2") is None
+    assert not await told.find_turn("key-a2")
 
 
 # --- what the schema refuses, and how it finds ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from app.core.history import TurnRead, TurnRow
 from app.core.ports import NewNode, NodeEnd, SessionStore
+from app.core.told import Told
 from app.core.window import Tail, TailTurn
 from tests.store.making import OpenStore, end, minute, node, session, turn
 
@@ -54,21 +55,26 @@ async def test_the_first_key_that_has_a_live_node_wins(store: SessionStore, kind
         await store.finish_turn(end(name, turn_key=f"turn-{name}", step_key=f"step-{name}"), minute(2))
     keys = [f"{kind}-{name}" for name in ("nobody", "b1", "c1", "a1")]
     for wanted in ("b1", "c1", "a1"):
-        place = await find(*keys)
-        assert place is not None
+        place = (await find(*keys))[0]
         assert (place.node_id, place.key, place.before_key) == (wanted, f"{kind}-{wanted}", f"before-{wanted}")
         await store.forget(wanted[0], "gone", minute(9))
-    assert await find(*keys) is None
+    assert not await find(*keys)
 
 
 @pytest.mark.parametrize("kind", ["turn", "step"])
-async def test_of_the_key_that_wins_the_newest_node_is_taken(store: SessionStore, kind: str) -> None:
+async def test_the_nodes_of_the_first_key_come_first(store: SessionStore, kind: str) -> None:
     for name, key in (("a1", "first"), ("b1", "first"), ("c1", "second")):
         await store.open_turn(node(name, name[0]), session(name[0]), minute(1))
         await store.finish_turn(end(name, turn_key=key, step_key=key), minute(2))
-    place = await (store.find_turn("first", "second") if kind == "turn" else store.find_step("first", "second"))
-    assert place is not None
-    assert place.node_id == "b1"
+    places = await (store.find_turn("first", "second") if kind == "turn" else store.find_step("first", "second"))
+    assert [place.node_id for place in places] == ["b1", "a1", "c1"]
+
+
+async def test_a_place_says_what_its_chat_was_told(store: SessionStore) -> None:
+    told = Told("all", "this turn", ("call-1", "call-2"))
+    await store.open_turn(node("a1", "a"), session("a"), minute(1))
+    await store.finish_turn(end("a1", turn_key="key", told=told), minute(2))
+    assert [place.told for place in await store.find_turn("key")] == [Told("all", "this turn", ("call-2",))]
 
 
 async def test_calls_are_found_by_their_ids_in_their_owners_scope(store: SessionStore) -> None:
@@ -77,7 +83,7 @@ async def test_calls_are_found_by_their_ids_in_their_owners_scope(store: Session
         calls = (f"call-{name}1", f"call-{name}2")
         await store.finish_turn(ended(f"{name}1", row(f"k-{name}"), calls=calls, scope=f"scope-{name}"), minute(2))
     found = await store.find_calls(["call-a1", "call-a2", "call-b1", "nobody"], "scope-a")
-    assert {call_id: place.node_id for call_id, place in found.items()} == {"call-a1": "a1", "call-a2": "a1"}
+    assert {call_id: calling.place.node_id for call_id, calling in found.items()} == {"call-a1": "a1", "call-a2": "a1"}
     await store.forget("a", "gone", minute(3))
     assert await store.find_calls(["call-a1"], "scope-a") == {}
     assert list(await store.find_calls(["call-a1", "call-b1"], "scope-b")) == ["call-b1"]

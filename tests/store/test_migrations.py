@@ -53,25 +53,31 @@ async def test_a_database_that_a_changed_migration_made_is_refused(path: Path, t
 
 async def test_an_older_database_is_backed_up_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0003_tags="CREATE TABLE tags (name TEXT) STRICT;", n0004_more="SELECT 1;")
+    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;", n0005_more="SELECT 1;")
     before = os.umask(0)
     try:
         async with sqlite_store(path, migrations=newer) as store:
-            assert await store.find_turn("key-a1") is not None
+            assert await store.find_turn("key-a1")
     finally:
         os.umask(before)
-    now, then = Outside(path), Outside(beside(path, ".schema-2.backup"))
-    assert [name for (name,) in now.rows("SELECT name FROM migrations")] == ["sessions", "matching", "tags", "more"]
-    assert now.value("PRAGMA user_version") == 4
+    now, then = Outside(path), Outside(beside(path, ".schema-3.backup"))
+    assert [name for (name,) in now.rows("SELECT name FROM migrations")] == [
+        "sessions",
+        "matching",
+        "told",
+        "tags",
+        "more",
+    ]
+    assert now.value("PRAGMA user_version") == 5
     assert now.value("SELECT count(*) FROM tags") == 0
-    assert then.value("PRAGMA user_version") == 2
+    assert then.value("PRAGMA user_version") == 3
     assert then.value("SELECT count(*) FROM nodes") == now.value("SELECT count(*) FROM nodes")
     assert mode(then.path) == 0o600
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock", then.path.name]
 
 
 async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
-    newer = copy_migrations(tmp_path, n0003_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;")
     fresh = tmp_path / "fresh.db"
     await make(path)
     for file in (path, fresh):
@@ -83,12 +89,12 @@ async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_
 
 async def test_a_backup_put_in_the_place_of_the_database_works(path: Path, tmp_path: Path, outside: Outside) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0003_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;")
     async with sqlite_store(path, migrations=newer):
         pass
-    beside(path, ".schema-2.backup").replace(path)
+    beside(path, ".schema-3.backup").replace(path)
     async with sqlite_store(path) as store:
-        assert await store.find_turn("key-a1") is not None
+        assert await store.find_turn("key-a1")
     assert outside.value("PRAGMA journal_mode") == "wal"
 
 
@@ -102,19 +108,19 @@ async def test_a_backup_put_in_the_place_of_the_database_works(path: Path, tmp_p
 )
 async def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path, outside: Outside, sql: str) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0003_tags=sql)
+    newer = copy_migrations(tmp_path, n0004_tags=sql)
     with pytest.raises(sqlite3.Error):
         async with sqlite_store(path, migrations=newer):
             raise AssertionError("it was opened")
-    assert outside.value("PRAGMA user_version") == 2
+    assert outside.value("PRAGMA user_version") == 3
     assert outside.rows("SELECT name FROM sqlite_schema WHERE name = 'tags'") == []
     async with sqlite_store(path) as store:
-        assert await store.find_turn("key-a1") is not None
+        assert await store.find_turn("key-a1")
 
 
 async def test_a_migration_that_fails_leaves_no_transaction_open(path: Path, tmp_path: Path) -> None:
     await make(path)
-    known = [*RELEASED, Migration(3, "no", "SELECT no;")]
+    known = [*RELEASED, Migration(len(RELEASED) + 1, "no", "SELECT no;")]
     async with closing_later(await connect(path, busy_seconds=1)) as connection:
         with pytest.raises(sqlite3.OperationalError, match="no such column"):
             await migrate(connection, path, known, SystemClock())
@@ -126,7 +132,7 @@ async def test_a_migration_that_fails_leaves_no_transaction_open(path: Path, tmp
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda folder: (folder / "0004_late.sql").write_text("SELECT 1;"), "without a gap: see 0004_late.sql"),
+        (lambda folder: (folder / "0005_late.sql").write_text("SELECT 1;"), "without a gap: see 0005_late.sql"),
         (lambda folder: (folder / "0001_twice.sql").write_text("SELECT 1;"), "without a gap: see 0001_twice.sql"),
         (lambda folder: (folder / "notes.sql").write_text("SELECT 1;"), "without a gap: see notes.sql"),
         (lambda folder: [file.unlink() for file in folder.iterdir()], "no migrations"),
@@ -146,14 +152,14 @@ async def test_a_spoilt_folder_of_migrations_is_told_before_a_file_is_touched(
 
 async def test_a_database_that_is_locked_at_the_start_is_told_as_busy(path: Path, tmp_path: Path) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0003_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy, match="locked by another program"):
             async with sqlite_store(path, migrations=newer, busy_seconds=0.05):
                 raise AssertionError("it was opened")
     async with sqlite_store(path, migrations=newer) as store:
-        assert await store.find_turn("key-a1") is not None
+        assert await store.find_turn("key-a1")
 
 
 SESSION = (
@@ -183,14 +189,13 @@ async def of_first_schema(path: Path, tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_database_of_the_first_schema_is_brought_to_the_second_with_its_history(
+async def test_a_database_of_the_first_schema_is_brought_to_the_newest_with_its_history(
     of_first_schema: Path, outside: Outside
 ) -> None:
     async with sqlite_store(of_first_schema) as store:
-        for place in (await store.find_turn("key 1"), await store.find_step("step 1")):
-            assert place is not None
+        for [place] in (await store.find_turn("key 1"), await store.find_step("step 1")):
             assert (place.node_id, place.before_key, place.has_children) == ("n1", "", True)
-    assert outside.value("PRAGMA user_version") == 2
+    assert outside.value("PRAGMA user_version") == 3
     assert outside.rows("SELECT turn, role, text, state FROM v_history") == [
         (1, "user", "Why?", "complete"),
         (1, "assistant", "The moon.", "complete"),
@@ -206,10 +211,10 @@ async def test_a_database_of_the_first_schema_is_brought_to_the_second_with_its_
     assert backup.value("SELECT count(*) FROM v_history") == 4
 
 
-async def test_a_conversation_of_the_first_schema_goes_on_in_the_second(of_first_schema: Path) -> None:
+async def test_a_conversation_of_the_first_schema_goes_on_in_the_newest(of_first_schema: Path) -> None:
     async with sqlite_store(of_first_schema) as store:
-        place = await store.find_turn("key 1")
-        assert place is not None
+        [place] = await store.find_turn("key 1")
+        assert place.told is None
         new = replace(node("n3", "s", parent="n1", depth=2), before_key="key 1", user_key="user of key 3")
         await store.open_turn(new, None, minute(1))
         await store.finish_turn(replace(end("n3"), turn=turn("key 3", before="key 1")), minute(2))
@@ -223,11 +228,11 @@ async def test_an_answer_that_the_first_schema_left_open_is_completed_but_not_co
 ) -> None:
     async with sqlite_store(of_first_schema) as store:
         (cut,) = await store.interrupted(minute(1))
-        assert (cut.node_id, cut.parent_response_id, cut.said) == ("n2", "r1", "How high?")
+        assert (cut.node_id, cut.parent_response_id, cut.sent_digest) == ("n2", "r1", None)
         recovered = end("n2", turn_key="made of nothing", step_key="made of nothing", says="Up to 16 metres.")
         await store.finish_turn(replace(recovered, recovered=True), minute(2))
-        assert await store.find_turn("made of nothing") is None
-        assert await store.find_step("made of nothing") is None
+        assert not await store.find_turn("made of nothing")
+        assert not await store.find_step("made of nothing")
     assert outside.rows("SELECT text, state FROM v_history WHERE turn = 2 AND role = 'assistant'") == [
         ("Up to 16 metres.", "recovered")
     ]

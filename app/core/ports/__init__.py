@@ -5,6 +5,7 @@ Only `app/main.py` names one.
 
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
 from app.core.ports.store import (
+    Calling,
     CutAnswer,
     Deletion,
     KnownChat,
@@ -26,6 +27,7 @@ __all__ = [
     "AccountStatus",
     "Background",
     "Branch",
+    "Calling",
     "ChatMessage",
     "ChatRecord",
     "ChatSummary",

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from app.core.history import TurnRead, TurnRow
-from app.core.window import Tail
+from app.core.told import Told
+from app.core.window import Tail, TailTurn
 
 Match = Literal["new", "exact", "window", "tool-call", "branch"]
 NodeState = Literal["open", "complete", "aborted", "failed"]
@@ -16,7 +17,8 @@ NodeState = Literal["open", "complete", "aborted", "failed"]
 class Place:
     """A stored answer that a request can go on from.
 
-    `key` is the key or call id that it was found by, `before_key` names what came before its turn.
+    `key` is the key or call id that it was found by, `before_key` names what came before its turn. `told` is what its
+    chat was told beside the texts, up to it; None for one that was stored before this was kept.
     """
 
     key: str
@@ -28,6 +30,15 @@ class Place:
     system_digest: str
     depth: int
     has_children: bool
+    told: Told | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """The answer that made a call, and the user text that its turn began with, as far as it is kept."""
+
+    place: Place
+    asked: TailTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,9 @@ class CutAnswer:
 class OpenNode:
     """An answer that the end of the process interrupted, and what is needed to find and record it.
 
-    `said` is the text that upstream was sent, `answered` the canonical text of the answers before it in its turn; both
-    are None where texts are not kept. `known_responses` are the answers of its chat that are stored already.
+    `sent_digest` knows the text that upstream was sent, None if it was sent before this was kept. `answered` is the
+    canonical text of the answers before it in its turn, None where texts are not kept. `known_responses` are the
+    answers of its chat that are stored already.
     """
 
     node_id: str
@@ -53,11 +65,12 @@ class OpenNode:
     owner: str
     account: str
     parent_response_id: str | None
-    said: str | None
+    sent_digest: str | None
     before_key: str
     user_key: str
     answered: str | None
     results: int
+    told: Told
     known_responses: frozenset[str]
 
 
@@ -85,9 +98,10 @@ class NewNode:
     """A message that is about to be sent; `depth` counts nodes from the root, which is 1.
 
     `user_text` is what the client newly said, `sent_text` what upstream is sent, if that differs (a transcript,
-    a changed system prompt). `before_key`, `user_key`, `asked_key`, `answered` and `results` say where in the
-    conversation it stands (core/history.py); `opens_turn` that no answer of its turn came before it. `rows` are earlier
-    turns that the store does not know yet.
+    a changed system prompt), `sent_digest` what upstream's copy of it is known by. `before_key`, `user_key`,
+    `asked_key`, `answered` and `results` say where in the conversation it stands (core/history.py); `opens_turn` that
+    no answer of its turn came before it; `told` what the chat is told up to it. `rows` are earlier turns that the store
+    does not know yet.
     """
 
     id: str
@@ -105,6 +119,8 @@ class NewNode:
     answered: str
     results: int
     opens_turn: bool
+    sent_digest: str
+    told: Told
     rows: tuple[TurnRow, ...] = ()
 
 
@@ -112,7 +128,8 @@ class NewNode:
 class NodeEnd:
     """How an answer ended. `turn` and `step_key` are None for a node that nothing may continue from.
 
-    `calls` are the ids of the tool calls that it makes, which `scope` (the keys' root) limits to their owner.
+    `told` is what the chat was told up to its end. `calls` are the ids of the tool calls that it makes, which `scope`
+    (the keys' root) limits to their owner.
     `recovered`: it was read back from upstream after the process had ended.
     """
 
@@ -127,6 +144,7 @@ class NodeEnd:
     step_key: str | None
     input_tokens: int | None
     output_tokens: int | None
+    told: Told | None = None
     recovered: bool = False
     calls: tuple[str, ...] = ()
     scope: str = ""
@@ -140,6 +158,7 @@ class KnownNode:
     turn_key: str | None
     depth: int
     system_digest: str
+    told: Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +195,15 @@ class StoreOverview:
 class SessionStore(Protocol):
     """Sessions, their nodes and the chats to delete. Each method is one transaction; only `StoreError` comes out."""
 
-    async def find_turn(self, *turn_keys: str) -> Place | None:
-        """Return the newest node with the first of these turn keys that has one."""
+    async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
+        """Return the newest nodes with these turn keys: those with the first key first, then the newest first."""
         ...
 
-    async def find_step(self, *step_keys: str) -> Place | None:
-        """Return the newest node with the first of these step keys that has one."""
+    async def find_step(self, *step_keys: str) -> Sequence[Place]:
+        """Return the newest nodes with these step keys: those with the first key first, then the newest first."""
         ...
 
-    async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Place]:
+    async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
         ...
 

@@ -1,0 +1,108 @@
+"""Answers that a stop cut are given to the messages that they answer, each to one, and to nobody else's."""
+
+import asyncio
+from typing import Any, cast
+
+from app.clock import SystemClock
+from app.core.canonical import sent_digest
+from app.core.ports import AccountStatus, ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
+from app.core.recovery import Recovery, RecoveryPace
+from app.core.told import Told
+from app.errors import StoreBusy
+
+
+def open_node(name: str, text: str) -> OpenNode:
+    return OpenNode(
+        node_id=name,
+        session_id="session",
+        chat_id="chat",
+        owner="owner",
+        account="account",
+        parent_response_id="parent",
+        sent_digest=sent_digest(text),
+        before_key="before",
+        user_key="user",
+        answered=None,
+        results=0,
+        told=Told(),
+        known_responses=frozenset(),
+    )
+
+
+class Site:
+    """A chat with these questions below one parent, each answered."""
+
+    def __init__(self, *asked: str) -> None:
+        self.messages = []
+        for number, text in enumerate(asked):
+            self.messages.append(said("user", f"q{number}", "parent", text))
+            self.messages.append(said("assistant", f"a{number}", f"q{number}", f"answer {number}"))
+
+    def account(self) -> AccountStatus:
+        return AccountStatus(upstream="qwen", account="account", token_expires_at=None, problem=None)
+
+    async def read_chat(self, chat_id: str) -> ChatRecord:
+        return ChatRecord(chat_id, "", None, None, None, "t2t", None, tuple(self.messages))
+
+
+class Kept:
+    """Remembers what became of each node; it is busy for the first `busy` writes."""
+
+    def __init__(self, busy: int = 0) -> None:
+        self.busy = busy
+        self.ends: dict[str, NodeEnd] = {}
+
+    async def finish_turn(self, end: NodeEnd, at: Any) -> None:
+        if self.busy:
+            self.busy -= 1
+            raise StoreBusy("A shell holds the write lock.")
+        self.ends[end.node_id] = end
+
+
+def said(role: Any, name: str, parent: str, text: str) -> ChatMessage:
+    return ChatMessage(
+        id=name,
+        parent_id=parent,
+        role=role,
+        text=text,
+        reasoning="",
+        model=None,
+        at=None,
+        finished=True,
+        stopped=False,
+        error=None,
+        has_other_content=False,
+    )
+
+
+def recovery(site: Site, kept: Kept, *nodes: OpenNode) -> Recovery:
+    pace = RecoveryPace(look=0, retry=0.001)
+    return Recovery(cast(Upstream, site), cast(SessionStore, kept), SystemClock(), nodes, pace)
+
+
+def recovered(site: Site, *nodes: OpenNode, busy: int = 0) -> dict[str, str | None]:
+    kept = Kept(busy)
+    asyncio.run(recovery(site, kept, *nodes).run())
+    return {name: end.response_id for name, end in kept.ends.items()}
+
+
+def test_a_message_of_the_browser_is_not_taken_for_ours() -> None:
+    assert recovered(Site("ours", "typed in the browser"), open_node("n1", "ours")) == {"n1": "a0"}
+    assert recovered(Site("typed in the browser"), open_node("n1", "ours")) == {"n1": None}
+
+
+def test_two_messages_of_equal_text_get_an_answer_each() -> None:
+    found = recovered(Site("again", "again"), open_node("second", "again"), open_node("first", "again"))
+    assert found == {"second": "a1", "first": "a0"}
+
+
+def test_a_store_that_is_busy_is_tried_again() -> None:
+    assert recovered(Site("ours"), open_node("n1", "ours"), busy=2) == {"n1": "a0"}
+
+
+async def test_nobody_waits_for_a_recovery_that_cannot_write() -> None:
+    work = recovery(Site("ours"), Kept(busy=1_000_000), open_node("n1", "ours"))
+    task = asyncio.create_task(work.run())
+    await work.settled(5)
+    task.cancel()
+    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)

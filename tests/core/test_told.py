@@ -1,0 +1,98 @@
+"""What was told beside the texts tells conversations of equal texts apart, and nothing else does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.history import History, read_history
+from app.core.messages import Message, ToolCall
+from app.core.told import Told, may_be
+from app.core.tools.call_ids import is_own_call_id, new_call_id
+from app.core.tools.scheme import SCHEME
+
+OURS, OTHERS = new_call_id(), new_call_id()
+
+
+def call(call_id: str, arguments: str = '{"city": "Paris"}') -> ToolCall:
+    return ToolCall(call_id, "weather", arguments)
+
+
+def asks(*calls: ToolCall, text: str = "") -> Message:
+    return Message("assistant", text, tool_calls=calls)
+
+
+def result(text: str, call_id: str = OURS) -> Message:
+    return Message("tool", text, tool_call_id=call_id)
+
+
+def read(*messages: Message) -> History:
+    return read_history(messages, "owner", "account")
+
+
+def told(*messages: Message) -> Told:
+    return read(*messages).told(len(messages))
+
+
+QUESTION = Message("user", "How warm is it?")
+messages = st.lists(
+    st.sampled_from([QUESTION, asks(call(OURS)), asks(text="Words."), result("20 degrees"), result("5 degrees")]),
+    min_size=1,
+    max_size=8,
+).map(lambda said: [QUESTION, *said])
+
+
+@given(messages, st.data())
+def test_it_is_the_same_told_in_one_go_or_turn_by_turn(said: list[Message], data: st.DataObject) -> None:
+    """Parts end where requests do: before an answer."""
+    ends = [index for index, message in enumerate(said) if message.role == "assistant"]
+    at = data.draw(st.sampled_from([*ends, len(said)]))
+    history = read(*said)
+    assert history.told(len(said), start=at, before=history.told(at)) == history.told(len(said))
+
+
+def test_results_may_come_in_any_order_but_not_in_another_place() -> None:
+    calls = asks(call(OURS), call(OTHERS))
+    assert told(QUESTION, calls, result("a"), result("b")) == told(QUESTION, calls, result("b"), result("a"))
+    assert told(QUESTION, asks(call(OURS)), result("a"), asks(call(OTHERS)), result("b")) != told(
+        QUESTION, asks(call(OURS)), result("b"), asks(call(OTHERS)), result("a")
+    )
+
+
+def test_an_answer_as_it_was_written_tells_the_same_as_its_calls_sent_back() -> None:
+    written = "I look.\n\n" + SCHEME.write_call("weather", '{"city":"Paris"}')
+    stored = Told().after_answer(written, [OURS])
+    assert stored == told(QUESTION, asks(call(OURS), text="I look."))
+    assert stored != told(QUESTION, asks(call(OURS, '{"city": "Rome"}')))
+
+
+def test_the_running_turn_is_told_apart_from_those_before_it() -> None:
+    before = (QUESTION, asks(call(OURS)), result("20 degrees"), asks(text="It is warm."))
+    loop = (QUESTION, asks(call(OURS)), result("5 degrees"))
+    assert told(*before, *loop).loop == told(*loop).loop
+    assert told(*before, *loop).key != told(*loop).key
+    assert told(*before, QUESTION).loop == ""
+
+
+def test_texts_alone_tell_nothing() -> None:
+    assert told(QUESTION, asks(text="Words."), QUESTION) == Told()
+
+
+@pytest.mark.parametrize(
+    ("client_ids", "stored_ids", "same"),
+    [((OURS,), (OURS,), True), ((OTHERS, OURS), (OURS,), True), ((OURS,), (OTHERS,), False), ((OURS,), (), False)],
+)
+def test_ids_of_ours_decide(client_ids: tuple[str, ...], stored_ids: tuple[str, ...], same: bool) -> None:
+    assert may_be(Told("a", "a", client_ids), Told("b", "b", stored_ids), shows_calls=True) is same
+
+
+def test_without_them_the_running_turn_does_where_the_client_shows_it() -> None:
+    client = Told("all", "loop", ("call_of_somebody",))
+    assert may_be(client, Told("other", "loop", (OURS,)), shows_calls=True)
+    assert not may_be(client, Told("all", "other", (OURS,)), shows_calls=True)
+    assert may_be(client, Told("other", "other", (OURS,)), shows_calls=False)
+    assert may_be(client, None, shows_calls=True)
+
+
+def test_our_ids_are_known_by_their_form() -> None:
+    assert is_own_call_id(new_call_id())
+    assert not any(map(is_own_call_id, ("call_x", "", "call_" + "Z" * 32, new_call_id() + "0")))

@@ -1,0 +1,118 @@
+"""Conversations of equal words that are not the same: the model never sees what the other's tools or prompt said."""
+
+from typing import Any
+
+from tests.e2e.habits import assistant, call_text, result_text, user
+from tests.e2e.harness import Messages, Reply, Server
+from tests.e2e.test_tools import ASK, WEATHER, echo, ids_of, result
+
+LONG = "Here is what you wanted to know about the weather, as short as I can put it."
+
+
+async def ask(server: Server, history: Messages, answer: str, **fields: Any) -> Reply:
+    server.emulator.script.answer(answer)
+    reply = await server.client.chat(history, **fields)
+    assert reply.status == 200, reply.body
+    return reply
+
+
+async def asked_the_weather(server: Server, degrees: str) -> Messages:
+    """A conversation in function mode whose words are always the same."""
+    history = [user(ASK)]
+    first = await ask(server, history, call_text(), tools=[WEATHER])
+    history += [echo(first), result(ids_of(first)[0], degrees)]
+    last = await ask(server, history, LONG, tools=[WEATHER])
+    return [*history, echo(last)]
+
+
+def seen_in_chat(server: Server, number: int) -> str:
+    """All that the model can see in the chat of its last answer, in the order of the requests."""
+    chat = server.emulator.shown[number].chat_id
+    return "\n".join(shown.text for shown in server.emulator.shown if shown.chat_id == chat)
+
+
+async def test_equal_words_with_other_results_go_on_in_their_own_chats(server: Server) -> None:
+    cold, warm = await asked_the_weather(server, "5 degrees"), await asked_the_weather(server, "22 degrees")
+    for history, mine, other in ((cold, "5 degrees", "22 degrees"), (warm, "22 degrees", "5 degrees")):
+        reply = await ask(server, [*history, user("Is that cold?")], "Well.", tools=[WEATHER])
+        assert reply.match == "exact"
+        assert mine in seen_in_chat(server, -1)
+        assert other not in seen_in_chat(server, -1)
+
+
+async def test_when_its_own_chat_is_lost_another_of_equal_words_is_not_taken(server: Server) -> None:
+    cold = await asked_the_weather(server, "5 degrees")
+    await server.emulator.delete_chat(server.emulator.shown[-1].chat_id)
+    lost = await ask(server, [*cold, user("Is that cold?")], "Well.", tools=[WEATHER])
+    assert lost.match == "new"
+    await asked_the_weather(server, "22 degrees")
+    for number in (1, 2):
+        again = await ask(server, [*cold, user(f"Is that really cold? {number}")], "Well.", tools=[WEATHER])
+        assert again.match == "new"
+        assert "22 degrees" not in seen_in_chat(server, -1)
+
+
+async def test_a_client_that_leaves_the_calls_out_is_told_anew_where_two_chats_have_its_words(server: Server) -> None:
+    await asked_the_weather(server, "5 degrees")
+    collapsed = [user(ASK), assistant(LONG)]
+    assert (await ask(server, [*collapsed, user("Thanks")], "Well.", tools=[WEATHER])).match == "exact"
+    await asked_the_weather(server, "22 degrees")
+    reply = await ask(server, [*collapsed, user("Is that cold?")], "Well.", tools=[WEATHER])
+    assert reply.match == "new"
+
+
+async def test_a_client_with_ids_of_its_own_goes_on_below_the_call_that_it_shows(server: Server) -> None:
+    for city in ("Paris", "Rome"):
+        await ask(server, [user("Go on.")], call_text(arguments=f'{{"city":"{city}"}}'), tools=[WEATHER])
+    for city in ("Paris", "Rome", "Oslo"):
+        call = {
+            "id": "x1",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": f'{{"city": "{city}"}}'},
+        }
+        history = [user("Go on."), assistant("", tool_calls=[call]), result("x1", f"It is fine in {city}.")]
+        reply = await ask(server, history, "Good.", tools=[WEATHER])
+        assert reply.match == ("new" if city == "Oslo" else "exact")
+        assert all(other == city or other not in seen_in_chat(server, -1) for other in ("Paris", "Rome", "Oslo"))
+
+
+async def test_in_prompt_mode_the_second_step_goes_on_below_the_results_that_the_client_shows(server: Server) -> None:
+    call = call_text()
+    histories = {}
+    for degrees in ("5 degrees", "22 degrees"):
+        history = [user(ASK)]
+        await ask(server, history, call)
+        history += [assistant(call), user(result_text(degrees))]
+        await ask(server, history, call)
+        histories[degrees] = [*history, assistant(call)]
+    for mine, other in (("5 degrees", "22 degrees"), ("22 degrees", "5 degrees")):
+        reply = await ask(server, [*histories[mine], user(result_text("rain"))], "Wet.")
+        assert reply.match == "exact"
+        assert other not in seen_in_chat(server, -1)
+
+
+async def test_equal_words_under_other_instructions_go_on_in_their_own_chats(server: Server) -> None:
+    pirate, judge = ({"role": "system", "content": f"You are a {name}."} for name in ("pirate", "judge"))
+    turn = [user("Hi"), assistant("Hello!")]
+    for prompt in (pirate, judge):
+        await ask(server, [prompt, user("Hi")], "Hello!")
+    for mine, other in ((pirate, "judge"), (judge, "pirate")):
+        reply = await ask(server, [mine, *turn, user("And now?")], "Well.")
+        assert reply.match == "exact"
+        assert other not in seen_in_chat(server, -1)
+
+
+async def test_a_greeting_under_instructions_that_no_chat_has_opens_a_chat_of_its_own(server: Server) -> None:
+    await ask(server, [{"role": "system", "content": "You are a pirate."}, user("Hi")], "Hello!")
+    poet = {"role": "system", "content": "You are a poet."}
+    reply = await ask(server, [poet, user("Hi"), assistant("Hello!"), user("And now?")], "Well.")
+    assert reply.match == "new"
+    assert "pirate" not in seen_in_chat(server, -1)
+
+
+async def test_a_question_that_was_edited_within_its_loop_is_not_kept(server: Server) -> None:
+    first = await ask(server, [user("How warm is it in Paris, in Kelvin?")], call_text(), tools=[WEATHER])
+    edited = [user(ASK), echo(first), result(ids_of(first)[0], "20 degrees")]
+    reply = await ask(server, edited, "20.", tools=[WEATHER])
+    assert reply.match == "new"
+    assert "Kelvin" not in seen_in_chat(server, -1)
