@@ -86,6 +86,11 @@ class Settings:
     max_concurrent: int = _row("64", whole(0), "Answers that the account may generate at once; 0: no limit")
     queue_size: int = _row("1000", whole(0), "Requests that may wait for their turn; one more gets 429")
     pace_seconds: float = _row("0", seconds(0), "Least seconds between the starts of two answers")
+    block_pause_seconds: float = _row(
+        "60",
+        seconds(0),
+        "Seconds for which the site is left alone after its bot protection answered, doubling up to an hour",
+    )
     connect_timeout: float = _row("10", seconds(0, above=True), "Seconds to reach upstream")
     first_event_timeout: float = _row("120", seconds(0, above=True), "Seconds until upstream begins to answer")
     between_events_timeout: float = _row("120", seconds(0, above=True), "Seconds of silence in mid-answer")

@@ -57,6 +57,7 @@ class GatewayError(Exception):
     retry: ClassVar[bool] = True
     log_level: ClassVar[int] = logging.INFO
     advice: ClassVar[str] = ""
+    advice_zh: ClassVar[str] = ""
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -66,9 +67,8 @@ class GatewayError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened and what to do, for a person."""
-        said = str(self.args[0])
-        return f"{said} {self.advice}" if self.advice else said
+        """What happened, and what to do in English and Chinese, for a person."""
+        return " ".join(part for part in (str(self.args[0]), self.advice, self.advice_zh) if part)
 
     @property
     def should_retry(self) -> bool:
@@ -95,6 +95,7 @@ class ContextTooLong(InvalidRequest):
 
     code = "context_length_exceeded"
     advice = "Start a new conversation, or send less text."
+    advice_zh = "请开始新的对话，或者减少文字。"
 
 
 class InvalidApiKey(InvalidRequest):
@@ -103,6 +104,7 @@ class InvalidApiKey(InvalidRequest):
     status = 401
     code = "invalid_api_key"
     advice = "Send one of the keys in API_KEYS as `Authorization: Bearer KEY`."
+    advice_zh = "请用 `Authorization: Bearer KEY` 发送 API_KEYS 中的一个密钥。"
 
 
 class ForbiddenHost(InvalidRequest):
@@ -111,6 +113,7 @@ class ForbiddenHost(InvalidRequest):
     status = 403
     code = "forbidden_host"
     advice = "Call it as localhost or 127.0.0.1, or set API_KEYS to serve other names."
+    advice_zh = "请以 localhost 或 127.0.0.1 访问；要用别的名称访问，请设置 API_KEYS。"
 
 
 class ForbiddenOrigin(InvalidRequest):
@@ -119,6 +122,7 @@ class ForbiddenOrigin(InvalidRequest):
     status = 403
     code = "forbidden_origin"
     advice = "CORS_ORIGINS lists the origins whose pages may call."
+    advice_zh = "CORS_ORIGINS 列出可以调用的网页来源。"
 
 
 class ModelNotFound(InvalidRequest):
@@ -127,6 +131,7 @@ class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
     advice = "GET /v1/models lists the models."
+    advice_zh = "GET /v1/models 列出所有模型。"
 
 
 class RouteNotFound(InvalidRequest):
@@ -160,6 +165,7 @@ class UnsupportedMediaType(InvalidRequest):
     status = 415
     code = "unsupported_media_type"
     advice = "Send `Content-Type: application/json`."
+    advice_zh = "请发送 `Content-Type: application/json`。"
 
 
 class ResponseFormatUnmet(GatewayError):
@@ -170,6 +176,7 @@ class ResponseFormatUnmet(GatewayError):
     code = "response_format_unmet"
     retry = False
     advice = "Ask for a simpler form, or take another model."
+    advice_zh = "请要求更简单的格式，或者换一个模型。"
 
 
 class QueueFull(GatewayError):
@@ -178,6 +185,8 @@ class QueueFull(GatewayError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+    advice = "Wait until some of them are done, or raise QUEUE_SIZE."
+    advice_zh = "请等一些请求完成，或者调大 QUEUE_SIZE。"
 
 
 class StoreError(GatewayError):
@@ -193,6 +202,7 @@ class StoreBusy(StoreError):
 
     code = "store_busy"
     advice = "A shell or a backup may be holding a write transaction open; close it and try again."
+    advice_zh = "可能有命令行或备份程序占着写事务；请关闭它再试。"
 
 
 class StoreUnusable(StoreError):
@@ -228,6 +238,8 @@ class UpstreamRateLimited(UpstreamError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+    advice = "Wait that long, or use another model."
+    advice_zh = "请等到限额恢复，或者换一个模型。"
 
 
 class UpstreamBusy(UpstreamError):
@@ -236,6 +248,7 @@ class UpstreamBusy(UpstreamError):
     status = 503
     code = "upstream_busy"
     advice = "Try again in a little while."
+    advice_zh = "请稍后再试。"
 
 
 class UpstreamLoginRequired(UpstreamError):
@@ -247,6 +260,7 @@ class UpstreamLoginRequired(UpstreamError):
     advice = (
         "Sign in at chat.qwen.ai, copy the token again and put it into .env as QWEN_AUTH_TOKEN; no restart is needed."
     )
+    advice_zh = "请登录 chat.qwen.ai，重新复制令牌，写入 .env 的 QWEN_AUTH_TOKEN；无需重启。"
 
 
 class UpstreamBlocked(UpstreamError):
@@ -259,6 +273,7 @@ class UpstreamBlocked(UpstreamError):
         "Open chat.qwen.ai in your browser with the same account, pass the check it shows, and wait some minutes; "
         "repeating the request deepens the block."
     )
+    advice_zh = "请用同一账号在浏览器中打开 chat.qwen.ai，完成页面上的验证，等几分钟再试；反复请求会加重封锁。"
 
 
 class UpstreamRefused(UpstreamError):
@@ -268,6 +283,8 @@ class UpstreamRefused(UpstreamError):
     type = "invalid_request_error"
     code = "content_filter"
     retry = False
+    advice = "Word it differently."
+    advice_zh = "请换一种说法。"
 
 
 class UpstreamRejected(UpstreamError):
@@ -276,6 +293,7 @@ class UpstreamRejected(UpstreamError):
     code = "upstream_rejected"
     retry = False
     advice = "If it happens again, the site may have changed; please report it with the server's log."
+    advice_zh = "如果再次出现，可能是网站变了；请附上服务器日志报告。"
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -283,6 +301,7 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream_unreachable"
     advice = "Check the network and whether chat.qwen.ai opens in a browser."
+    advice_zh = "请检查网络，以及浏览器能否打开 chat.qwen.ai。"
 
 
 class UpstreamTimeout(UpstreamError):
@@ -290,12 +309,16 @@ class UpstreamTimeout(UpstreamError):
 
     status = 504
     code = "upstream_timeout"
+    advice = "Try again; if the site is always this slow, raise that setting."
+    advice_zh = "请再试一次；如果网站一直这么慢，请调大该设置。"
 
 
 class UpstreamCut(UpstreamError):
     """The stream ended before the answer did."""
 
     code = "upstream_cut"
+    advice = "Say it again in the same conversation; what was written so far is kept."
+    advice_zh = "请在同一对话中再问一次；已经写出的部分会保留。"
 
 
 class UpstreamEmpty(UpstreamError):
@@ -305,6 +328,7 @@ class UpstreamEmpty(UpstreamError):
     advice = (
         "The site sometimes does this for input that is too long or that it will not discuss; change it and try again."
     )
+    advice_zh = "输入太长，或者网站不愿讨论时，有时会这样；请修改后再试。"
 
 
 class UpstreamProtocolError(UpstreamError):
@@ -312,6 +336,7 @@ class UpstreamProtocolError(UpstreamError):
 
     code = "upstream_protocol_error"
     advice = "The site may have changed; please report it with the server's log."
+    advice_zh = "网站可能变了；请附上服务器日志报告。"
 
 
 class UpstreamInputTooLong(UpstreamError):
@@ -322,6 +347,7 @@ class UpstreamInputTooLong(UpstreamError):
     code = "context_length_exceeded"
     retry = False
     advice = "Start a new conversation, or send less text."
+    advice_zh = "请开始新的对话，或者减少文字。"
 
 
 class UpstreamModelUnknown(UpstreamError):
@@ -332,6 +358,7 @@ class UpstreamModelUnknown(UpstreamError):
     code = "model_not_found"
     retry = False
     advice = "GET /v1/models lists the models."
+    advice_zh = "GET /v1/models 列出所有模型。"
 
 
 class ChatInProgress(UpstreamError):
@@ -340,15 +367,20 @@ class ChatInProgress(UpstreamError):
     status = 503
     code = "upstream_chat_in_progress"
     advice = "Try again in some seconds."
+    advice_zh = "请过几秒再试。"
 
 
 class ChatGone(UpstreamError):
     """The chat no longer exists upstream."""
 
     code = "upstream_chat_gone"
+    advice = "Send it again: it then goes into a new chat."
+    advice_zh = "请再发一次：会进入新的对话。"
 
 
 class ParentUnknown(UpstreamError):
     """The message that we wanted to continue from is not in the chat."""
 
     code = "upstream_parent_unknown"
+    advice = "Send it again: it then goes into a new chat."
+    advice_zh = "请再发一次：会进入新的对话。"

@@ -17,6 +17,7 @@ CHINESE = {
     "max_concurrent": "账号同时生成的回答数；0：不限",
     "queue_size": "可以排队的请求数；再多一个就返回 429",
     "pace_seconds": "两个回答开始之间的最少秒数",
+    "block_pause_seconds": "网站的防机器人保护应答之后，暂停访问的秒数，每次加倍，最多一小时",
     "connect_timeout": "连接网站的秒数",
     "first_event_timeout": "等待网站开始回答的秒数",
     "between_events_timeout": "回答中途允许沉默的秒数",

@@ -13,6 +13,7 @@ import pytest
 
 from app import errors
 from app.config import ALIASES, load, rows
+from app.upstream.qwen.causes import CAUSES
 from app.web.routes import ROUTES
 from tests.settings_zh import CHINESE
 
@@ -47,14 +48,25 @@ def chinese_settings_table() -> str:
 
 
 def errors_table() -> str:
-    lines = ["| status | code | try again? | what it means | what to do |", "|---|---|---|---|---|"]
+    lines = ["| status | code | try again? | what it means | what to do | 该怎么办 |", "|---|---|---|---|---|---|"]
     kinds: list[type[errors.GatewayError]] = [errors.GatewayError]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
     for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code or "")):
         meaning = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
         retry = "yes" if kind.retry else "no"
-        lines.append(f"| {kind.status} | `{kind.code or 'null'}` | {retry} | {meaning} | {kind.advice or '–'} |")
+        advice = f"{kind.advice or '–'} | {kind.advice_zh or '–'}"
+        lines.append(f"| {kind.status} | `{kind.code or 'null'}` | {retry} | {meaning} | {advice} |")
+    return "\n".join(lines)
+
+
+def causes_table() -> str:
+    """What the site says and what it is answered with, each once."""
+    lines = ["| what the site says | status, code | Retry-After |", "|---|---|---|"]
+    for cause in CAUSES:
+        names = "named hours, if any" if issubclass(cause.error, errors.UpstreamRateLimited) else "–"
+        wait = f"{cause.retry_after:g} s" if cause.retry_after else names
+        lines.append(f"| {cause.says} | {cause.error.status} `{cause.error.code}` | {wait} |")
     return "\n".join(lines)
 
 
@@ -63,6 +75,7 @@ TABLES = {
     ("README.zh-CN.md", "settings"): chinese_settings_table,
     ("docs/configuration.md", "settings"): settings_table,
     ("docs/errors.md", "errors"): errors_table,
+    ("docs/errors.md", "causes"): causes_table,
 }
 
 

@@ -1,6 +1,7 @@
 """Every error has OpenAI's shape, a status that clients understand, and words that help."""
 
 import json
+import re
 
 import pytest
 
@@ -46,6 +47,13 @@ def test_once_upstream_took_the_prompt_no_client_sends_it_again_by_itself(kind: 
 @pytest.mark.parametrize("kind", family(errors.InvalidRequest))
 def test_a_request_at_fault_is_not_repeated(kind: type[GatewayError]) -> None:
     assert error_headers(example(kind))["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("kind", family(UpstreamError)[1:])
+def test_every_fault_of_the_site_comes_with_advice_in_both_languages(kind: type[GatewayError]) -> None:
+    assert kind.advice
+    assert re.search("[\u4e00-\u9fff]", kind.advice_zh)
+    assert example(kind).message.endswith(f"{kind.advice} {kind.advice_zh}")
 
 
 def test_the_time_to_wait_is_whole_seconds() -> None:

@@ -10,10 +10,17 @@ from app.core.ports import Background, SessionStore, Upstream
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a chat's lock that outlasts its answer is waited out, in seconds."""
+    """How upstream's bad moments are waited out; times are in seconds.
+
+    A chat's lock that outlasts its answer: a try `every` so often, for `total` at most. What was not reached: `tries`
+    in all, with about `retry` before the second. A broken stream's answer is looked at for `read_back` at most.
+    """
 
     every: float = 1.0
     total: float = 6.0
+    tries: int = 3
+    retry: float = 0.5
+    read_back: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import uuid4
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.canonical import sent_digest
 from app.core.cut import Cut
+from app.core.delivery import delivering, retrying
 from app.core.drafts import Draft
 from app.core.events import (
     CallArguments,
@@ -114,7 +115,8 @@ class Turn:
         """Run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile."""
         session = self.draft.session
         if session is not None:
-            self.chat_id = await self._around.upstream.create_chat(self.draft.prompt.model)
+            model, upstream = self.draft.prompt.model, self._around.upstream
+            self.chat_id = await retrying(lambda: upstream.create_chat(model), self._around.patience)
             account = self._around.upstream.account().account  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
         try:
@@ -134,7 +136,9 @@ class Turn:
         async with AsyncExitStack() as attempt:
             self._generating = True
             try:
-                batches = await attempt.enter_async_context(self._around.upstream.send(prompt))
+                batches = await attempt.enter_async_context(
+                    delivering(self._around.upstream, prompt, self._around.patience)
+                )
                 self._first = await anext(batches)
             except UpstreamError as problem:
                 self._generating = problem.accepted

@@ -97,11 +97,11 @@ async def test_a_turn_that_was_only_an_error_leaves_no_trace(server: Server, sta
 
 async def test_an_answer_that_breaks_off_keeps_its_text_and_shows_the_error(server: Server, start: Start) -> None:
     cherry = await start(Settings())
-    server.emulator.script.answer("", pieces=["One ", "two ", "three ", "four"], fault="cut")
+    server.emulator.script.answer("", pieces=["One ", "two ", "three ", "four"], fault="error_in_stream")
     broken = await cherry.say("Count.")
     assert (broken.status, broken.text) == ("error", "One two")
     assert broken.error is not None
-    assert broken.error["message"].startswith("The site's stream ended before the answer did")
+    assert broken.error["message"].startswith("The site says that a quota of tokens is used up")
     after = await cherry.say("Go on.")
     assert after.requests[0].messages[1]["content"] == "One two"
     assert after.matches == ["exact"]

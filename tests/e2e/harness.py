@@ -18,7 +18,7 @@ from app.main import listening, open_program
 from app.tasks.background import running
 
 MODEL = "qwen3.7-plus"
-QUICK = Patience(every=0.1, total=0.6)
+QUICK = Patience(every=0.1, total=0.6, retry=0.01, read_back=0.6)
 Messages = list[dict[str, Any]]
 
 

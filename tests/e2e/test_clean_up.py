@@ -41,9 +41,9 @@ async def test_a_deletion_that_fails_is_tried_again_also_after_a_restart(tmp_pat
             await eventually(lambda: not emulator.chats)
 
 
-@pytest.mark.parametrize("fault", ["rate_limited", "cut_at_once", "empty"])
+@pytest.mark.parametrize("fault", ["rate_limited", "busy", "empty"])
 async def test_a_chat_whose_first_message_got_no_answer_is_deleted(server: Server, fault: str) -> None:
-    server.emulator.script.fault(fault)
+    server.emulator.script.fault(fault, times=3)
     assert (await server.conversation().say("hi", enable_thinking=False)).status >= 400
     await eventually(lambda: not server.emulator.chats)
 

@@ -1,12 +1,13 @@
 """Each thing that goes wrong upstream has its own documented answer."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Server, emulating, serving
+from tests.e2e.harness import Reply, Server, emulating, serving
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -18,7 +19,6 @@ IN_PLACE_OF_AN_ANSWER = [
     ("internal", 503, "upstream_busy"),
     ("error_as_stream", 503, "upstream_busy"),
     ("server_error", 503, "upstream_busy"),
-    ("busy", 503, "upstream_busy"),
     ("validation", 502, "upstream_rejected"),
     ("invalid_input", 502, "upstream_rejected"),
     ("model_not_found", 404, "model_not_found"),
@@ -34,7 +34,6 @@ IN_PLACE_OF_AN_ANSWER = [
     ("gateway_timeout", 502, "upstream_unreachable"),
     ("chat_not_found", 502, "upstream_chat_gone"),
     ("parent_not_found", 502, "upstream_parent_unknown"),
-    ("cut_at_once", 502, "upstream_cut"),
     ("empty", 502, "upstream_empty_answer"),
 ]
 
@@ -45,8 +44,6 @@ IN_MID_ANSWER = [
     ("error_in_stream_nested", "upstream_busy"),
     ("error_in_stream_envelope", "upstream_busy"),
     ("expired_in_stream", "upstream_login_required"),
-    ("cut", "upstream_cut"),
-    ("reset", "upstream_cut"),
 ]
 
 HARMLESS = [
@@ -126,8 +123,29 @@ async def test_a_blocked_account_is_told_to_open_the_browser_and_ready_says_so(s
     ready = await server.client.get("/ready")
     assert (ready.status, ready.body["status"]) == (503, "unavailable")
     assert ready.body["problems"]
-    assert (await server.client.chat(HI)).status == 200
-    assert (await server.client.get("/ready")).status == 200
+
+
+async def until_sent(server: Server) -> AsyncIterator[Reply]:
+    """Ask until a request reaches the site."""
+    asked = len(server.emulator.requests)
+    while len(server.emulator.requests) == asked:
+        yield await server.client.chat(HI)
+
+
+async def test_after_a_block_the_site_is_left_alone_then_one_request_tries_it(tmp_path: Path) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, BLOCK_PAUSE_SECONDS="0.5") as server:
+        emulator.script.fault("anti_bot", target="new")
+        first = await server.client.chat(HI)
+        asked = len(emulator.requests)
+        during = await asyncio.gather(*(server.client.chat(HI) for _ in range(5)))
+        assert len(emulator.requests) == asked, "nothing is sent during the pause"
+        for reply in (first, *during):
+            assert (reply.status, reply.error["code"]) == (503, "upstream_blocked")
+            assert int(reply.headers["Retry-After"]) >= 1
+        assert "Nothing is sent to it until" in during[0].error["message"]
+        replies = [reply async for reply in until_sent(server)]
+        assert replies[-1].status == 200
+        assert (await server.client.get("/ready")).status == 200
 
 
 async def test_a_refused_token_is_replaced_without_a_restart(tmp_path: Path) -> None:
@@ -221,3 +239,49 @@ async def test_a_model_list_that_fails_is_served_stale(tmp_path: Path, fault: st
         emulator.script.fault(fault, target="models")
         again = await server.client.get("/v1/models")
         assert (again.status, again.body) == (200, listed)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", ["cut", "reset", "cut_at_once"])
+async def test_what_a_broken_stream_did_not_bring_is_read_from_the_chat(
+    server: Server, fault: str, stream: bool
+) -> None:
+    server.emulator.script.answer("One two three four.", pieces=["One ", "two ", "three ", "four."], fault=fault)
+    talk = server.conversation(stream=stream, enable_thinking=False)
+    reply = await talk.say("Count.")
+    assert (reply.text, reply.finish_reason) == ("One two three four.", "stop")
+    assert (await talk.say("And now?")).match == "exact"
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+async def test_a_broken_stream_whose_chat_cannot_be_read_is_an_error_after_what_came(
+    server: Server, fault: str
+) -> None:
+    server.emulator.script.answer("One two.", pieces=["One ", "two."], fault=fault)
+    server.emulator.script.fault("bad_gateway", target="read")
+    reply = await server.client.chat(HI, stream=True, enable_thinking=False)
+    assert (reply.text, reply.error["code"], reply.finish_reason) == ("One ", "upstream_cut", None)
+
+
+async def test_a_site_that_is_busy_for_a_moment_is_asked_again(server: Server) -> None:
+    server.emulator.script.fault("busy", target="new")
+    server.emulator.script.fault("busy")
+    server.emulator.script.fault("busy")
+    assert (await server.client.chat(HI)).status == 200
+    assert len(server.emulator.shown) == 1
+
+
+async def test_a_site_that_stays_busy_is_told_as_such(server: Server) -> None:
+    for _ in range(3):
+        server.emulator.script.fault("busy")
+    reply = await server.client.chat(HI)
+    assert (reply.status, reply.error["code"]) == (503, "upstream_busy")
+    assert (await server.client.chat(HI)).status == 200
+
+
+@pytest.mark.parametrize("fault", ["internal", "unavailable", "gateway_timeout", "too_many_requests"])
+async def test_what_may_have_been_accepted_or_has_a_time_to_wait_is_not_sent_twice(server: Server, fault: str) -> None:
+    server.emulator.script.fault(fault)
+    assert (await server.client.chat(HI)).status >= 400
+    sent = [request for request in server.emulator.requests if request.path.endswith("/chat/completions")]
+    assert len(sent) == 1

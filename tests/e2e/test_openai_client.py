@@ -162,7 +162,7 @@ async def test_it_does_not_repeat_what_must_not_be_repeated(server: Server) -> N
 
 
 async def test_an_error_in_mid_stream_is_raised(client: AsyncOpenAI, server: Server) -> None:
-    server.emulator.script.answer("", pieces=["One ", "two ", "three ", "four"], fault="cut")
+    server.emulator.script.answer("", pieces=["One ", "two ", "three ", "four"], fault="error_in_stream")
     stream = await client.chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": "hi"}], stream=True
     )

@@ -323,15 +323,20 @@ async def test_without_a_token_the_account_has_no_name(open_upstream: OpenUpstre
     )
 
 
-async def test_a_block_is_remembered_until_a_chat_call_works(upstream: QwenUpstream, site: Site) -> None:
+async def test_a_block_is_remembered_until_a_chat_call_works(
+    upstream: QwenUpstream, site: Site, clock: StillClock
+) -> None:
     site.on(NEW, reply(ANTI_BOT), good({"id": CHAT}))
     site.on(MODELS, reply({"data": [{"id": "a"}]}))
     with pytest.raises(UpstreamBlocked):
         await upstream.create_chat("m")
     await upstream.models()
     assert upstream.account().problem == (
-        "The site's bot protection answered in place of the model. That was on 2026-11-22 at 09:00 UTC."
+        "The site's bot protection answered in place of the model. Nothing is sent to it until 09:01:00 UTC."
     )
+    with pytest.raises(UpstreamBlocked):
+        await upstream.create_chat("m")
+    clock.pass_time(60)
     await upstream.create_chat("m")
     assert upstream.account().problem is None
 
@@ -342,7 +347,7 @@ async def test_no_secret_reaches_the_log(
     caplog.set_level(logging.DEBUG)
     token = make_token()
     site.on(NEW, reply(ANTI_BOT), EXPIRED)
-    settings = make_settings(tmp_path, QWEN_AUTH_TOKEN=token, QWEN_COOKIE="cna=cookiesecret")
+    settings = make_settings(tmp_path, BLOCK_PAUSE_SECONDS="0", QWEN_AUTH_TOKEN=token, QWEN_COOKIE="cna=cookiesecret")
     async with open_upstream(settings) as upstream:
         for kind in (UpstreamBlocked, UpstreamLoginRequired):
             with pytest.raises(kind):

@@ -22,6 +22,7 @@ from app.errors import (
     UpstreamRejected,
 )
 from app.upstream.qwen import QwenUpstream, TokenSource
+from tests.upstream.conftest import StillClock
 from tests.upstream.scripted import ANTI_BOT, CHAT, Act, Site, good, refusal, reply
 from tests.upstream.test_chats import answer, detail, part, user
 
@@ -140,11 +141,14 @@ async def test_every_failure_is_one_of_our_errors_and_changes_what_the_account_s
         await upstream.read_chat(CHAT)
 
 
-async def test_a_chat_that_is_read_shows_that_the_block_is_over(upstream: QwenUpstream, site: Site) -> None:
+async def test_a_chat_that_is_read_shows_that_the_block_is_over(
+    upstream: QwenUpstream, site: Site, clock: StillClock
+) -> None:
     site.on(LIST, reply(ANTI_BOT))
     site.on(READ, good(detail(user())))
     with pytest.raises(UpstreamBlocked):
         await upstream.list_chats(1)
+    clock.pass_time(60)
     await upstream.read_chat(CHAT)
     assert upstream.account().problem is None
 

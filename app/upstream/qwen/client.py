@@ -5,7 +5,7 @@ import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Literal
 
@@ -18,6 +18,7 @@ from app.errors import (
     ChatInProgress,
     ParentUnknown,
     UpstreamBlocked,
+    UpstreamCut,
     UpstreamError,
     UpstreamLoginRequired,
     UpstreamModelUnknown,
@@ -32,6 +33,7 @@ from app.upstream.qwen.auth import Credential, TokenSource
 from app.upstream.qwen.bodies import completion_body, create_body
 from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
+from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.seam import mapped
 from app.upstream.qwen.transport import Transport
 
@@ -40,6 +42,7 @@ _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
 _KINDS_NOTED = 100
 _LARGEST_CHAT = 32 * 1024 * 1024  # bytes; a chat's detail holds its texts twice
+_MAYBE_ACCEPTED = {"timeout", "connection", "eof", "502", "504"}  # the site may have the message nevertheless
 _SAID_TO_ACCOUNTS = (ChatGone, ChatInProgress, ParentUnknown, UpstreamModelUnknown, UpstreamRateLimited)
 
 
@@ -64,7 +67,7 @@ class QwenUpstream:
         self._tokens = tokens
         self._kind = kind
         self._transport = Transport(settings, clock, base_url)
-        self._blocked: str | None = None
+        self._pause = Pause(clock, first=settings.block_pause_seconds)
         self._thinking_budgets: dict[str, int] = {}
         self._noted: set[str] = set()
 
@@ -85,7 +88,7 @@ class QwenUpstream:
             upstream=self._kind,
             account=credential.account if credential else "none",
             token_expires_at=credential.expires_at if credential else None,
-            problem=self._tokens.problem or self._blocked,
+            problem=self._tokens.problem or self._pause.problem,
         )
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -165,8 +168,8 @@ class QwenUpstream:
                     except BaseException:
                         response.close()
                         raise
-        except (UpstreamTimeout, UpstreamUnreachable) as problem:
-            problem.accepted = problem.cause in {"timeout", "connection"}
+        except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
+            problem.accepted = problem.cause in _MAYBE_ACCEPTED
             raise
         return answer
 
@@ -231,20 +234,19 @@ class QwenUpstream:
     @contextmanager
     def _watched(self, credential: Credential, *, chatting: bool = False) -> Iterator[None]:
         """Remember how a call went for the account. Only calls about chats are guarded by the bot protection."""
-        try:
-            yield
-        except UpstreamError as problem:
-            self._failed(problem, credential)
-            raise
-        self._tokens.accepted(credential)
-        if chatting:
-            self._blocked = None
+        with self._pause.guard() if chatting else nullcontext():
+            try:
+                yield
+            except UpstreamError as problem:
+                self._failed(problem, credential)
+                raise
+            self._tokens.accepted(credential)
 
     def _failed(self, problem: UpstreamError, credential: Credential) -> None:
         if isinstance(problem, UpstreamLoginRequired):
             self._tokens.refused(credential, str(problem))
         elif isinstance(problem, UpstreamBlocked):
-            self._blocked = f"{problem} That was on {self._clock.now():%Y-%m-%d at %H:%M} UTC."
+            self._pause.blocked(problem)
         elif isinstance(problem, _SAID_TO_ACCOUNTS):
             self._tokens.accepted(credential)
 
