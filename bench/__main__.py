@@ -1,100 +1,97 @@
-"""What the server adds: time to the first chunk, whole short answers, memory, and the look-up in a large store.
+"""What the server costs, against a bare proxy of the same protocol (bench/floor.py) in the same run.
 
-Everything runs on loopback in processes of its own and ends by itself. Figures depend on the machine; compare the
-columns of one run.
+Everything runs on loopback in processes of its own and ends by itself. Floor and server take turns, so that whatever
+else the machine does meets both; compare the ratios.
 """
 
 import argparse
 import asyncio
-import statistics
+import json
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
+from bench.processes import ROOT, canned_upstream, floor, resident_megabytes, server
+from bench.scenarios import Figures, Scenario, scenarios
 
-from bench.processes import ROOT, canned_upstream, resident_megabytes, server
-
-ROUNDS = 300
-WARM_UP = 30
-
-
-async def time_one(
-    session: aiohttp.ClientSession, url: str, body: dict[str, object], mark: bytes
-) -> tuple[float, float]:
-    """Return the milliseconds to the first chunk that holds `mark`, and to the end."""
-    began = time.perf_counter()
-    first = 0.0
-    async with session.post(url, json=body) as response:
-        assert response.status == 200, await response.text()
-        seen = b""
-        async for data in response.content.iter_any():
-            seen += data
-            if not first and mark in seen:
-                first = time.perf_counter() - began
-    return first * 1000, (time.perf_counter() - began) * 1000
+Results = dict[str, dict[str, Figures]]
+OTHERS = ("bench.conversation", "bench.tools", "bench.lookup")
+ROUNDS = 3
 
 
-def _median(values: list[float]) -> float:
-    return statistics.median(values[WARM_UP:])
+def _middle(runs: Sequence[Figures], scenario: Scenario) -> Figures:
+    """Return the run in the middle, by the figure that counts."""
+    return sorted(runs, key=lambda figures: figures[scenario.key])[len(runs) // 2]
 
 
-async def measure(upstream: str, gateway: str) -> list[tuple[str, float, float]]:
-    """Ask both, in turns, so that whatever else the machine does meets both.
-
-    A new conversation costs anyone who speaks to the site a call to make its chat, so that is measured directly too.
-    """
-    direct: list[tuple[float, float]] = []
-    direct_new: list[tuple[float, float]] = []
-    new: list[tuple[float, float]] = []
-    continued: list[tuple[float, float]] = []
-    async with aiohttp.ClientSession() as session:
+async def measure(chosen: Sequence[Scenario], urls: dict[str, str]) -> Results:
+    """Run every scenario on every server, in turns, and print a row for each."""
+    results: Results = {}
+    print(f"{'':34}{'':>14}{'floor':>12}{'qwen-thread':>13}{'ratio':>8}")
+    for scenario in chosen:
+        runs: dict[str, list[Figures]] = {name: [] for name in urls}
         for number in range(ROUNDS):
-            chat = f"{upstream}/api/v2/chat/completions?chat_id=c"
-            direct.append(await time_one(session, chat, {"messages": [{"content": "hi"}]}, b"word 1"))
-            _, made = await time_one(session, f"{upstream}/api/v2/chats/new", {}, b"id")
-            asked, end = await time_one(session, chat, {"messages": [{"content": "hi"}]}, b"word 1")
-            direct_new.append((made + asked, made + end))
-            first = [{"role": "user", "content": f"question {number}"}]
-            body: dict[str, object] = {"model": "canned", "stream": True, "messages": first}
-            new.append(await time_one(session, f"{gateway}/v1/chat/completions", body, b"word 1"))
-            answer = "".join(f"word {n} " for n in range(1, 21))
-            body["messages"] = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "go on"}]
-            continued.append(await time_one(session, f"{gateway}/v1/chat/completions", body, b"word 1"))
-    measured = (
-        ("canned upstream, new chat", direct_new),
-        ("new conversation", new),
-        ("canned upstream, known chat", direct),
-        ("continued conversation", continued),
-    )
-    return [
-        (name, _median([first for first, _ in times]), _median([end for _, end in times])) for name, times in measured
-    ]
+            for name in urls if number % 2 else reversed(urls):
+                runs[name].append(await scenario.run(urls[name]))
+        results[scenario.name] = {name: _middle(figures, scenario) for name, figures in runs.items()}
+        _print_row(scenario, results[scenario.name])
+    return results
 
 
-def main() -> None:
-    """Print the tables."""
-    argparse.ArgumentParser(prog="run.py bench", description=__doc__).parse_args()
+def _print_row(scenario: Scenario, figures: dict[str, Figures]) -> None:
+    base, ours = figures["floor"], figures["qwen-thread"]
+    for key in [scenario.key, *(key for key in ours if key != scenario.key)]:
+        name = scenario.name if key == scenario.key else ""
+        mark = "*" if key == scenario.key else " "
+        print(f"{name:34}{key:>13}{mark}{base[key]:12.2f}{ours[key]:13.2f}{ours[key] / base[key]:8.2f}", flush=True)
+
+
+def compare(old: Results, new: Results) -> None:
+    """Print how the ratios to the floor changed since an older run."""
+    print(f"\n{'ratio to the floor':48}{'before':>8}{'now':>8}")
+    for name, figures in new.items():
+        for key, value in figures["qwen-thread"].items():
+            before = old.get(name, {})
+            if key in before.get("qwen-thread", {}):
+                then = before["qwen-thread"][key] / before["floor"][key]
+                print(f"{name:34}{key:>14}{then:8.2f}{value / figures['floor'][key]:8.2f}")
+
+
+@contextmanager
+def measured_servers() -> Iterator[tuple[dict[str, str], int, float]]:
+    """Run both servers in front of one canned upstream; gives addresses, our process id, and the seconds to ready."""
     with (
         tempfile.TemporaryDirectory() as folder,
         canned_upstream() as upstream,
-        server(upstream, Path(folder)) as (gateway, pid, ready),
+        floor(upstream) as bare,
+        server(upstream, Path(folder)) as (ours, pid, ready),
     ):
+        yield {"floor": bare, "qwen-thread": ours}, pid, ready
+
+
+def main() -> None:
+    """Measure, print, and keep the figures if asked."""
+    parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
+    parser.add_argument("--only", default="", help="scenarios whose name holds this; leaves the other tables out")
+    parser.add_argument("--scale", type=float, default=1.0, help="how much is asked: 0.1 for a quick look")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--against", type=Path, help="figures of an older run, to compare with")
+    chosen = parser.parse_args()
+    with measured_servers() as (urls, pid, ready):
         rest = resident_megabytes(pid)
-        rows = asyncio.run(measure(upstream, gateway))
+        wanted = [scenario for scenario in scenarios(chosen.scale) if chosen.only in scenario.name]
+        results = asyncio.run(measure(wanted, urls))
         loaded = resident_megabytes(pid)
-    print(
-        f"{'one client, streams of 20 chunks':34}{'first chunk':>12}{'added':>9}{'whole':>9}{'added':>9}   (ms, median)"
-    )
-    for base, ours in (rows[:2], rows[2:]):
-        print(f"{base[0]:34}{base[1]:12.2f}{'':9}{base[2]:9.2f}")
-        print(f"{ours[0]:34}{ours[1]:12.2f}{ours[1] - base[1]:9.2f}{ours[2]:9.2f}{ours[2] - base[2]:9.2f}")
-    print(f"\n{'start to ready':34}{ready:12.2f} s")
-    print(f"{'memory at rest':34}{rest:12.1f} MB")
-    print(f"{f'memory after {2 * ROUNDS} answers':34}{loaded:12.1f} MB\n", flush=True)
-    for module in ("bench.conversation", "bench.tools", "bench.lookup"):
+    print(f"\n{'start to ready':34}{ready:12.2f} s\n{'memory at rest':34}{rest:12.1f} MB")
+    print(f"{'memory after all of this':34}{loaded:12.1f} MB\n", flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(results, indent=1))
+    if chosen.against:
+        compare(json.loads(chosen.against.read_text()), results)
+    for module in () if chosen.only else OTHERS:
         subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
         print(flush=True)
 

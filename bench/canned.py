@@ -1,14 +1,19 @@
-"""A canned upstream: the site's newest wire shapes, one fixed answer, far faster than the server that is measured.
+"""A canned upstream: the site's newest wire shapes, fixed answers, far faster than the server that is measured.
 
-Run as `python -m bench.canned`; it prints its port and serves until its standard input closes.
+Run as `python -m bench.canned`; it prints its port and serves until its standard input closes. The
+end of a message
+says how to answer: `chunks=200` in that many pieces, `pace=10` with as many milliseconds between them, each piece then
+holding the time at which it was sent; `Use the tool.` asks for a call.
 """
 
 import asyncio
 import json
+import re
 import sys
+import time
+from collections.abc import Callable
+from typing import Any, cast
 from uuid import uuid4
-
-from aiohttp import web
 
 _MODEL = {
     "id": "canned",
@@ -30,69 +35,117 @@ _FINISHED = (
     '"phase": "answer"}}}}], "response_id": "{answer}"}}\n\n\n'
 )
 CHUNKS = 20
-WORDS = "".join(f"word {number} " for number in range(1, CHUNKS + 1))
 CALL = 'I look it up.\n\n<tool_use>\n  <name>look_up</name>\n  <arguments>{"key": "value"}</arguments>\n</tool_use>'
-_SENT: web.AppKey[list[int]] = web.AppKey("sent", list)
+_HOW = re.compile(r"(chunks|pace)=(\d+)")
+_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-async def _completions(request: web.Request) -> web.StreamResponse:
-    chat, answer, user = request.query["chat_id"], str(uuid4()), str(uuid4())
-    body = await request.read()
-    said: str = json.loads(body)["messages"][0]["content"]
-    request.app[_SENT].append(len(said.encode()))
-    pieces = [CALL] if said.endswith("Use the tool.") else [f"word {number} " for number in range(1, CHUNKS + 1)]
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-    await response.prepare(request)
-    await response.write(_CREATED.format(chat=chat, user=user, answer=answer).encode())
-    for number, piece in enumerate(pieces, 1):
-        await response.write(_DELTA.format(text=json.dumps(piece)[1:-1], answer=answer, n=number).encode())
-    await response.write(_FINISHED.format(answer=answer).encode())
-    await response.write_eof()
-    return response
+def words(chunks: int) -> str:
+    """Return the whole text of an answer in that many pieces."""
+    return "".join(f"word {number} " for number in range(1, chunks + 1))
 
 
-async def _new_chat(_request: web.Request) -> web.Response:
-    return web.json_response({"success": True, "request_id": "r", "data": {"id": str(uuid4())}})
+WORDS = words(CHUNKS)
 
 
-async def _models(_request: web.Request) -> web.Response:
-    return web.json_response({"success": True, "request_id": "r", "data": {"data": [_MODEL]}})
+class Canned(asyncio.Protocol):
+    """One connection; requests are answered one after the other, bytes are put together without a framework."""
+
+    def __init__(self, sent: list[int]) -> None:
+        self._sent = sent
+        self._buffer = bytearray()
+        self._transport: asyncio.WriteTransport | None = None
+        self._routes: dict[str, Callable[[str, bytes], None]] = {
+            "/api/v2/chat/completions": self._complete,
+            "/api/v2/chats/new": lambda *_: self._json({"id": str(uuid4())}),
+            "/api/v2/models/": lambda *_: self._json({"data": [_MODEL]}),
+        }
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's are no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is whole."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end].decode("latin-1")
+            length = re.search(r"(?i)content-length: *(\d+)", head)
+            whole = end + 4 + (int(length[1]) if length else 0)
+            if len(self._buffer) < whole:
+                return
+            body = bytes(self._buffer[end + 4 : whole])
+            del self._buffer[:whole]
+            method, target, _ = head.split(" ", 2)
+            self._answer(method, target, body)
+
+    def _answer(self, method: str, target: str, body: bytes) -> None:
+        path, _, query = target.partition("?")
+        if path == "/bench/sent":
+            if method == "DELETE":
+                self._sent.clear()
+            self._plain(json.dumps(self._sent).encode())
+        elif path in self._routes:
+            self._routes[path](query, body)
+        else:
+            self._json({})
+
+    def _complete(self, query: str, body: bytes) -> None:
+        said: str = json.loads(body)["messages"][0]["content"]
+        self._sent.append(len(said.encode()))
+        how = {name: int(number) for name, number in _HOW.findall(said[-40:])}
+        chunks, answer = how.get("chunks", CHUNKS), str(uuid4())
+        created = _CREATED.format(chat=query.partition("=")[2], user=str(uuid4()), answer=answer)
+        if "pace" in how:
+            self._write(_STREAM + _chunk(created))
+            self._paced(answer, 1, chunks, how["pace"] / 1000, asyncio.get_running_loop().time())
+            return
+        pieces = (
+            [json.dumps(CALL)[1:-1]] if said.endswith("Use the tool.") else [f"word {n} " for n in range(1, chunks + 1)]
+        )
+        deltas = (_DELTA.format(text=piece, answer=answer, n=n) for n, piece in enumerate(pieces, 1))
+        self._write(_STREAM + _chunk(created + "".join(deltas) + _FINISHED.format(answer=answer)) + b"0\r\n\r\n")
+
+    def _paced(self, answer: str, number: int, chunks: int, pace: float, due: float) -> None:
+        """Write a piece now, and have the next one written in its time."""
+        if number > chunks:
+            self._write(_chunk(_FINISHED.format(answer=answer)) + b"0\r\n\r\n")
+            return
+        self._write(_chunk(_DELTA.format(text=f"t={time.monotonic():.6f} ", answer=answer, n=number)))
+        due += pace
+        asyncio.get_running_loop().call_at(due, self._paced, answer, number + 1, chunks, pace, due)
+
+    def _json(self, data: Any) -> None:
+        self._plain(json.dumps({"success": True, "request_id": "r", "data": data}).encode())
+
+    def _plain(self, body: bytes) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._write(head.encode() + body)
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
 
-async def _sent(request: web.Request) -> web.Response:
-    """Tell the bytes of every message text since the last DELETE."""
-    return web.json_response(request.app[_SENT])
-
-
-async def _forget(request: web.Request) -> web.Response:
-    request.app[_SENT].clear()
-    return web.Response()
-
-
-async def _anything(_request: web.Request) -> web.Response:
-    return web.json_response({"success": True, "request_id": "r", "data": {}})
+def _chunk(text: str) -> bytes:
+    raw = text.encode()
+    return b"%x\r\n%b\r\n" % (len(raw), raw)
 
 
 async def _serve() -> None:
-    app = web.Application()
-    app[_SENT] = []
-    app.add_routes(
-        [
-            web.post("/api/v2/chat/completions", _completions),
-            web.post("/api/v2/chats/new", _new_chat),
-            web.get("/api/v2/models/", _models),
-            web.get("/bench/sent", _sent),
-            web.delete("/bench/sent", _forget),
-            web.route("*", "/{rest:.*}", _anything),
-        ]
-    )
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    sent: list[int] = []
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Canned(sent), "127.0.0.1", 0, backlog=2048)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    if sys.platform == "win32":
+        asyncio.run(_serve())
+    else:
+        import uvloop
+
+        uvloop.run(_serve())

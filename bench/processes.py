@@ -21,14 +21,29 @@ def _token() -> str:
 
 
 @contextmanager
+def _printing_its_port(*command: str) -> Iterator[str]:
+    with subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+@contextmanager
 def canned_upstream() -> Iterator[str]:
     """Run the canned upstream; gives its address."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.canned"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.terminate()
+    with _printing_its_port("bench.canned") as url:
+        yield url
+
+
+@contextmanager
+def floor(upstream: str) -> Iterator[str]:
+    """Run the bare proxy in front of it; gives its address."""
+    with _printing_its_port("bench.floor", upstream) as url:
+        yield url
 
 
 @contextmanager
@@ -42,6 +57,7 @@ def server(upstream: str, folder: Path) -> Iterator[tuple[str, int, float]]:
         "ENV_FILE": f"{folder}/.env",
         "PORT": "0",
         "LOG_LEVEL": "warning",
+        "MAX_CONCURRENT": "0",
     }
     began = time.perf_counter()
     with subprocess.Popen(
@@ -49,8 +65,10 @@ def server(upstream: str, folder: Path) -> Iterator[tuple[str, int, float]]:
     ) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1].removesuffix("/v1")
-        yield address, process.pid, time.perf_counter() - began
-        process.terminate()
+        try:
+            yield address, process.pid, time.perf_counter() - began
+        finally:
+            process.terminate()
 
 
 def resident_megabytes(pid: int) -> float:

@@ -1,0 +1,121 @@
+"""What is asked of a server to learn how fast it is; each scenario returns figures by name."""
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bench.canned import WORDS
+from bench.client import Answered, Connection, message
+
+Figures = dict[str, float]
+_QUESTION = "What is to be looked up is described here in some words. "
+_UNIQUE = itertools.count()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A name, what to do with a server's address, and the figure that counts."""
+
+    name: str
+    run: Callable[[str], Awaitable[Figures]]
+    key: str
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which that share of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _new_question(how: str = "") -> bytes:
+    return message("user", f"{_QUESTION}{next(_UNIQUE)} {how}".strip())
+
+
+async def _repeat(url: str, clients: int, rounds: int, *, stream: bool, how: str) -> Figures:
+    """Let clients ask new questions, each its next one when it has its answer."""
+    connections = [await Connection.open(url) for _ in range(clients)]
+    answers: list[Answered] = []
+
+    async def one(connection: Connection) -> None:
+        for _ in range(rounds):
+            answers.append(await connection.ask(_new_question(how), stream=stream))
+
+    began = time.monotonic()
+    await asyncio.gather(*map(one, connections))
+    elapsed = time.monotonic() - began
+    for connection in connections:
+        connection.close()
+    whole = [answer.whole * 1000 for answer in answers]
+    figures = {
+        "per_second": len(answers) / elapsed,
+        "p50_ms": statistics.median(whole),
+        "p99_ms": percentile(whole, 0.99),
+    }
+    if stream:
+        figures["first_p50_ms"] = statistics.median(answer.first * 1000 for answer in answers)
+    return figures
+
+
+async def _paced(url: str, streams: int) -> Figures:
+    """Let many answers come at once, a piece every 10 ms."""
+    connections = [await Connection.open(url) for _ in range(streams)]
+    answers = await asyncio.gather(
+        *(connection.ask(_new_question("chunks=100 pace=10"), stream=True) for connection in connections)
+    )
+    for connection in connections:
+        connection.close()
+    late = [seconds * 1000 for answer in answers for seconds in answer.late]
+    assert len(late) == streams * 100, f"{streams * 100 - len(late)} pieces are missing"
+    return {"late_p50_ms": statistics.median(late), "late_p99_ms": percentile(late, 0.99)}
+
+
+async def _converse(url: str, conversations: int, turns: int) -> Figures:
+    """Let conversations grow, 2 KB a turn; each request holds all of its history, as every OpenAI client's does."""
+    connections = [await Connection.open(url) for _ in range(conversations)]
+    answer = message("assistant", WORDS)
+    by_turn: list[list[float]] = [[] for _ in range(turns)]
+
+    async def one(connection: Connection, number: int) -> None:
+        history = b""
+        for turn in range(turns):
+            question = message("user", f"Conversation {number}, turn {turn}. {_QUESTION * 31}")
+            history = b",".join(part for part in (history, question) if part)
+            by_turn[turn].append((await connection.ask(history, stream=True)).whole * 1000)
+            history = history + b"," + answer
+
+    began = time.monotonic()
+    await asyncio.gather(*(one(connection, next(_UNIQUE)) for connection in connections))
+    elapsed = time.monotonic() - began
+    for connection in connections:
+        connection.close()
+    early, late = ([time for times in part for time in times] for part in (by_turn[1:6], by_turn[-5:]))
+    return {
+        "per_second": conversations * turns / elapsed,
+        "turn_1_ms": statistics.median(early),
+        f"turn_{turns}_ms": statistics.median(late),
+    }
+
+
+def scenarios(scale: float) -> list[Scenario]:
+    """Return what is measured; `scale` 1 takes some minutes."""
+
+    def rounds(count: int) -> int:
+        return max(2, round(count * scale))
+
+    def repeat(clients: int, count: int, how: str, *, stream: bool) -> Callable[[str], Awaitable[Figures]]:
+        return lambda url: _repeat(url, clients, rounds(count), stream=stream, how=how)
+
+    return [
+        Scenario("short answers, 1 client", repeat(1, 400, "chunks=1", stream=False), "per_second"),
+        Scenario("short answers, 32 clients", repeat(32, 30, "chunks=1", stream=False), "per_second"),
+        Scenario("streams of 20 chunks, 1 client", repeat(1, 300, "", stream=True), "first_p50_ms"),
+        Scenario("streams of 200 chunks, 1 client", repeat(1, 100, "chunks=200", stream=True), "p50_ms"),
+        Scenario("streams of 20 chunks, 32 clients", repeat(32, 30, "", stream=True), "per_second"),
+        Scenario("32 conversations of 100 turns", lambda url: _converse(url, 32, rounds(100)), "per_second"),
+        Scenario("one conversation of 100 turns", lambda url: _converse(url, 1, 100), "turn_100_ms"),
+        Scenario("50 streams, a chunk every 10 ms", lambda url: _paced(url, 50), "late_p99_ms"),
+        Scenario("500 streams, a chunk every 10 ms", lambda url: _paced(url, 500), "late_p99_ms"),
+    ]
