@@ -2,15 +2,17 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import aiosqlite
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
 
+_T = TypeVar("_T")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _ADVICE = {
@@ -61,11 +63,21 @@ async def connect(
     return connection
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """Work that waits for its transaction, and who waits for the work."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    durable: bool
+    done: "asyncio.Future[Any]"
+
+
 class Database:
     """Three connections to one file: two write, one transaction at a time, one reads what is committed.
 
     What `durable` wrote survives a loss of power. What `swift` wrote survives the end of the process and becomes
-    durable with the next durable transaction; it does not wait for the disk.
+    durable with the next durable transaction; it does not wait for the disk. Writes that come while a transaction runs
+    share the next one.
     """
 
     def __init__(
@@ -75,30 +87,78 @@ class Database:
         self._swift = swift
         self._reader = reader
         self._path = path
-        self._turn = asyncio.Lock()
+        self._waiting: list[_Write] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
         with store_errors(self._path):
             return list(await self._reader.execute_fetchall(statement, values))
 
-    @asynccontextmanager
-    async def transaction(self, *, durable: bool = True) -> AsyncIterator[aiosqlite.Connection]:
-        """Run several statements as one; any failure or cancellation undoes them all."""
-        connection = self._durable if durable else self._swift
-        async with self._turn:
-            with store_errors(self._path):
-                try:
-                    await connection.execute("BEGIN IMMEDIATE")
-                    yield connection
-                    await connection.execute("COMMIT")
-                except BaseException:
-                    # queued at once, behind what a cancelled statement still does in SQLite's thread
-                    await connection.rollback()
-                    raise
+    async def write(self, work: Callable[[sqlite3.Connection], _T], *, durable: bool = True) -> _T:
+        """Run `work` in SQLite's thread as one transaction; any failure undoes all of it.
 
-    async def execute(self, statement: str, values: Values, *, durable: bool = True) -> None:
-        """Run one statement, which is a transaction by itself."""
-        async with self._turn:
-            with store_errors(self._path):
-                await (self._durable if durable else self._swift).execute(statement, values)
+        A caller that leaves before its transaction began takes its work along; later the work is done all the same.
+        """
+        write = _Write(work, durable, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="write to the database")
+        with store_errors(self._path):
+            result: _T = await write.done
+            return result
+
+    async def execute(self, statement: str, values: Values, *, durable: bool = True) -> int:
+        """Run one statement as a transaction by itself; return how many rows it changed."""
+        return await self.write(lambda connection: connection.execute(statement, values).rowcount, durable=durable)
+
+    async def settle(self) -> None:
+        """Wait until nothing is being written."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def _write_all(self) -> None:
+        try:
+            while batch := [write for write in self._waiting if not write.done.done()]:
+                self._waiting = []
+                connection = self._durable if any(write.durable for write in batch) else self._swift
+                try:
+                    outcomes = await _in_thread(connection, [write.work for write in batch])
+                except Exception as problem:  # the connection itself is closed or broken
+                    outcomes = [problem] * len(batch)
+                for write, outcome in zip(batch, outcomes, strict=True):
+                    if write.done.done():
+                        continue
+                    if isinstance(outcome, Exception):
+                        write.done.set_exception(outcome)
+                    else:
+                        write.done.set_result(outcome)
+        finally:
+            self._waiting = []
+            self._writing = None
+
+
+async def _in_thread(
+    connection: aiosqlite.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]
+) -> list[Any]:
+    """Run the works in the connection's thread: one way there and back, which aiosqlite has no public method for."""
+    outcomes: list[Any] = await connection._execute(_together, connection._conn, works)
+    return outcomes
+
+
+def _together(connection: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+    """Run all as one transaction; if one fails, each as a transaction by itself. Return results or exceptions."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as problem:
+        return [problem] * len(works)
+    try:
+        outcomes = [work(connection) for work in works]
+        connection.execute("COMMIT")
+    except Exception as problem:
+        if connection.in_transaction:
+            connection.rollback()
+        if len(works) == 1:
+            return [problem]
+        return [outcome for work in works for outcome in _together(connection, [work])]
+    return outcomes

@@ -45,7 +45,11 @@ async def open_database(
                     closing(await connect(path, busy_seconds=busy_seconds, synchronous="NORMAL")) as swift,
                     closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader,
                 ):
-                    yield Database(writer, swift, reader, path)
+                    database = Database(writer, swift, reader, path)
+                    try:
+                        yield database
+                    finally:
+                        await database.settle()
                 await _tidy_up(writer, path)
     finally:
         await asyncio.to_thread(lock.release, clean=sound)

@@ -25,7 +25,7 @@ from app.core.ports import (
 from app.core.told import Told
 from app.core.window import Tail, TailTurn
 from app.store import statements
-from app.store.connection import Database
+from app.store.connection import Database, Values
 from app.store.opening import open_database
 
 BUSY_SECONDS = 5.0
@@ -159,6 +159,15 @@ class SqliteSessionStore:
         """Note how new the site's copy of a stored chat was when it was read."""
         await self._database.execute(statements.SAW_CHAT, (timestamp(updated_at), chat_id))
 
+    async def _write_all(self, *steps: tuple[str, Values]) -> None:
+        """Run statements as one transaction."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for statement, values in steps:
+                connection.execute(statement, values)
+
+        await self._database.write(work)
+
     async def _known_nodes(self, session_id: str) -> Mapping[str, KnownNode]:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
         return {
@@ -177,16 +186,19 @@ class SqliteSessionStore:
         if session is None and not node.rows:
             await self._database.execute(statements.ADD_NODE, values, durable=False)
             return
-        async with self._database.transaction(durable=False) as connection:
+
+        def work(connection: sqlite3.Connection) -> None:
             if session is not None:
-                await connection.execute(statements.ADD_SESSION, self._session_values(session, at))
-            await connection.execute(statements.ADD_NODE, values)
+                connection.execute(statements.ADD_SESSION, self._session_values(session, at))
+            connection.execute(statements.ADD_NODE, values)
             if node.rows:
                 rows = [(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]
-                await connection.executemany(statements.ADD_TURN, rows)
+                connection.executemany(statements.ADD_TURN, rows)
             if session is not None and session.delete_because:
                 held = (session.chat_id, _utf8(session.delete_because), timestamp(at))
-                await connection.execute(statements.HOLD_DELETION, held)
+                connection.execute(statements.HOLD_DELETION, held)
+
+        await self._database.write(work, durable=False)
 
     def _session_values(self, session: NewSession, at: datetime) -> dict[str, object]:
         return {
@@ -252,20 +264,23 @@ class SqliteSessionStore:
         if not end.calls:
             await self._database.execute(statements.END_NODE, values)
             return
-        async with self._database.transaction() as connection:
-            ended = await connection.execute(statements.END_NODE, values)
-            if ended.rowcount:
+
+        def work(connection: sqlite3.Connection) -> None:
+            if connection.execute(statements.END_NODE, values).rowcount:
                 calls = [(call, end.node_id, end.scope) for call in end.calls]
-                await connection.executemany(statements.ADD_CALL, calls)
+                connection.executemany(statements.ADD_CALL, calls)
+
+        await self._database.write(work)
 
     async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
         """At the start: return the answers that a stop left open, and let held deletions go.
 
         An answer in a chat that is to be deleted is marked as failed instead.
         """
-        async with self._database.transaction() as connection:
-            await connection.execute(statements.FAIL_OPEN_NODES, (timestamp(at),))
-            await connection.execute(statements.RELEASE_ALL, (timestamp(at),))
+        await self._write_all(
+            (statements.FAIL_OPEN_NODES, (timestamp(at),)),
+            (statements.RELEASE_ALL, (timestamp(at),)),
+        )
         return [await self._open_node(row) for row in await self._database.read(statements.OPEN_NODES, ())]
 
     async def _open_node(self, row: sqlite3.Row) -> OpenNode:
@@ -287,9 +302,10 @@ class SqliteSessionStore:
 
     async def forget(self, session_id: str, reason: str, at: datetime) -> None:
         """Upstream lost this chat: nothing continues from it any more. Its history stays."""
-        async with self._database.transaction() as connection:
-            await connection.execute(statements.FORGET_KEYS, (session_id,))
-            await connection.execute(statements.FORGET_SESSION, (_utf8(reason), timestamp(at), session_id))
+        await self._write_all(
+            (statements.FORGET_KEYS, (session_id,)),
+            (statements.FORGET_SESSION, (_utf8(reason), timestamp(at), session_id)),
+        )
 
     async def release(self, session_id: str, due: datetime) -> None:
         """Let a held deletion be tried from `due` on."""
@@ -298,20 +314,24 @@ class SqliteSessionStore:
     async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
         """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
         doomed = {"id": session_id, "reason": _utf8(reason), "at": timestamp(at), "due": timestamp(due)}
-        async with self._database.transaction() as connection:
-            await connection.execute(statements.DOOM_ONE, doomed)
-            await connection.execute(statements.DOOM_KEYS)
-            await connection.execute(statements.DOOM_SESSIONS, (doomed["reason"], doomed["at"]))
+        await self._write_all(
+            (statements.DOOM_ONE, doomed),
+            (statements.DOOM_KEYS, ()),
+            (statements.DOOM_SESSIONS, (doomed["reason"], doomed["at"])),
+        )
 
     async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
         """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
-        async with self._database.transaction() as connection:
-            idle = {"at": timestamp(at), "before": timestamp(before), "limit": limit}
-            doomed = await connection.execute(statements.DOOM_IDLE, idle)
-            if doomed.rowcount:
-                await connection.execute(statements.DOOM_KEYS)
-                await connection.execute(statements.DOOM_SESSIONS, ("retention", timestamp(at)))
-        return doomed.rowcount
+        idle = {"at": timestamp(at), "before": timestamp(before), "limit": limit}
+
+        def work(connection: sqlite3.Connection) -> int:
+            doomed = connection.execute(statements.DOOM_IDLE, idle).rowcount
+            if doomed:
+                connection.execute(statements.DOOM_KEYS)
+                connection.execute(statements.DOOM_SESSIONS, ("retention", timestamp(at)))
+            return doomed
+
+        return await self._database.write(work)
 
     async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
         """Return deletions of this account's chats that are due, longest overdue first."""
@@ -326,10 +346,11 @@ class SqliteSessionStore:
 
     async def deletion_done(self, chat_id: str, at: datetime) -> None:
         """The chat is gone upstream; its history stays."""
-        async with self._database.transaction() as connection:
-            await connection.execute(statements.DROP_DELETION, (chat_id,))
-            await connection.execute(statements.END_SESSION, (timestamp(at), chat_id))
-            await connection.execute(statements.FORGET_ERASED, (chat_id,))
+        await self._write_all(
+            (statements.DROP_DELETION, (chat_id,)),
+            (statements.END_SESSION, (timestamp(at), chat_id)),
+            (statements.FORGET_ERASED, (chat_id,)),
+        )
 
     async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
         """A try failed: count it, and try again at `due`."""

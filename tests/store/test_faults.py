@@ -206,21 +206,31 @@ async def test_a_caller_that_leaves_opens_a_turn_whole_or_not_at_all(
     assert outside.value("SELECT count(*) FROM nodes WHERE id = 'next1'") == 1
 
 
-async def test_a_caller_that_leaves_twice_leaves_nothing_behind(
+async def test_a_caller_that_leaves_while_the_file_is_locked_takes_its_work_along_if_it_had_not_begun(
     store: SqliteSessionStore, path: Path, outside: Outside
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        task = asyncio.create_task(opens(store))
-        await asyncio.wait([task], timeout=0.05)  # it waits for the lock, in SQLite's thread
-        task.cancel()
-        await asyncio.wait([task], timeout=0.05)  # now for the rollback behind it
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
+        begun = asyncio.create_task(opens(store, "begun"))
+        await asyncio.wait([begun], timeout=0.05)  # it waits for the lock, in SQLite's thread
+        waiting = asyncio.create_task(opens(store, "waiting"))
+        await asyncio.wait([waiting], timeout=0.05)
+        for task in (begun, waiting):
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
         other.execute("COMMIT")
     await opens(store, "next")
-    assert outside.rows("SELECT id FROM sessions") == [("next",)]
+    assert outside.rows("SELECT id FROM sessions ORDER BY rowid") == [("begun",), ("next",)]
+
+
+async def test_writes_that_share_a_transaction_fail_each_for_itself(
+    store: SqliteSessionStore, outside: Outside
+) -> None:
+    lost = store.open_turn(node("x1", "no such session"), None, minute(0))
+    outcomes = await asyncio.gather(opens(store, "a"), lost, opens(store, "b"), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), sqlite3.IntegrityError, type(None)]
+    assert outside.rows("SELECT id FROM nodes ORDER BY id") == [("a1",), ("b1",)]
 
 
 async def test_an_end_whose_caller_left_does_not_keep_the_next_from_writing(
