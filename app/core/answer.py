@@ -6,7 +6,7 @@ client (docs/tools.md, Asking again).
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.core.events import CallArguments, CallStarted, TextDelta
@@ -49,6 +49,10 @@ class AnswerFormat(Protocol):
         """Take the end of an answer; without `may_ask` it is what it is. Raises ResponseFormatUnmet."""
         ...
 
+    def again(self) -> None:
+        """Begin anew: the model was asked again, and another answer comes."""
+        ...
+
     def cut(self) -> Sequence[Piece]:
         """End an answer that was cut where the client asked for it: what is not whole is left out."""
         ...
@@ -67,6 +71,9 @@ class PlainAnswer:
     def finish(self, *, may_ask: bool) -> AnswerEnd:
         """End."""
         return AnswerEnd()
+
+    def again(self) -> None:
+        """Nothing is kept from one answer to the next."""
 
     def cut(self) -> Sequence[Piece]:
         """End."""
@@ -87,18 +94,28 @@ class PromptModeAnswer(PlainAnswer):
 
 
 class ToolAnswer:
-    """Text as it comes, and calls as soon as they are whole and checked: one that cannot be run is never passed on."""
+    """Text as it comes, and calls as soon as they are whole and checked: one that cannot be run is never passed on.
+
+    Words are held back where a call must come, and in an answer that was asked for again: they count only if no call
+    comes.
+    """
 
     def __init__(self, use: ToolUse, scheme: Scheme, new_id: Callable[[], str]) -> None:
         self.calls: list[tuple[str, str, str]] = []
         self._use = use
         self._scheme = scheme
         self._new_id = new_id
-        self._reader = CallReader([tool.name for tool in use.tools])
+        self._names = [tool.name for tool in use.tools]
         self._must_call = use.mode == "required" or use.only is not None
-        self._held: list[str] = []  # words in the place of a call that must come
+        self._earlier: frozenset[tuple[str, str]] = frozenset()  # calls of the answers before this one
+        self._begin()
+        self._holds_words = self._must_call
+
+    def _begin(self) -> None:
+        self._reader = CallReader(self._names)
+        self._held: list[str] = []
         self._wrong: list[Checked] = []
-        self._asked_again = False
+        self._holds_words = True
 
     def feed(self, text: str) -> Sequence[Piece]:
         """Pass on text and calls."""
@@ -107,51 +124,62 @@ class ToolAnswer:
     def finish(self, *, may_ask: bool) -> AnswerEnd:
         """Ask again for calls that cannot be run or did not come; at last pass them on as the text that they are."""
         pieces = self._pieces(self._reader.finish())
-        problems = [problem for checked in self._wrong for problem in checked.problems]
-        if not self.calls and not self._wrong and self._must_call:
-            problems = [f"{self._use.only or 'A tool'} was to be called."]
-        if not problems:
-            return AnswerEnd(pieces)
-        if may_ask:
-            self._reader = CallReader([tool.name for tool in self._use.tools])
-            self._wrong, self._held, self._asked_again = [], [], True
+        problems = self._problems()
+        if problems and may_ask:
             if self.calls:
                 problems.append("The other calls were taken: write this one only.")
             return AnswerEnd(pieces, _ask_again(problems))
-        _log.warning("A call cannot be passed on as one: %s", " ".join(problems))
+        if problems:
+            _log.warning("A call cannot be passed on as one: %s", " ".join(problems))
         if not self.calls:
             words = "".join(self._held)
             written = [self._scheme.write_call(checked.name, checked.arguments) for checked in self._wrong]
-            pieces.append(TextDelta("\n\n".join(part for part in (words, *written) if part)))
+            if text := "\n\n".join(part for part in (words, *written) if part):
+                pieces.append(TextDelta(text))
         return AnswerEnd(pieces)
+
+    def again(self) -> None:
+        """Begin anew for another answer; calls that were passed on stay."""
+        self._earlier = frozenset((name, arguments) for _, name, arguments in self.calls)
+        self._begin()
 
     def cut(self) -> Sequence[Piece]:
         """Pass on text that was held back; half a call is none."""
-        held = [TextDelta("".join(self._held))] if self._held and not self.calls else []
-        return held if self._reader.in_call else [*held, *self._pieces(self._reader.finish())]
+        pieces = [] if self._reader.in_call else self._pieces(self._reader.finish())
+        return [TextDelta("".join(self._held)), *pieces] if self._held and not self.calls else pieces
+
+    def _problems(self) -> list[str]:
+        """Say what is wrong with the answer; where one call is allowed and came, nothing is."""
+        if self.calls and not self._use.parallel:
+            return []
+        if not self.calls and not self._wrong and self._must_call:
+            return [f"{self._use.only or 'A tool'} was to be called."]
+        return [problem for checked in self._wrong for problem in checked.problems]
 
     def _pieces(self, found: Sequence[Found]) -> list[Piece]:
         pieces: list[Piece] = []
         for each in found:
             if isinstance(each, Ended):
                 pieces += self._call(check(each.call, self._use.tools))
-            elif self._must_call:
+            elif self._holds_words:
                 self._held.append(each.text)
-            elif not self._asked_again:
+            else:
                 pieces.append(TextDelta(each.text))
         return pieces
 
     def _call(self, checked: Checked) -> Sequence[Piece]:
+        if self._use.only is not None and checked.name != self._use.only:
+            checked = replace(checked, problems=(f"{self._use.only} was to be called, not {checked.name}.",))
         if checked.problems:
             self._wrong.append(checked)
             return ()
         if self.calls and not self._use.parallel:
             return ()
-        if self._use.only is not None and checked.name != self._use.only:
-            return ()
+        if (checked.name, checked.arguments) in self._earlier:
+            return ()  # told to write only what was wrong, the model wrote all of it again
         if checked.mended:
             _log.info("A call of %s was mended: %s", checked.name, ", ".join(checked.mended))
-        index, call_id = len(self.calls), self._new_id()
+        call_id, index = self._new_id(), len(self.calls)
         self.calls.append((call_id, checked.name, checked.arguments))
         return CallStarted(index, call_id, checked.name), CallArguments(index, checked.arguments)
 
@@ -179,13 +207,17 @@ class JsonAnswer:
         pieces = self._without_text(end.pieces)
         if end.ask_again is not None or self.calls:
             return AnswerEnd(pieces, end.ask_again)
-        written, problems = self._wanted.read("".join(self._text))
-        if written is not None and not problems:
-            return AnswerEnd([*pieces, TextDelta(written)])
+        said, problems = self._wanted.read("".join(self._text))
+        if said is not None and not problems:
+            return AnswerEnd([*pieces, TextDelta(said)])
         if may_ask:
-            self._text = []
             return AnswerEnd(pieces, _ask_again([*problems, self._wanted.teach()]))
         raise ResponseFormatUnmet(f"The model did not answer in the format that was asked for. {' '.join(problems)}")
+
+    def again(self) -> None:
+        """Begin anew for another answer."""
+        self._text = []
+        self._inner.again()
 
     def cut(self) -> Sequence[Piece]:
         """Pass on the text so far: half an answer has no form."""

@@ -151,24 +151,26 @@ class Turn:
 
         Raises UpstreamError and StoreError; from then on the prompt counts as accepted.
         """
-        out: list[AnswerEvent] = []
         asked = 0
         while True:
             async for batch in self._one_answer():
                 yield batch
-            if self._cut.reason:
-                end = AnswerEnd(self._format.cut())
-            else:
-                end = self._format.finish(may_ask=asked < self._retries)
-            self._say(end.pieces, out)
-            if out:
+            end = (
+                AnswerEnd(self._format.cut())
+                if self._cut.reason
+                else self._format.finish(may_ask=asked < self._retries)
+            )
+            if out := self._said(end.pieces):
                 yield out  # the last words need not wait for the disk
-                out = []
             if end.ask_again is None:
                 break
+            if not await self._ask_again(end.ask_again):
+                if out := self._said(self._format.finish(may_ask=False).pieces):
+                    yield out
+                break
             asked += 1
-            await self._ask_again(end.ask_again)
-        reason: FinishReason = self._cut.reason or ("tool_calls" if self._format.calls else "stop")
+            self._format.again()
+        reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
         await self._complete(reason)
         yield [Ended(reason, self._usage + self._spent if self._usage and self._spent else self._usage)]
 
@@ -193,23 +195,22 @@ class Turn:
         if out:
             yield out
 
-    async def _ask_again(self, text: str) -> None:
-        """Ask the model again in the same chat; what it said until now is recorded, but nothing continues from it."""
+    async def _ask_again(self, text: str) -> bool:
+        """Ask the model again in the same chat; return whether that was possible.
+
+        What it said until now is recorded, but nothing continues from it.
+        """
         _log.info("Chat %s: the answer cannot be used as it is, asking again", self.chat_id)
         node, now = self.draft.node, self._around.clock.now()
-        unusable = NodeEnd(
-            node_id=node.id,
-            state="complete",
-            response_id=self._response_id,
-            answer_text="".join(self._heard),
-            reasoning_text="".join(self._reasoning),
-            finish_reason="stop",
-            error="asked again",
-            turn=None,
-            step_key=None,
-            input_tokens=self._usage.input_tokens if self._usage else None,
-            output_tokens=self._usage.output_tokens if self._usage else None,
+        prompt = replace(
+            self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
         )
+        await self._stack.aclose()
+        try:
+            await self._send_patiently(prompt)
+        except UpstreamError as problem:
+            _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
+            return False
         follow_up = replace(
             node,
             id=f"node_{uuid4().hex}",
@@ -221,17 +222,14 @@ class Turn:
             opens_turn=False,
             rows=(),
         )
-        await self._around.store.finish_turn(unusable, now)
+        end = self._end("complete", "stop", "asked again", "".join(self._heard))
+        await self._around.store.finish_turn(end, now)
         await self._around.store.open_turn(follow_up, None, now)
-        prompt = replace(
-            self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
-        )
         self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
         self._heard, self._reasoning, self._response_id = [], [], None
         self._spent = self._usage + self._spent if self._usage and self._spent else self._usage
         self._usage = None
-        await self._stack.aclose()
-        await self._send_patiently(prompt)
+        return True
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
@@ -269,6 +267,11 @@ class Turn:
         """Take the model's next words."""
         self._heard.append(text)
         self._say(self._format.feed(text), out)
+
+    def _said(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
+        out: list[AnswerEvent] = []
+        self._say(pieces, out)
+        return out
 
     def _say(self, pieces: Sequence[Piece], out: list[AnswerEvent]) -> None:
         """Send on what became of the model's words."""
@@ -325,22 +328,14 @@ class Turn:
         self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None
     ) -> None:
         """Write the node's end, and let a chat that is to be deleted go."""
+        now = self._around.clock.now()
         text = "".join(self._text)
         turn, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
-        now = self._around.clock.now()
         calls = tuple(call_id for call_id, _, _ in self._format.calls) if turn else ()
-        end = NodeEnd(
-            node_id=self.draft.node.id,
-            state=state,
-            response_id=self._response_id,
-            answer_text=text,
-            reasoning_text="".join(self._reasoning),
-            finish_reason=reason,
-            error=error,
+        end = replace(
+            self._end(state, reason, error, text),
             turn=turn,
             step_key=step_key,
-            input_tokens=self._usage.input_tokens if self._usage else None,
-            output_tokens=self._usage.output_tokens if self._usage else None,
             told=self.draft.node.told.after_answer(text, calls) if turn else None,
             calls=calls,
             scope=self.draft.history.keys.root,
@@ -350,6 +345,24 @@ class Turn:
         counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
         _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)
         await self._let_go(state, now)
+
+    def _end(
+        self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None, text: str
+    ) -> NodeEnd:
+        """Return the end of a node that nothing continues from."""
+        return NodeEnd(
+            node_id=self.draft.node.id,
+            state=state,
+            response_id=self._response_id,
+            answer_text=text,
+            reasoning_text="".join(self._reasoning),
+            finish_reason=reason,
+            error=error,
+            turn=None,
+            step_key=None,
+            input_tokens=self._usage.input_tokens if self._usage else None,
+            output_tokens=self._usage.output_tokens if self._usage else None,
+        )
 
     async def _let_go(self, state: str, now: datetime) -> None:
         """Have a new chat deleted that is not to stay or got no answer, else named."""

@@ -366,3 +366,57 @@ async def test_json_that_never_fits_is_an_error(server: Server, stream: bool) ->
     reply = await server.client.chat([user("How old?")], stream=stream, **fields)
     assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
     assert reply.headers["x-should-retry"] == "false"
+
+
+async def ask_twice(server: Server, *answers: str, **fields: Any) -> Reply:
+    for answer in answers:
+        server.emulator.script.answer(answer)
+    return await server.client.chat([user(ASK)], **{"tools": [WEATHER, TIME], **fields})
+
+
+async def test_the_words_of_a_second_answer_count_where_no_call_comes(server: Server) -> None:
+    reply = await ask_twice(server, call_text(arguments="{}"), "I need to know the city.")
+    assert (reply.text, calls_of(reply), reply.finish_reason) == ("I need to know the city.", [], "stop")
+
+
+async def test_a_second_answer_with_json_counts_where_tools_are_offered_too(server: Server) -> None:
+    form = {"type": "json_object"}
+    reply = await ask_twice(server, call_text(arguments="{}"), '{"city": "?"}', response_format=form)
+    assert (reply.status, reply.text) == (200, '{"city":"?"}')
+
+
+async def test_a_good_call_beside_a_wrong_one_is_made_once(server: Server) -> None:
+    good = call_text("get_time", "{}")
+    reply = await ask_twice(server, good + call_text(arguments="{}"), good + call_text())
+    assert calls_of(reply) == [("get_time", {}), ("get_weather", {"city": "Paris"})]
+
+
+async def test_good_calls_are_kept_when_the_model_cannot_be_asked_again(server: Server) -> None:
+    server.emulator.script.answer(call_text("get_time", "{}") + call_text(arguments="{}"))
+    server.emulator.script.fault("rate_limited")
+    history = [user(ASK)]
+    reply = await server.client.chat(history, tools=[WEATHER, TIME])
+    assert (calls_of(reply), reply.finish_reason) == ([("get_time", {})], "tool_calls")
+    history += [echo(reply), result(ids_of(reply)[0], "noon")]
+    after = await server.client.chat(history, tools=[WEATHER, TIME])
+    assert (after.status, after.match) == (200, "tool-call")
+
+
+async def test_a_wrong_call_does_not_matter_where_one_call_is_wanted_and_came(server: Server) -> None:
+    answer = call_text("get_time", "{}") + call_text(arguments="{}")
+    reply = await ask_twice(server, answer, parallel_tool_calls=False)
+    assert calls_of(reply) == [("get_time", {})]
+    assert len(server.emulator.shown) == 1
+
+
+async def test_calls_before_a_stop_sequence_are_calls(server: Server) -> None:
+    reply = await ask_twice(server, f"{call_text('get_time', '{}')}\n{call_text()} STOP and more", stop=["STOP"])
+    assert (len(calls_of(reply)), reply.finish_reason) == (2, "tool_calls")
+
+
+@pytest.mark.parametrize("parameters", [{"type": 5}, {"required": 5}, {"enum": 5}, {"properties": {"a": {"type": {}}}}])
+async def test_a_schema_that_is_none_costs_no_answer(server: Server, parameters: dict[str, Any]) -> None:
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": parameters}}
+    server.emulator.script.answer(call_text())
+    reply = await server.client.chat([user(ASK)], tools=[tool])
+    assert (reply.status, calls_of(reply)) == (200, [("get_weather", {"city": "Paris"})])

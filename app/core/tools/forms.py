@@ -1,67 +1,97 @@
-"""Make a call of what a model wrote: the taught form, and the forms that models fall into (docs/tools.md, Forms)."""
+"""Make calls of what a model wrote: the taught form, and the forms that models fall into (docs/tools.md, Forms)."""
 
-import ast
 import html
 import json
 import re
 from collections.abc import Collection
 from typing import Any
 
-from json_repair import repair_json
-
+from app.core.tools.call_body import Body
 from app.core.tools.definitions import ReadCall
+from app.core.tools.json_text import read_object, strict
+from app.core.tools.tags import ARGUMENTS, ARGUMENTS_END, Opening
 
-_TAG = r"<\s*{slash}\s*{name}\s*>"
-_NAME = re.compile(r"<\s*name\s*>(.*?)<\s*/\s*name\s*>", re.DOTALL | re.IGNORECASE)
-_ARGUMENTS = re.compile(r"<\s*(arguments|args|parameters|params|input)\s*>", re.IGNORECASE)
-_FUNCTION = re.compile(r"<\s*function\s*=\s*[\"']?([\w.:/-]+)[\"']?\s*>", re.IGNORECASE)
-_PARAMETER = re.compile(
-    r"<\s*parameter\s*=\s*[\"']?([\w.:/-]+)[\"']?\s*>(.*?)(?:<\s*/\s*parameter\s*>|(?=<\s*parameter\s*=)|(?=<\s*/\s*function)|\Z)",
-    re.DOTALL | re.IGNORECASE,
-)
-_JSON_NAME = re.compile(r"[\"'](?:name|tool_name|tool|function)[\"']\s*:\s*[\"']([^\"']+)[\"']")
-_FENCE = re.compile(r"^\s*```[\w-]*\s*\n?(.*?)\n?\s*(?:```\s*)?$", re.DOTALL)
+_NAME = re.compile(r"<\s{0,8}name\s{0,8}>([^<]*)(?:<\s{0,8}/\s{0,8}name\s{0,8}>)?", re.IGNORECASE)
+_FUNCTION = re.compile(r"<\s{0,8}function\s{0,8}=\s{0,8}[\"']?([\w.:/-]+)[\"']?\s{0,8}>", re.IGNORECASE)
+_FUNCTION_END = re.compile(r"<\s{0,8}/\s{0,8}function\s{0,8}>\s*\Z", re.IGNORECASE)
+_PARAMETER = re.compile(r"<\s{0,8}parameter\s{0,8}=\s{0,8}[\"']?([\w.:/-]+)[\"']?\s{0,8}>", re.IGNORECASE)
+_PARAMETER_END = re.compile(r"<\s{0,8}/\s{0,8}parameter\s{0,8}>", re.IGNORECASE)
+_JSON_NAME = re.compile(r"\s*\[?\s*\{\s*[\"'](?:name|tool_name|tool|function)[\"']\s*:\s*[\"']([\w.:/-]+)[\"']")
 _NAMES = ("name", "tool_name", "tool", "function")
 _ARGUMENT_KEYS = ("arguments", "args", "parameters", "params", "input")
 
 
-def plain(text: str, opening: str) -> str:
-    """Undo the disguise of tags that an opening tag shows: full-width brackets, HTML entities."""
-    if "＜" in opening:
-        text = text.replace("＜", "<").replace("＞", ">").replace("／", "/")
-    return html.unescape(text) if "&lt;" in opening else text
+def read_calls(opening: Opening, body: Body) -> list[ReadCall]:
+    """Read what stands inside a call's tags; nothing if it names no tool.
+
+    A call that the answer's end cut off has arguments only where they are whole all the same.
+    """
+    whole = body.closed and not body.torn
+    text = opening.plain(body.text)
+    if opening.function:
+        return [_function_call(opening.function, text, whole=whole)]
+    if function := _FUNCTION.search(text):
+        ended = _FUNCTION_END.search(text)
+        return [_function_call(function[1], text[function.end() :], whole=whole or ended is not None)]
+    begin = ARGUMENTS.search(text)
+    name = _NAME.search(text, 0, begin.start() if begin else len(text))
+    if name is not None:
+        return _named_call(name[1], text[name.end() :], whole=whole)
+    if begin is None:
+        return json_calls(text, whole=whole) or _unreadable(text)
+    ends = list(ARGUMENTS_END.finditer(text))
+    late = _NAME.search(text, ends[-1].end()) if ends else None  # the arguments came first
+    return _named_call(late[1], text[begin.start() : ends[-1].end()], whole=True) if late else []
 
 
-def early_name(body: str) -> str | None:
-    """Return a call's name as soon as its beginning tells it."""
-    if found := _NAME.search(body) or _FUNCTION.search(body):
-        return found[1].strip() or None
-    found = _JSON_NAME.search(body)
-    return found[1] if found and "<" not in body[: found.start()] else None
+def _named_call(name: str, rest: str, *, whole: bool) -> list[ReadCall]:
+    if not name.strip():
+        return []
+    if begin := ARGUMENTS.search(rest):
+        ends = list(ARGUMENTS_END.finditer(rest, begin.end()))
+        whole = whole or bool(ends)
+        rest = rest[begin.end() : ends[-1].start() if ends else len(rest)]
+    return [ReadCall(name.strip(), read_arguments(rest, whole=whole), rest.strip())]
 
 
-def read_call(body: str) -> ReadCall | None:
-    """Read what stands inside a call's tags; None if it names no tool."""
-    function = _FUNCTION.search(body)
-    if function is not None:
-        return _function_call(function[1], body[function.end() :])
-    name = _NAME.search(body)
-    if name is None:
-        return json_call(body)
-    if not name[1].strip():
-        return None
-    rest = body[name.end() :]
-    opening = _ARGUMENTS.search(rest)
-    if opening is not None:
-        closing = list(re.finditer(_TAG.format(slash="/", name=opening[1]), rest, re.IGNORECASE))
-        rest = rest[opening.end() : closing[-1].start() if closing else len(rest)]
-    return ReadCall(name[1].strip(), read_arguments(rest), rest.strip())
+def _unreadable(text: str) -> list[ReadCall]:
+    """Return a call whose JSON cannot be read, as long as it says whose it is: the model is asked again for it."""
+    name = _JSON_NAME.match(text)
+    return [ReadCall(name[1], None, text.strip())] if name else []
 
 
-def json_call(text: str, known: Collection[str] | None = None) -> ReadCall | None:
-    """Read a call that is a JSON object; with `known` only one of a known tool that holds nothing else."""
-    value = read_arguments(text)
-    if not value:
+def json_calls(text: str, *, whole: bool = True, known: Collection[str] | None = None) -> list[ReadCall]:
+    """Read calls that are JSON objects, one after the other or in a list.
+
+    With `known` only those of known tools that hold nothing else; if one is none, all are none.
+    """
+    calls = []
+    for value in _values(text.strip(), whole=whole):
+        call = _json_call(value, known)
+        if call is None:
+            return []
+        calls.append(call)
+    return calls
+
+
+def _values(text: str, *, whole: bool) -> list[Any]:
+    one = strict(text)
+    if one is None:
+        decoder, values, at = json.JSONDecoder(strict=False), [], 0
+        try:
+            while at < len(text):
+                value, at = decoder.raw_decode(text, at)
+                values.append(value)
+                at = next((place for place in range(at, len(text)) if text[place] not in " \t\r\n,;"), len(text))
+        except (ValueError, RecursionError):
+            one = read_object(text) if whole else None
+        else:
+            return values
+    return one if isinstance(one, list) else [] if one is None else [one]
+
+
+def _json_call(value: Any, known: Collection[str] | None) -> ReadCall | None:
+    if not isinstance(value, dict):
         return None
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
     if name is None and isinstance(value.get("function"), dict):
@@ -72,72 +102,60 @@ def json_call(text: str, known: Collection[str] | None = None) -> ReadCall | Non
     key = next((key for key in _ARGUMENT_KEYS if key in value), None)
     if known is not None and (name not in known or key is None or len(value) > 3):
         return None
-    arguments = value.get(key, {}) if key else {}
+    arguments = value[key] if key else {}
+    if arguments is None:
+        arguments = {}
     if isinstance(arguments, str):
-        return ReadCall(name.strip(), read_arguments(arguments), arguments)
+        return ReadCall(name.strip(), read_arguments(arguments, whole=True), arguments)
     is_object = isinstance(arguments, dict)
     return ReadCall(name.strip(), arguments if is_object else None, json.dumps(arguments, ensure_ascii=False))
 
 
-def _function_call(name: str, body: str) -> ReadCall:
+def _function_call(name: str, body: str, *, whole: bool) -> ReadCall:
     """Read Qwen-Coder's form: each parameter in a tag of its own, texts bare, everything else as JSON."""
+    openings = list(_PARAMETER.finditer(body))
+    if not openings:
+        text = _FUNCTION_END.sub("", body)
+        return ReadCall(name, read_arguments(text, whole=whole), body.strip())
     arguments: dict[str, Any] = {}
-    for found in _PARAMETER.finditer(body):
-        text = found[2].removeprefix("\n").removesuffix("\n")
-        arguments[found[1]] = _value(text)
-    if not arguments and "{" in body:
-        return ReadCall(name, read_arguments(re.sub(r"<[^>]*>", "", body)), body.strip())
+    limits = [*(each.start() for each in openings[1:]), len(body)]
+    for opening, limit in zip(openings, limits, strict=True):
+        ends = list(_PARAMETER_END.finditer(body, opening.end(), limit))
+        if not ends and limit == len(body) and not whole:
+            return ReadCall(name, None, body.strip())  # its value may go on
+        end = ends[-1].start() if ends else limit
+        text = body[opening.end() : end] if ends else _FUNCTION_END.sub("", body[opening.end() : end]).rstrip()
+        arguments[opening[1]] = _value(text.removeprefix("\n").removesuffix("\n"))
     return ReadCall(name, arguments, body.strip())
 
 
 def _value(text: str) -> Any:
     """Read an object or a list; anything else stays text, which checking turns into what the schema asks for."""
-    if text.lstrip()[:1] in {"{", "["}:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
+    value = strict(text) if text.lstrip()[:1] in {"{", "["} else None
+    return text if value is None else value
 
 
-def read_arguments(text: str) -> dict[str, Any] | None:
-    """Read a JSON object, mended if need be; {} for nothing at all, None where there is no object in it."""
-    text = text.strip()
-    if fence := _FENCE.match(text):
-        text = fence[1].strip()
+def read_arguments(text: str, *, whole: bool) -> dict[str, Any] | None:
+    """Read a JSON object; {} for nothing at all or null, None where there is no object in it.
+
+    It is mended if need be, but not where it is not `whole`: nobody knows how it would have gone on.
+    """
+    text = _unfenced(text.strip())
     if not text:
-        return {}
-    value = _strict(text)
+        return {} if whole else None
+    value = strict(text)
     if isinstance(value, str):  # an object that was encoded twice
-        value = _strict(value.strip())
-    if value is None and text.startswith("{"):
-        value = _mended(text)
+        value = strict(value.strip())
+    if value is None and "&quot;" in text:
+        value = strict(html.unescape(text))
+    if value is None:
+        if text == "null":
+            return {}
+        value = read_object(text) if whole else None
     return value if isinstance(value, dict) else None
 
 
-def _strict(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)  # a line break inside a text is meant as one
-    except (ValueError, RecursionError):
-        return None
-
-
-def _mended(text: str) -> Any:
-    """Mend what is not JSON: Python literals, single quotes, trailing commas, missing ends."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        try:
-            value = repair_json(text, return_objects=True)
-        except (RecursionError, ValueError):  # nested too deeply
-            return None
-        return value if isinstance(value, dict) else None
-    return value if isinstance(value, dict) and _is_json(value) else None
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    return value is None or isinstance(value, str | bool | int | float)
+def _unfenced(text: str) -> str:
+    if not text.startswith("```"):
+        return text
+    return re.sub(r"\n?\s*```\s*\Z", "", re.sub(r"\A```[\w-]*[ \t]*\n?", "", text)).strip()

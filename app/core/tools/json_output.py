@@ -8,7 +8,9 @@ from typing import Any
 
 from json_repair import repair_json
 
-from app.core.tools.checking import schema_problems
+from app.core.tools.checking import written
+from app.core.tools.json_text import breaks_off, strict
+from app.core.tools.schemas import schema_problems, usable
 from app.core.tools.scheme import compact
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
@@ -35,31 +37,33 @@ class JsonFormat:
         """Return the JSON that an answer holds, and what is wrong with it; no problems means that it fits."""
         value = find_json(text)
         if value is None:
-            return None, ("The answer holds no JSON.",)
-        written = json.dumps(value, ensure_ascii=False)
+            return None, ("The answer holds no whole JSON.",)
+        said = written(value)
+        if said is None:
+            return None, ("The answer holds numbers or characters that JSON cannot say.",)
         if self.schema is None:
-            return written, () if isinstance(value, dict) else ("The answer is not a JSON object.",)
-        return written, tuple(schema_problems(value, self.schema, "the answer"))
+            return said, () if isinstance(value, dict) else ("The answer is not a JSON object.",)
+        return said, tuple(schema_problems(value, usable(self.schema, "the answer"), "the answer"))
 
 
 def find_json(text: str) -> Any:
-    """Return the JSON value of an answer, out of prose or a code block, mended if need be; None if there is none."""
+    """Return the JSON value of an answer, out of prose or a code block; None if there is none.
+
+    It is mended if need be, but not where it breaks off: nobody knows how it would have gone on.
+    """
     text = text.strip()
     for candidate in (text, *(found.strip() for found in _FENCE.findall(text))):
-        try:
-            return json.loads(candidate)
-        except (ValueError, RecursionError):
-            continue
+        if (value := strict(candidate)) is not None:
+            return value
     begin = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
-    if begin < 0:
+    if begin < 0 or breaks_off(text[begin:]):
         return None
     end = max(text.rfind("}"), text.rfind("]"))
     body = text[begin : end + 1] if end > begin else text[begin:]
+    if (value := strict(body)) is not None:
+        return value
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        try:
-            value = repair_json(body, return_objects=True)
-        except (ValueError, RecursionError):  # nested too deeply
-            return None
-        return value if isinstance(value, dict | list) and value else None
+        value = repair_json(body, return_objects=True)
+    except (ValueError, RecursionError):  # nested too deeply
+        return None
+    return value if isinstance(value, dict | list) and value else None

@@ -44,7 +44,7 @@ class PromptModeCut:
         if self._state == "call":
             if self._line.endswith(_END):
                 self._state = "after"
-        elif not self._in_fence and run.endswith(">") and self._line.endswith(_OPENING):
+        elif not self._in_fence and run.endswith(">") and self._opens():
             if self._state == "after":
                 between = self._held.removesuffix(_OPENING)
                 passed = _OPENING if between.strip() else between + _OPENING
@@ -53,6 +53,10 @@ class PromptModeCut:
         if run.endswith("\n"):
             self._end_line()
         return passed
+
+    def _opens(self) -> bool:
+        """Say whether a call begins; one behind a backtick is named, not made."""
+        return self._line.endswith(_OPENING) and not self._line.endswith(f"`{_OPENING}")
 
     def _end_line(self) -> None:
         if self._state != "call" and (_FENCE_END if self._in_fence else _FENCE).match(self._line):

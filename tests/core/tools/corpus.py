@@ -18,6 +18,8 @@ def _strict(arguments: dict[str, Any]) -> str:
     return json.dumps(arguments, ensure_ascii=False)
 
 
+ONE_LINE = call().replace("\n", "")
+JSON_CALL = '{"name": "weather", "arguments": {"city": "Paris"}}'
 TRICKY: dict[str, Row] = {
     "a call in a text of the arguments": (
         call(_strict({"content": call()}), "write_file"), "", [("write_file", {"content": call()})]
@@ -82,6 +84,29 @@ TRICKY: dict[str, Row] = {
     "a long line with open backticks, then a call": ("word " * 200 + "`a" + " b" * 200 + "\n" + call(), "word " * 200 + "`a" + " b" * 200, ONE),
     "a long line in a fence": ("```\n" + "<tool_use>" * 100 + "\n```\nend",) * 2 + ([],),
     "ticks after a long line": ("word " * 200 + "```\n" + call(), "word " * 200 + "```", ONE),
+    "an odd backtick on the line of a call": (f"Let`s look: {call()}", "Let`s look:", ONE),
+    "a block that nothing ends, then a call": (f"```python\nx = 1\n{call()}", "```python\nx = 1", ONE),
+    "an example in a block that opens in mid-line": (f"Here: ```xml\n{call()}\n```\nDone.",) * 2 + ([],),
+    "an example in a block in a longer block": (f"````md\n```xml\n{call()}\n```\n````\nDone.",) * 2 + ([],),
+    "a whole example in backticks": (f"Write `{ONE_LINE}` to call.",) * 2 + ([],),
+    "a whole example in two backticks": (f"Write ``{ONE_LINE}`` to call.",) * 2 + ([],),
+    "an open backtick, then a call on its line": (f"I use `x: {ONE_LINE} now", "I use `x:", ONE),
+    "no end of the name": ('<tool_use><name>weather\n<arguments>{"city": "Paris"}</arguments></tool_use>', "", ONE),
+    "arguments before the name": ('<tool_use><arguments>{"city": "Paris"}</arguments><name>weather</name></tool_use>', "", ONE),
+    "a list of calls": (f"<tool_call>[{JSON_CALL}, {JSON_CALL}]</tool_call>", "", ONE * 2),
+    "two objects in one call": (f"<tool_call>{JSON_CALL}\n{JSON_CALL}</tool_call>", "", ONE * 2),
+    "a list of calls in a block": (f"```json\n[{JSON_CALL}]\n```", "", ONE),
+    "two blocks with a call each": (f"```json\n{JSON_CALL}\n```\n```json\n{JSON_CALL}\n```", "", ONE * 2),
+    "a form inside another": (f"<tool_use>\n<tool_call>{JSON_CALL}</tool_call>\n</tool_use>", "", ONE),
+    "a function in prose": ("<function=x> is no tag, and <function=weather> is none here.",) * 2 + ([],),
+    "a function with a namespace": ("<function=functions.weather><parameter=city>Paris</parameter></function>", "", [("functions.weather", PARIS)]),
+    "a tag in prose": ("I would write <tool_use> and go on, or <tool_call> too.",) * 2 + ([],),
+    "quotes that nobody escaped": (call('{"city": "the "old" Paris"}'), "", [("weather", {"city": 'the "old" Paris'})]),
+    "prose in braces": (call("{I think Paris}"), "", [("weather", None)]),
+    "braces in prose": (call("I use {braces}"), "", [("weather", None)]),
+    "entities inside plain tags": (call("{&quot;city&quot;: &quot;Paris&quot;}"), "", ONE),
+    "null for arguments": (call("null"), "", [("weather", {})]),
+    "null for arguments in JSON": ('<tool_call>{"name": "weather", "arguments": null}</tool_call>', "", [("weather", {})]),
     "nothing but blanks": ("\n\n  ",) * 2 + ([],),
     "emoji": ("👩‍👩‍👧‍👦 <3",) * 2 + ([],),
     "right to left": ("שלום <b>עולם</b>",) * 2 + ([],),

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.core.tools.checking import check, offered_name
+from app.core.tools.checking import check
 from app.core.tools.definitions import ReadCall, Tool
+from app.core.tools.names import meant_name
 
 TOOLS = [Tool(name) for name in ("get_weather", "get_time", "files__read", "web.search", "send")]
 
@@ -30,13 +31,13 @@ TOOLS = [Tool(name) for name in ("get_weather", "get_time", "files__read", "web.
     ],
 )
 def test_a_near_miss_is_mended_only_if_it_can_mean_no_other(written: str, meant: str | None) -> None:
-    assert offered_name(written, TOOLS) == meant
+    assert meant_name(written, [tool.name for tool in TOOLS]) == meant
 
 
 def test_two_tools_that_a_name_may_mean_are_neither() -> None:
-    alike = [Tool("a__read"), Tool("b__read"), Tool("Same"), Tool("same_")]
-    assert offered_name("read", alike) is None
-    assert offered_name("SAME", [Tool("Same"), Tool("same")]) is None
+    assert meant_name("read", ["a__read", "b__read", "Same", "same_"]) is None
+    assert meant_name("SAME", ["Same", "same"]) is None
+    assert meant_name("functions.get.time", ["time", "get.time"]) is None
 
 
 def one(
@@ -65,6 +66,16 @@ def one(
         ({"type": ["integer", "null"]}, "3", 3),
         ({"$ref": "#/$defs/n"}, "3", 3),
         ({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": "1"}, {"a": 1}),
+        ({"type": "string"}, True, "true"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "3", 3),
+        ({"oneOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}, "3", 3),
+        ({"allOf": [{"$ref": "#/$defs/n"}]}, "3", 3),
+        (
+            {"anyOf": [{"type": "object", "properties": {"a": {"type": "integer"}}}, {"type": "null"}]},
+            {"a": "1"},
+            {"a": 1},
+        ),
+        ({"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]}, ["1"], [1]),
     ],
 )
 def test_what_means_the_same_in_another_type_is_mended(schema: dict[str, Any], written: Any, meant: Any) -> None:
@@ -86,6 +97,7 @@ def test_what_means_the_same_in_another_type_is_mended(schema: dict[str, Any], w
         ({"enum": ["a", "b"]}, "c"),
         ({"type": "string", "minLength": 3}, "a"),
         ({"$ref": "#/$defs/n"}, "x"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "x"),
     ],
 )
 def test_what_does_not_is_a_problem_and_stays(schema: dict[str, Any], written: Any) -> None:
@@ -102,6 +114,11 @@ def test_null_for_something_optional_is_left_out() -> None:
     "schema",
     [
         {"type": "no such type"},
+        {"type": 5},
+        {"required": 5},
+        {"enum": 5},
+        {"properties": 5},
+        {"anyOf": {}},
         {"$ref": "https://example.org/never-fetched.json"},
         {"properties": {"v": {"$ref": "#/nowhere"}}},
         {"$ref": "#"},
@@ -118,4 +135,19 @@ def test_problems_say_where_and_what() -> None:
     (problem,) = check(ReadCall("nobody", {}, ""), [tool]).problems
     assert problem == "There is no tool nobody; the tools are: t."
     (problem,) = check(ReadCall("t", None, "prose"), [tool]).problems
-    assert problem == "The arguments of t are not a JSON object."
+    assert problem == "The arguments of t are not a whole JSON object."
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e999, "half a pair \ud83d", {"\ud83d": 1}])
+def test_what_json_cannot_say_is_a_problem(value: Any) -> None:
+    checked = check(ReadCall("t", {"v": value}, "raw"), [Tool("t")])
+    assert checked.problems == ("The arguments of t hold what JSON cannot say.",)
+
+
+def test_a_pattern_that_would_never_end_is_told_to_the_model_but_not_checked() -> None:
+    slow = {"type": "string", "pattern": "^(a+)+$"}
+    by_name = {"patternProperties": {"^(a+)+$": {"type": "integer"}}, "additionalProperties": False}
+    schema = {"type": "object", "properties": {"v": slow, "w": by_name, "pattern": {"type": "integer"}}}
+    arguments = {"v": "a" * 40 + "!", "w": {"a" * 40 + "!": 1}, "pattern": "x"}
+    checked = check(ReadCall("t", arguments, ""), [Tool("t", "", schema)])
+    assert [problem.partition(":")[0] for problem in checked.problems] == ["In the arguments of t at pattern"]

@@ -19,7 +19,9 @@ CALL = "<tool_use>\n<name>a</name>\n<arguments>{}</arguments>\n</tool_use>"
         ('Here:\n```json\n{"a": 1}\n```\nDone.', {"a": 1}),
         ('The answer is {"a": {"b": [1, 2]}}, I think.', {"a": {"b": [1, 2]}}),
         ("{'a': 1,}", {"a": 1}),
-        ('{"a": 1', {"a": 1}),
+        ('{"a": 1', None),
+        ('{"a": [1, 2', None),
+        ('{"a": "never end', None),
         ("[1, 2]", [1, 2]),
         ("3", 3),
         ("I do not know.", None),
@@ -33,9 +35,9 @@ def test_json_is_found(text: str, value: Any) -> None:
 
 def test_an_object_must_be_one_and_a_schema_must_fit() -> None:
     assert JsonFormat().read("[1]") == ("[1]", ("The answer is not a JSON object.",))
-    assert JsonFormat().read('{"a": "ö"}') == ('{"a": "ö"}', ())
+    assert JsonFormat().read('{"a": "ö"}') == ('{"a":"ö"}', ())
     assert JsonFormat({"type": "array"}).read("[1]") == ("[1]", ())
-    assert JsonFormat({"type": "array"}).read("no")[1] == ("The answer holds no JSON.",)
+    assert JsonFormat({"type": "array"}).read("no")[1] == ("The answer holds no whole JSON.",)
 
 
 def test_a_schema_is_told_without_what_says_nothing() -> None:

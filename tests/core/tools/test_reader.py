@@ -1,6 +1,7 @@
 """A model's calls are told from its text, in every form that models fall into, whatever the pieces."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -33,8 +34,6 @@ FORMS = {
     '<Arguments>{"city": "Paris"}</Arguments >\n</tool_use>',
     "no end tag": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"}</arguments>',
     "no end tags": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"}',
-    "cut in the object": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"',
-    "cut in the text": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris',
     "single quotes": call("{'city': 'Paris'}"),
     "trailing comma": call('{"city": "Paris",}'),
     "bare key": call('{city: "Paris"}'),
@@ -60,7 +59,7 @@ FORMS = {
     "tool_call without its last brace": '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}</tool_call>',
     "Qwen-Coder": "<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>",
     "Qwen-Coder, bare": "<function=weather><parameter=city>Paris</parameter></function>",
-    "Qwen-Coder, no ends": "<function=weather>\n<parameter=city>\nParis",
+    "Qwen-Coder, no end": "<function=weather>\n<parameter=city>\nParis\n</parameter>",
     "Qwen-Coder, JSON": '<function=weather>{"city": "Paris"}</function>',
     "fenced JSON": '```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```',
     "fenced JSON, other fence": '~~~\n{"tool": "weather", "args": {"city": "Paris"}}\n~~~\n',
@@ -73,6 +72,26 @@ def test_every_form_is_read(form: str, before: str) -> None:
     text = f"{before}\n{FORMS[form]}" if before else FORMS[form]
     assert read(text) == (before.rstrip(), [("weather", PARIS)])
     assert read(*text) == (before.rstrip(), [("weather", PARIS)])
+
+
+HALF = {
+    "in the object": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris"',
+    "in a text": '<tool_use>\n<name>weather</name>\n<arguments>{"city": "Paris',
+    "in a text that holds an end tag": '<tool_use><name>weather</name><arguments>{"city": "</tool_use> in Par',
+    "before the arguments": "<tool_use>\n<name>weather</name>\n",
+    "in single quotes": "<tool_use><name>weather</name><arguments>{'city': 'Par",
+    "in a parameter": "<function=weather>\n<parameter=city>\nPar",
+    "before the parameters": "<function=weather>\n<",
+    "in JSON": '<tool_call>{"name": "weather", "arguments": {"city": "Par',
+    "in JSON whose end tag came": '<tool_call>{"name": "weather", "arguments": {"city": "Par</tool_call>',
+    "before the next call": f'<tool_use><name>weather</name><arguments>{{"city": "Par\n{"x" * 20}',
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_a_call_that_is_cut_off_has_no_arguments(name: str) -> None:
+    """Nobody knows how it would have gone on, so it is not run; the model is asked again."""
+    assert read(HALF[name]) == read(*HALF[name]) == ("", [("weather", None)])
 
 
 OPEN_ENDED = ("cut", "no end", "without", "missing", "fenced")
@@ -147,6 +166,37 @@ def test_text_is_said_at_once() -> None:
         assert reader.feed(piece) == [Say(piece)]
     assert reader.feed("`code` <") == [Say("`code`")]
     assert reader.feed("b") == [Say(" <b")]
+
+
+FLOODS = {
+    "line breaks": "\n" * 100_000,
+    "backticks": "`" * 100_000,
+    "backticks in words": "` a" * 33_000,
+    "fences": "```\n" * 25_000,
+    "tags": "<tool_use>" * 10_000,
+    "brackets": "<" * 100_000,
+    "end tags in the arguments": call('{"a": "' + "</tool_use>" * 9_000 + '"}'),
+    "tags in the arguments": call('{"a": "' + "<tool_use>" * 9_000 + '"}'),
+    "blanks behind a tag": "<tool_use>" + " " * 100_000,
+    "a line in a block that nothing ends": "```\n<tool_use>" + "a" * 100_000,
+    "a block that may be a call": '```json\n{"name": "' + "a\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_four_times_as_much_takes_about_four_times_as_long(name: str) -> None:
+    """Sixteen times would be the sign of a text that is read again for every piece."""
+
+    def seconds(text: str) -> float:
+        reader = CallReader(KNOWN)
+        began = time.process_time()
+        for at in range(0, len(text), 24):
+            reader.feed(text[at : at + 24])
+        return time.process_time() - began
+
+    flood = FLOODS[name]
+    quarter = min(seconds(flood[: len(flood) // 4]) for _ in range(3))
+    assert seconds(flood) < 10 * quarter + 0.05
 
 
 pieces = st.lists(
