@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import uuid4
 
-from app.clock import Clock
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.cut import Cut
 from app.core.events import (
@@ -24,9 +23,12 @@ from app.core.events import (
     UsageReport,
 )
 from app.core.history import History
-from app.core.ports import Background, NewNode, NewSession, NodeEnd, Prompt, SessionStore, Upstream
+from app.core.ports import NewNode, NewSession, NodeEnd, Prompt
+from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
+from app.core.watch import AnswerWatch
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
+from app.log import Joined
 
 _log = logging.getLogger(__name__)
 
@@ -56,41 +58,6 @@ class Draft:
     show_reasoning: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a chat's lock that outlasts its answer is waited out, in seconds."""
-
-    every: float = 1.0
-    total: float = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every turn works with.
-
-    `on_chat_released` is told when a chat may be deleted, `on_chat_named` which title a new chat should have.
-    """
-
-    upstream: Upstream
-    store: SessionStore
-    background: Background
-    clock: Clock
-    patience: Patience
-    deletion_delay: timedelta
-    on_chat_released: Callable[[], None]
-    on_chat_named: Callable[[str, str], None]
-
-
-class _Joined:
-    """Joins pieces when, and only if, somebody prints them."""
-
-    def __init__(self, pieces: Sequence[str]) -> None:
-        self._pieces = pieces
-
-    def __str__(self) -> str:
-        return "".join(self._pieces)
-
-
 class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
@@ -98,7 +65,14 @@ class Turn:
     """
 
     def __init__(
-        self, around: Surroundings, draft: Draft, cut: Cut, written: AnswerFormat, *, retries: int = 0
+        self,
+        around: Surroundings,
+        draft: Draft,
+        cut: Cut,
+        written: AnswerFormat,
+        watch: AnswerWatch,
+        *,
+        retries: int = 0,
     ) -> None:
         self.draft = draft
         self.chat_id = draft.prompt.chat_id
@@ -106,6 +80,7 @@ class Turn:
         self._around = around
         self._cut = cut
         self._format = written
+        self._watch = watch
         self._retries = retries
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
@@ -119,6 +94,11 @@ class Turn:
         self._spent: Usage | None = None  # on answers that could not be used
         self._generating = False
         self._recorded = False
+
+    @property
+    def used(self) -> Usage | None:
+        """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
+        return self._usage + self._spent if self._usage and self._spent else self._usage
 
     async def begin(self) -> None:
         """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
@@ -181,6 +161,7 @@ class Turn:
         asked = 0
         while True:
             async for batch in self._one_answer():
+                self._watch.chunk()
                 yield batch
             if self._cut.reason:
                 end = AnswerEnd(self._format.cut())
@@ -188,6 +169,7 @@ class Turn:
                 end = self._format.finish(may_ask=asked < self._retries)
             self._say(end.pieces, out)
             if out:
+                self._watch.chunk()
                 yield out  # the last words need not wait for the disk
                 out = []
             if end.ask_again is None:
@@ -196,7 +178,7 @@ class Turn:
             await self._ask_again(end.ask_again)
         reason: FinishReason = self._cut.reason or ("tool_calls" if self._format.calls else "stop")
         await self._complete(reason)
-        yield [Ended(reason, self._usage + self._spent if self._usage and self._spent else self._usage)]
+        yield [Ended(reason, self.used)]
 
     async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
         """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
@@ -213,7 +195,7 @@ class Turn:
             batch = await anext(self._batches, None)
         if rest := self._cut.rest():
             self._hear(rest, out)
-        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, _Joined(self._heard))
+        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._heard))
         if not self._cut.reason and not any(piece.strip() for piece in self._heard):
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
@@ -253,7 +235,7 @@ class Turn:
         )
         self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
         self._heard, self._reasoning, self._response_id = [], [], None
-        self._spent = self._usage + self._spent if self._usage and self._spent else self._usage
+        self._spent = self.used
         self._usage = None
         await self._stack.aclose()
         await self._send_patiently(prompt)
@@ -322,6 +304,7 @@ class Turn:
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
+        self._watch.failed(problem)
         if isinstance(problem, GatewayError) and self._response_id:
             problem.accepted = True
         if self._recorded or self._opening is None:
@@ -369,6 +352,8 @@ class Turn:
             scope=self.draft.history.keys.root,
         )
         await self._around.store.finish_turn(end, now)
+        if (all_used := self.used) is not None:
+            self._watch.spent(all_used, whole=state == "complete")
         node, used = self.draft.node, self._usage
         counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
         _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)

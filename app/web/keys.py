@@ -9,6 +9,7 @@ from app.config import Settings
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway
 from app.core.ports import SessionStore, Upstream
+from app.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Services:
     catalog: ModelCatalog
     upstream: Upstream
     store: SessionStore
+    metrics: Metrics
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

@@ -23,6 +23,7 @@ from app.errors import (
     RouteNotFound,
 )
 from app.openai.errors import error_body, error_headers
+from app.telemetry.metrics import OTHER
 from app.web.keys import OWNER, REQUEST_ID, SERVICES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,11 +42,13 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     token = log.REQUEST_ID.set(request_id)
     began = time.monotonic()
     status: int | str = "client left"
+    kind = "client_left"
     try:
         response = await handler(request)
-        status = response.status
+        status, kind = response.status, f"{response.status // 100}xx"
         return response
     finally:
+        request.app[SERVICES].metrics.answered(route_of(request), kind)
         quiet = request.path in {"/health", "/ready"}
         elapsed = (time.monotonic() - began) * 1000
         _log.log(
@@ -57,6 +60,12 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             elapsed,
         )
         log.REQUEST_ID.reset(token)
+
+
+def route_of(request: web.Request) -> str:
+    """Return the template of the request's route, such as `/v1/models/{model}`; "other" where there is none."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else OTHER
 
 
 async def mark_answer(request: web.Request, response: web.StreamResponse) -> None:
@@ -113,9 +122,10 @@ async def guard_host(request: web.Request, handler: Handler) -> web.StreamRespon
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find the owner behind the caller's key for everything under /v1."""
+    """Find the owner behind the caller's key for everything under /v1, and for what tells how much goes on."""
     settings = request.app[SERVICES].settings
-    if settings.api_keys and request.path.startswith("/v1/") and request.method != "OPTIONS":
+    guarded = request.path.startswith("/v1/") or request.path == "/metrics"
+    if settings.api_keys and guarded and request.method != "OPTIONS":
         request[OWNER] = _owner(settings, request)
     else:
         request[OWNER] = DEFAULT_OWNER

@@ -12,7 +12,7 @@ import aiohttp
 
 from app.clock import SystemClock
 from app.config import load
-from app.core.turn import Patience
+from app.core.surroundings import Patience
 from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running

@@ -12,7 +12,7 @@ from typing import Literal
 from app.clock import Clock
 from app.config import Settings
 from app.core.events import Event
-from app.core.ports import AccountStatus, ChatRecord, ChatSummary, ModelInfo, Prompt
+from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, ModelInfo, Prompt
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -47,7 +47,7 @@ class QwenUpstream:
     """An account at chat.qwen.ai, or an emulator of it; an async context manager that owns the connections.
 
     Every method raises only UpstreamError subclasses. Whatever is refused for the token or by the bot protection is
-    remembered for `account`.
+    remembered for `account`, and every error is told to the meter.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class QwenUpstream:
         base_url: str,
         tokens: TokenSource,
         kind: Literal["qwen", "emulator"],
+        meter: Meter | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._tokens = tokens
         self._kind = kind
+        self._meter = meter
         self._transport = Transport(settings, clock, base_url)
         self._blocked: str | None = None
         self._thinking_budgets: dict[str, int] = {}
@@ -86,6 +88,7 @@ class QwenUpstream:
             account=credential.account if credential else "none",
             token_expires_at=credential.expires_at if credential else None,
             problem=self._tokens.problem or self._blocked,
+            is_blocked=self._blocked is not None,
         )
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -241,6 +244,8 @@ class QwenUpstream:
             self._blocked = None
 
     def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+        if self._meter is not None:
+            self._meter.upstream_failed(problem.code or problem.type)
         if isinstance(problem, UpstreamLoginRequired):
             self._tokens.refused(credential, str(problem))
         elif isinstance(problem, UpstreamBlocked):

@@ -1,0 +1,34 @@
+"""What every turn works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.clock import Clock
+from app.core.ports import Background, Meter, SessionStore, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a chat's lock that outlasts its answer is waited out, in seconds."""
+
+    every: float = 1.0
+    total: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every turn works with.
+
+    `on_chat_released` is told when a chat may be deleted, `on_chat_named` which title a new chat should have.
+    """
+
+    upstream: Upstream
+    store: SessionStore
+    background: Background
+    clock: Clock
+    meter: Meter
+    patience: Patience
+    deletion_delay: timedelta
+    on_chat_released: Callable[[], None]
+    on_chat_named: Callable[[str, str], None]
