@@ -34,6 +34,7 @@ from app.tasks.cleaner import Cleaner
 from app.tasks.titler import Titler
 from app.telemetry.metrics import Metrics
 from app.upstream.qwen import QwenUpstream, TokenSource
+from app.web.access_log import AccessLog
 from app.web.keys import Services
 from app.web.routes import make_app
 
@@ -133,7 +134,8 @@ async def open_program(
             tool_retries=settings.tool_retries,
         )
         gateway = Gateway(around, catalog, admission, recovery, policy)
-        services = Services(settings, clock, gateway, catalog, upstream, store, metrics)
+        access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None
+        services = Services(settings, clock, gateway, catalog, upstream, store, metrics, access_log)
         yield Program(services, cleaner, recovery, titler)
 
 
@@ -273,7 +275,8 @@ def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
         ]
     if problem := upstream.account().problem:
         lines.append(f"But: {problem}")
-    print("\n".join(lines), flush=True)
+    # standard output holds nothing but JSON where it is the access log
+    print("\n".join(lines), flush=True, file=sys.stderr if settings.access_log == "json" else sys.stdout)
     _log.info(
         "Listening at %s, answers come from %s", address, "the emulator" if settings.uses_emulator else "the site"
     )

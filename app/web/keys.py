@@ -10,6 +10,7 @@ from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway
 from app.core.ports import SessionStore, Upstream
 from app.telemetry.metrics import Metrics
+from app.web.access_log import AccessLog, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class Services:
     upstream: Upstream
     store: SessionStore
     metrics: Metrics
+    access_log: AccessLog | None = None
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
-REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+VISIT: web.RequestKey[Visit] = web.RequestKey("visit", Visit)
 OWNER: web.RequestKey[str] = web.RequestKey("owner", str)
