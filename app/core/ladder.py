@@ -148,11 +148,8 @@ class Ladder:
     async def _branch(self, climb: "_Climb") -> Found | str:
         """The beginning of the history is stored; the rest will be told."""
         history = climb.history
-        ends = {
-            history.key_before(number + 1): number + 1
-            for number, turn in reversed(list(enumerate(history.turns[:-1])))
-            if turn.answered
-        }
+        told = list(enumerate(zip(history.turns, history.turn_rows(0), strict=False), 1))
+        ends = {row.key: number for number, (turn, row) in reversed(told) if turn.answered}
         place = await self._store.find_turn(*ends) if ends else None
         if place is None:
             return "no beginning of it is stored"

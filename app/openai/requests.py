@@ -13,6 +13,8 @@ from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format,
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
 _SWITCH = re.compile(r"/(no_)?think\s*$")
 _MAX_STOPS = 4
+_MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
+_HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F])")
 _KINDS = {
     "int | null": "a whole number",
     "bool | null": "true or false",
@@ -116,7 +118,9 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
     except msgspec.ValidationError as problem:
         _refuse_shape(problem)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise InvalidRequest(f"The request body is not valid JSON: {problem}") from None
+        half = _HALF_CHARACTER.search(body)
+        hint = " A text in it may have been cut in the middle of a character, such as an emoji." if half else ""
+        raise InvalidRequest(f"The request body is not valid JSON: {problem}.{hint}") from None
     except RecursionError:
         raise InvalidRequest("The request body is nested too deeply.") from None
     _refuse_unsupported(parsed)
@@ -169,6 +173,11 @@ def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
 def _refuse_unsupported(body: _Body) -> None:
     if not body.messages:
         raise InvalidRequest("'messages' is empty; at least one message is needed.", param="messages")
+    if len(body.messages) > _MOST_MESSAGES:
+        raise InvalidRequest(
+            f"'messages' holds {len(body.messages):,} messages; at most {_MOST_MESSAGES:,} are possible.",
+            param="messages",
+        )
     if body.n not in {None, 1}:
         raise InvalidRequest("'n' must be 1: the site gives one answer at a time.", param="n")
     if body.audio is not None or any(kind != "text" for kind in body.modalities or ()):
