@@ -123,6 +123,9 @@ class Settings:
         "1: know a trimmed conversation by its last turns; 0: replay it, the model then sees no more",
     )
     store_text: bool = _row("1", parse_flag, "0: keep hashes and lengths, no texts")
+    access_log: str = _row(
+        "off", one_of("off", "json"), "`json`: a line of JSON for each request on standard output, without texts"
+    )
     log_level: str = _row("info", one_of("debug", "info", "warning", "error"), "How much is logged")
 
     def path(self, text: str) -> Path:

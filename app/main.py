@@ -22,7 +22,7 @@ from app.config import Settings
 from app.core.admission import Admission
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway, Policy
-from app.core.ports import Upstream
+from app.core.ports import Meter, Upstream
 from app.core.pull import Pull
 from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
@@ -32,7 +32,9 @@ from app.store.sqlite import open_sqlite
 from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner
 from app.tasks.titler import Titler
+from app.telemetry.metrics import Metrics
 from app.upstream.qwen import QwenUpstream, TokenSource
+from app.web.access_log import AccessLog
 from app.web.keys import Services
 from app.web.routes import make_app
 
@@ -58,7 +60,7 @@ class Program:
 
 
 @asynccontextmanager
-async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstream]:
+async def open_upstream(settings: Settings, clock: Clock, meter: Meter) -> AsyncIterator[Upstream]:
     """Open the adapter to the site, or to the embedded emulator of it."""
     async with AsyncExitStack() as stack:
         if settings.uses_emulator:
@@ -69,12 +71,12 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
             )
             tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True)
             yield await stack.enter_async_context(
-                QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator")
+                QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator", meter=meter)
             )
         else:
             tokens = TokenSource.from_settings(settings, clock)
             yield await stack.enter_async_context(
-                QwenUpstream(settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen")
+                QwenUpstream(settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen", meter=meter)
             )
 
 
@@ -92,7 +94,8 @@ async def open_program(
             open_sqlite(settings.database_path, MIGRATIONS, store_text=settings.store_text, clock=clock)
         )
         interrupted = await store.interrupted(clock.now())
-        upstream = await stack.enter_async_context(open_upstream(settings, clock))
+        metrics = Metrics("emulator" if settings.uses_emulator else "qwen")
+        upstream = await stack.enter_async_context(open_upstream(settings, clock, metrics))
         first_retry = timedelta(seconds=settings.delete_retry_seconds)
         cleaner = Cleaner(
             upstream, store, clock, first_retry=first_retry, retention=timedelta(days=settings.retention_days)
@@ -112,6 +115,7 @@ async def open_program(
             store=store,
             background=background,
             clock=clock,
+            meter=metrics,
             patience=patience,
             deletion_delay=first_retry,
             on_chat_released=cleaner.wake,
@@ -130,7 +134,9 @@ async def open_program(
             tool_retries=settings.tool_retries,
         )
         gateway = Gateway(around, catalog, admission, recovery, policy)
-        yield Program(Services(settings, clock, gateway, catalog, upstream, store), cleaner, recovery, titler)
+        access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None
+        services = Services(settings, clock, gateway, catalog, upstream, store, metrics, access_log)
+        yield Program(services, cleaner, recovery, titler)
 
 
 async def warm_up(services: Services) -> None:
@@ -269,7 +275,8 @@ def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
         ]
     if problem := upstream.account().problem:
         lines.append(f"But: {problem}")
-    print("\n".join(lines), flush=True)
+    # standard output holds nothing but JSON where it is the access log
+    print("\n".join(lines), flush=True, file=sys.stderr if settings.access_log == "json" else sys.stdout)
     _log.info(
         "Listening at %s, answers come from %s", address, "the emulator" if settings.uses_emulator else "the site"
     )

@@ -24,7 +24,7 @@ exhaustive_ignores =
 layers =
     main
     web | tasks | commands
-    openai | upstream | store
+    openai | upstream | store | telemetry
     core
     config
     errors | log | clock
@@ -51,6 +51,30 @@ forbidden_modules =
     aiosqlite
     sqlite3
     msgspec
+    prometheus_client
+
+[importlinter:contract:telemetry]
+name = Telemetry measures what others tell it and looks at nothing itself
+type = forbidden
+source_modules =
+    app.telemetry
+forbidden_modules =
+    aiohttp
+    aiosqlite
+
+[importlinter:contract:prometheus]
+name = Only telemetry speaks to the library of metrics
+type = forbidden
+allow_indirect_imports = True
+source_modules =
+    app.main
+    app.web
+    app.tasks
+    app.openai
+    app.upstream
+    app.store
+forbidden_modules =
+    prometheus_client
 
 [importlinter:contract:emulator]
 name = The emulator shares no code with the adapter that it checks, nor with anything else

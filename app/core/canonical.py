@@ -10,14 +10,13 @@ from hashlib import blake2b
 from app.core.messages import Message
 
 _BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u180e]+")
-_THINKING = re.compile(r"<(think|thinking|thought|seed:think)>.*?</\1>", re.DOTALL)
+_THINKING = re.compile(r"<(think|thinking|thought|seed:think)>")
 _OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DOTALL)
-_DETAILS = re.compile(
-    r"<details\s[^>]*type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b[^>]*>.*?</details>", re.DOTALL
-)
+_DETAILS = re.compile(r"<details\s")
+_DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b")
 _TOOL_USE = re.compile(r"<tool_use>.*?(?:</tool_use>|\Z)", re.DOTALL)
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
-_SWITCH = re.compile(r"\s*/(?:no_)?think\s*$")
+_SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
 _BARE_RESULT = re.compile(r"\s*\[\s*\{\s*\"type\"\s*:")
 
@@ -37,13 +36,49 @@ def canonical_user(text: str) -> str:
 def canonical_assistant(text: str) -> str:
     """Return what an answer is known by: without thinking, tool calls and quoted reasoning."""
     if "<" in text:
-        text = _THINKING.sub("", text)
+        text = _without_thinking(text)
         text = _OPEN_THINKING.sub("", text) if _OPEN_THINKING.match(text) else text
-        text = _DETAILS.sub("", text)
+        text = _without_details(text)
         text = _TOOL_USE.sub("", text)
     if text.lstrip()[:1] == ">":
         text = _QUOTED_HEAD.sub("", text, count=1)
     return squeeze(text)
+
+
+def _without_thinking(text: str) -> str:
+    """Cut thinking blocks out. Not one expression, which would look for the end anew from each open tag."""
+    kept, position, unclosed = [], 0, set()
+    for found in _THINKING.finditer(text):
+        tag = found[1]
+        if found.start() < position or tag in unclosed:
+            continue
+        end = text.find(f"</{tag}>", found.end())
+        if end < 0:
+            unclosed.add(tag)
+            continue
+        kept.append(text[position : found.start()])
+        position = end + len(tag) + 3
+    return "".join(kept) + text[position:]
+
+
+def _without_details(text: str) -> str:
+    """Cut out the details elements that hold no words of the answer; one pass, as above."""
+    kept, position, searched = [], 0, 0
+    for found in _DETAILS.finditer(text):
+        if found.start() < searched:
+            continue
+        head_end = text.find(">", found.end())
+        if head_end < 0:
+            break
+        searched = head_end
+        if not _DETAILS_TYPE.search(text, found.end(), head_end):
+            continue
+        end = text.find("</details>", head_end)
+        if end < 0:
+            break
+        kept.append(text[position : found.start()])
+        position = searched = end + len("</details>")
+    return "".join(kept) + text[position:]
 
 
 def is_tool_result(message: Message, *, after_call: bool) -> bool:

@@ -15,6 +15,7 @@ from app.errors import ModelNotFound, UpstreamError
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
+_LONGEST_NAME = 200  # characters, suffixes included
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class ModelCatalog:
 
     async def find(self, name: str) -> ModelInfo:
         """Return the model of the list that a name stands for. Raises ModelNotFound, or UpstreamError as `models`."""
+        _check_length(name)
         await self.models()
         choice = self._choose(name)
         if choice is None or choice.info is None:
@@ -100,6 +102,7 @@ class ModelCatalog:
         A list that is old is renewed beside the request, except for a name that it does not know: that may be new.
         Without any list (chatting may work while listing does not) aliases and plain ids pass as they are.
         """
+        _check_length(name)
         if not self._models:
             await self._renew()
         choice = self._choose(name)
@@ -134,6 +137,11 @@ class ModelCatalog:
                 "%s, the model behind the alias %r, left the list; %s is used instead", target, alias, fallback
             )
         return Choice(fallback, self._models[fallback])
+
+
+def _check_length(name: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise _unknown(f"{name[:_LONGEST_NAME]}…")
 
 
 def _unknown(name: str) -> ModelNotFound:

@@ -22,6 +22,7 @@ from app.core.tools.call_ids import new_call_id
 from app.core.tools.results import shortened
 from app.core.tools.scheme import SCHEME
 from app.core.turn import Turn
+from app.core.watch import AnswerWatch
 from app.errors import ChatGone, ChatInProgress, ParentUnknown
 
 _log = logging.getLogger(__name__)
@@ -64,25 +65,38 @@ class Gateway:
         self._ladder = Ladder(around.store, window=policy.window_match)
         self._live: set[Turn] = set()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._admission.waiting
+
+    @property
+    def running(self) -> int:
+        """How many answers are being generated."""
+        return self._admission.running
+
     @asynccontextmanager
     async def answer(self, request: ChatRequest) -> AsyncIterator[Turn]:
         """Begin the answer to a request; leaving the context early ends it upstream and keeps what was written.
 
         Raises GatewayError subclasses on entry, before upstream accepted anything.
         """
-        async with self._admission.slot():
-            turn = await self._start(request)
-            try:
-                yield turn
-            except BaseException as problem:
-                turn.abandon(problem)
-                raise
-            finally:
-                self._part_with(turn)
+        with AnswerWatch(self._around.meter, self._around.clock) as watch:
+            async with self._admission.slot():
+                turn = await self._start(request, watch)
+                watch.placed(turn.draft.node.match)
+                try:
+                    yield turn
+                except BaseException as problem:
+                    turn.abandon(problem)
+                    raise
+                finally:
+                    self._part_with(turn)
 
-    async def _start(self, request: ChatRequest) -> Turn:
+    async def _start(self, request: ChatRequest, watch: AnswerWatch) -> Turn:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
         choice = await self._catalog.choose(request.model)
+        watch.chosen(choice.info.id if choice.info is not None else None)
         account = self._around.upstream.account().account
         shape = side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
@@ -95,13 +109,13 @@ class Gateway:
         if found is not None:
             place = found.place
             try:
-                return await self._begin(continuation(request, choice, found), request)
+                return await self._begin(continuation(request, choice, found), request, watch)
             except (ChatGone, ParentUnknown) as lost:
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
             except ChatInProgress:
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
-        return await self._begin(opening(request, choice, history, account, delete_because), request)
+        return await self._begin(opening(request, choice, history, account, delete_because), request, watch)
 
     async def _find(self, history: History, owner: str) -> Found | None:
         """Look up the place, and say in the log why it is this one. A chat that is busy does not count."""
@@ -125,11 +139,11 @@ class Gateway:
         if closing:
             await asyncio.wait(closing, timeout=_SETTLE_SECONDS)
 
-    async def _begin(self, draft: Draft, request: ChatRequest) -> Turn:
+    async def _begin(self, draft: Draft, request: ChatRequest, watch: AnswerWatch) -> Turn:
         check_budget(draft.prompt.text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
         written = answer_format(request, SCHEME, new_call_id)
         cut = Cut(request.stop, request.max_tokens)
-        turn = Turn(self._around, draft, cut, written, retries=self._policy.tool_retries)
+        turn = Turn(self._around, draft, cut, written, watch, retries=self._policy.tool_retries)
         self._live.add(turn)
         try:
             await turn.begin()

@@ -12,6 +12,8 @@ from app.core.ports import CutAnswer, Match, Place, SessionStore
 from app.core.told import may_be
 from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 
+_KEYS_AT_ONCE = 64  # of the longest beginnings first: the rest is seldom looked for
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -159,18 +161,18 @@ class Ladder:
     async def _branch(self, climb: "_Climb") -> Found | str:
         """The beginning of the history is stored; the rest will be told."""
         history = climb.history
-        ends = {
-            history.key_before(number + 1): number + 1
-            for number, turn in reversed(list(enumerate(history.turns[:-1])))
-            if turn.answered
-        }
-        places = await self._store.find_turn(*ends) if ends else ()
-        for key, known in ends.items():
-            if same := [place for place in places if place.key == key]:
-                end = history.turns[known - 1].end
-                choice = choose_place(same, history, known - 1, end)
-                if isinstance(choice, Place):
-                    return Found(choice, "branch", "branch", history, end, history.turn_rows(known))
+        told = list(enumerate(zip(history.turns, history.turn_rows(0), strict=False), 1))
+        ends = {row.key: number for number, (turn, row) in reversed(told) if turn.answered}
+        keys = list(ends)
+        for first in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[first : first + _KEYS_AT_ONCE]
+            places = await self._store.find_turn(*some)
+            for key in some:
+                if same := [place for place in places if place.key == key]:
+                    end = history.turns[ends[key] - 1].end
+                    choice = choose_place(same, history, ends[key] - 1, end)
+                    if isinstance(choice, Place):
+                        return Found(choice, "branch", "branch", history, end, history.turn_rows(ends[key]))
         return "no beginning of it is stored"
 
 

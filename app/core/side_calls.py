@@ -74,7 +74,7 @@ def _is_naming_input(text: str) -> bool:
         return False
     try:
         entries = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return bool(entries) and all(isinstance(entry, dict) and {"role", "mainText"} <= entry.keys() for entry in entries)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.clock import Clock
-from app.core.ports import Background, SessionStore, Upstream
+from app.core.ports import Background, Meter, SessionStore, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Surroundings:
     store: SessionStore
     background: Background
     clock: Clock
+    meter: Meter
     patience: Patience
     deletion_delay: timedelta
     on_chat_released: Callable[[], None]

@@ -28,7 +28,9 @@ from app.core.events import (
 from app.core.ports import NodeEnd, Prompt
 from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
+from app.core.watch import AnswerWatch
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
+from app.log import Joined
 
 _log = logging.getLogger(__name__)
 
@@ -46,16 +48,6 @@ class Ended:
 AnswerEvent = ReasoningDelta | TextDelta | CallStarted | CallArguments | Ended
 
 
-class _Joined:
-    """Joins pieces when, and only if, somebody prints them."""
-
-    def __init__(self, pieces: Sequence[str]) -> None:
-        self._pieces = pieces
-
-    def __str__(self) -> str:
-        return "".join(self._pieces)
-
-
 class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
@@ -63,7 +55,14 @@ class Turn:
     """
 
     def __init__(
-        self, around: Surroundings, draft: Draft, cut: Cut, written: AnswerFormat, *, retries: int = 0
+        self,
+        around: Surroundings,
+        draft: Draft,
+        cut: Cut,
+        written: AnswerFormat,
+        watch: AnswerWatch,
+        *,
+        retries: int = 0,
     ) -> None:
         self.draft = draft
         self.chat_id = draft.prompt.chat_id
@@ -71,6 +70,7 @@ class Turn:
         self._around = around
         self._cut = cut
         self._format = written
+        self._watch = watch
         self._retries = retries
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
@@ -84,6 +84,11 @@ class Turn:
         self._spent: Usage | None = None  # on answers that could not be used
         self._generating = False
         self._recorded = False
+
+    @property
+    def used(self) -> Usage | None:
+        """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
+        return self._usage + self._spent if self._usage and self._spent else self._usage
 
     async def begin(self) -> None:
         """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
@@ -154,6 +159,7 @@ class Turn:
         asked = 0
         while True:
             async for batch in self._one_answer():
+                self._watch.chunk()
                 yield batch
             end = (
                 AnswerEnd(self._format.cut())
@@ -161,6 +167,7 @@ class Turn:
                 else self._format.finish(may_ask=asked < self._retries)
             )
             if out := self._said(end.pieces):
+                self._watch.chunk()
                 yield out  # the last words need not wait for the disk
             if end.ask_again is None:
                 break
@@ -172,7 +179,7 @@ class Turn:
             self._format.again()
         reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
         await self._complete(reason)
-        yield [Ended(reason, self._usage + self._spent if self._usage and self._spent else self._usage)]
+        yield [Ended(reason, self.used)]
 
     async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
         """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
@@ -189,7 +196,7 @@ class Turn:
             batch = await anext(self._batches, None)
         if rest := self._cut.rest():
             self._hear(rest, out)
-        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, _Joined(self._heard))
+        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._heard))
         if not self._cut.reason and not any(piece.strip() for piece in self._heard):
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
@@ -227,7 +234,7 @@ class Turn:
         await self._around.store.open_turn(follow_up, None, now)
         self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
         self._heard, self._reasoning, self._response_id = [], [], None
-        self._spent = self._usage + self._spent if self._usage and self._spent else self._usage
+        self._spent = self.used
         self._usage = None
         return True
 
@@ -300,6 +307,7 @@ class Turn:
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
+        self._watch.failed(problem)
         if isinstance(problem, GatewayError) and self._response_id:
             problem.accepted = True
         if self._recorded or self._opening is None:
@@ -341,6 +349,8 @@ class Turn:
             scope=self.draft.history.keys.root,
         )
         await self._around.store.finish_turn(end, now)
+        if (all_used := self.used) is not None:
+            self._watch.spent(all_used, whole=state == "complete")
         node, used = self.draft.node, self._usage
         counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
         _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)

@@ -13,6 +13,8 @@ from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format,
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
 _SWITCH = re.compile(r"/(no_)?think\s*$")
 _MAX_STOPS = 4
+_MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
+_HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F])")
 _KINDS = {
     "int | null": "a whole number",
     "bool | null": "true or false",
@@ -30,13 +32,13 @@ _KINDS = {
 }
 
 
-class _Function(msgspec.Struct):
+class _CalledFunction(msgspec.Struct):
     name: str
     arguments: str = "{}"
 
 
 class _ToolCall(msgspec.Struct):
-    function: _Function
+    function: _CalledFunction
     id: str = ""
 
 
@@ -50,7 +52,7 @@ class _Message(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[_Part] | None = None
     tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
+    function_call: _CalledFunction | None = None
     tool_call_id: str | None = None
     name: str | None = None
 
@@ -64,7 +66,7 @@ class _TemplateArguments(msgspec.Struct):
     thinking_budget: int | None = None
 
 
-class _Body(msgspec.Struct):
+class ChatBody(msgspec.Struct):
     """The fields that are honoured or refused; every other one is ignored and named."""
 
     model: str
@@ -89,8 +91,8 @@ class _Body(msgspec.Struct):
     audio: Any = None
 
 
-_HONOURED = frozenset(_Body.__struct_fields__)
-_body_decoder = msgspec.json.Decoder(_Body)
+_HONOURED = frozenset(ChatBody.__struct_fields__)
+_body_decoder = msgspec.json.Decoder(ChatBody)
 _names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -116,7 +118,9 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
     except msgspec.ValidationError as problem:
         _refuse_shape(problem)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise InvalidRequest(f"The request body is not valid JSON: {problem}") from None
+        half = _HALF_CHARACTER.search(body)
+        hint = " A text in it may have been cut in the middle of a character, such as an emoji." if half else ""
+        raise InvalidRequest(f"The request body is not valid JSON: {problem}.{hint}") from None
     except RecursionError:
         raise InvalidRequest("The request body is nested too deeply.") from None
     _refuse_unsupported(parsed)
@@ -166,9 +170,14 @@ def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
     raise InvalidRequest(f"{where}{text[:1].lower()}{text[1:]}.", param=path or None) from None
 
 
-def _refuse_unsupported(body: _Body) -> None:
+def _refuse_unsupported(body: ChatBody) -> None:
     if not body.messages:
         raise InvalidRequest("'messages' is empty; at least one message is needed.", param="messages")
+    if len(body.messages) > _MOST_MESSAGES:
+        raise InvalidRequest(
+            f"'messages' holds {len(body.messages):,} messages; at most {_MOST_MESSAGES:,} are possible.",
+            param="messages",
+        )
     if body.n not in {None, 1}:
         raise InvalidRequest("'n' must be 1: the site gives one answer at a time.", param="n")
     if body.audio is not None or any(kind != "text" for kind in body.modalities or ()):
@@ -221,7 +230,7 @@ def _text(wire: _Message, path: str) -> str:
     return "".join(texts)
 
 
-def _thinking(body: _Body, messages: tuple[Message, ...]) -> tuple[bool | None, int | None]:
+def _thinking(body: ChatBody, messages: tuple[Message, ...]) -> tuple[bool | None, int | None]:
     """Return whether to think and with how many tokens; the more explicit parameter wins."""
     template = body.chat_template_kwargs or _TemplateArguments()
     budget = body.thinking_budget if body.thinking_budget is not None else template.thinking_budget
@@ -241,7 +250,7 @@ def _thinking(body: _Body, messages: tuple[Message, ...]) -> tuple[bool | None, 
     return next((said for said in candidates if said is not None), None), budget or None
 
 
-def _limit(body: _Body) -> int | None:
+def _limit(body: ChatBody) -> int | None:
     limits = [
         (name, value)
         for name, value in (
@@ -256,7 +265,7 @@ def _limit(body: _Body) -> int | None:
     return min((value for _, value in limits), default=None)
 
 
-def _stops(body: _Body) -> tuple[str, ...]:
+def _stops(body: ChatBody) -> tuple[str, ...]:
     stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     if len(stops) > _MAX_STOPS or not all(stops):
         raise InvalidRequest(

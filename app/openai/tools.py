@@ -9,6 +9,7 @@ from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
 
 _MOST_TOOLS = 512
+_DEEPEST_SCHEMA = 100  # levels; more than a person writes, less than breaks the code that reads it
 
 
 class Function(msgspec.Struct):
@@ -65,6 +66,10 @@ def tool_use(
     names = [function.name for function in offered]
     if len(set(names)) < len(names) or not all(names):
         raise InvalidRequest("'tools': every tool needs a name of its own.", param="tools")
+    if any(_is_too_deep(function.parameters) for function in offered):
+        raise InvalidRequest(
+            f"'tools': the parameters of a tool are nested more than {_DEEPEST_SCHEMA} levels deep.", param="tools"
+        )
     mode, only = _choice(wanted, field)
     if only is not None and only not in names:
         raise InvalidRequest(f"'{field}' names {only!r}, which is not among the tools.", param=field)
@@ -84,6 +89,16 @@ def _function(tool: OfferedTool, path: str) -> Function:
     if tool.function is None:
         raise InvalidRequest(f"'{path}.function' is missing.", param=f"{path}.function")
     return tool.function
+
+
+def _is_too_deep(schema: Any) -> bool:
+    level = [schema]
+    for _ in range(_DEEPEST_SCHEMA):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values]
+        if not level:
+            return False
+    return True
 
 
 def _choice(choice: Choice, field: str) -> tuple[Literal["auto", "none", "required"], str | None]:
@@ -110,6 +125,11 @@ def json_format(wanted: ResponseFormat | None) -> JsonFormat | None:
         case ResponseFormat(type="json_object"):
             return JsonFormat()
         case ResponseFormat(type="json_schema", json_schema=JsonSchema(definition=dict() as schema, name=name)):
+            if _is_too_deep(schema):
+                raise InvalidRequest(
+                    f"'response_format': the schema is nested more than {_DEEPEST_SCHEMA} levels deep.",
+                    param="response_format.json_schema.schema",
+                )
             return JsonFormat(schema, name)
         case ResponseFormat(type="json_schema"):
             raise InvalidRequest(

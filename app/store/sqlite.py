@@ -361,3 +361,8 @@ class SqliteSessionStore:
         """Count what is stored."""
         rows = await self._database.read(statements.OVERVIEW, ())
         return StoreOverview(rows[0]["sessions"], rows[0]["nodes"], rows[0]["deletions"])
+
+    async def size(self) -> int:
+        """Return the size of the database in bytes, without what waits in its journal."""
+        rows = await self._database.read(statements.SIZE, ())
+        return int(rows[0]["bytes"])

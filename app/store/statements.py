@@ -177,6 +177,8 @@ OVERVIEW = """
            (SELECT count(*) FROM deletions) AS deletions
 """
 
+SIZE = "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size"
+
 # --- the owner's commands ---
 
 LIST_SESSIONS = """

@@ -11,7 +11,7 @@ from app.openai.errors import error_body
 from app.openai.requests import ChatCall, decode_chat
 from app.openai.responses import DONE, ChunkWriter, Heading, completion
 from app.web.event_stream import EventStream
-from app.web.keys import OWNER, SERVICES
+from app.web.keys import OWNER, SERVICES, VISIT
 
 _IGNORED_BYTES = 1024
 
@@ -23,6 +23,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     call = decode_chat(await read_body(request), request[OWNER])
     async with services.gateway.answer(call.request) as turn:
+        request[VISIT].turn = turn
         node = turn.draft.node
         heading = Heading(
             id=f"chatcmpl-{node.id.removeprefix('node_')}",

@@ -8,6 +8,8 @@ from typing import Self
 
 from aiohttp import web
 
+from app.web.keys import VISIT
+
 _KEEP_ALIVE = b": keep-alive\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -52,6 +54,7 @@ class EventStream:
                 if not self._response.prepared:
                     await self._response.prepare(self._request)
         await self._response.write(frames)
+        self._request[VISIT].sent += len(frames)
 
     async def end(self) -> web.StreamResponse:
         """Finish the answer."""

@@ -13,12 +13,18 @@ from app.web.keys import SERVICES, Services
 _SECONDS_A_DAY = 86400
 
 
+def token_days_left(account: AccountStatus, services: Services) -> float | None:
+    """Return the days until the token ends; None for the emulator, or where the token does not say."""
+    if account.upstream == "emulator" or account.token_expires_at is None:
+        return None
+    return max(0.0, (account.token_expires_at - services.clock.now()).total_seconds() / _SECONDS_A_DAY)
+
+
 def _token(account: AccountStatus, services: Services) -> dict[str, Any]:
-    expires = None if account.upstream == "emulator" else account.token_expires_at
-    if expires is None:
+    left = token_days_left(account, services)
+    if left is None or account.token_expires_at is None:
         return {"token_expires_at": None, "token_days_left": None}
-    left = (expires - services.clock.now()).total_seconds() / _SECONDS_A_DAY
-    return {"token_expires_at": timestamp(expires), "token_days_left": round(max(0.0, left), 1)}
+    return {"token_expires_at": timestamp(account.token_expires_at), "token_days_left": round(left, 1)}
 
 
 async def server_info(request: web.Request) -> web.Response:

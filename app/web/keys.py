@@ -9,6 +9,8 @@ from app.config import Settings
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway
 from app.core.ports import SessionStore, Upstream
+from app.telemetry.metrics import Metrics
+from app.web.access_log import AccessLog, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,10 @@ class Services:
     catalog: ModelCatalog
     upstream: Upstream
     store: SessionStore
+    metrics: Metrics
+    access_log: AccessLog | None = None
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
-REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+VISIT: web.RequestKey[Visit] = web.RequestKey("visit", Visit)
 OWNER: web.RequestKey[str] = web.RequestKey("owner", str)

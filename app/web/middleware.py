@@ -3,7 +3,6 @@
 import hmac
 import logging
 import re
-import time
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
@@ -23,7 +22,9 @@ from app.errors import (
     RouteNotFound,
 )
 from app.openai.errors import error_body, error_headers
-from app.web.keys import OWNER, REQUEST_ID, SERVICES
+from app.telemetry.metrics import OTHER
+from app.web.access_log import Visit
+from app.web.keys import OWNER, SERVICES, VISIT
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
@@ -37,31 +38,51 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Give the request its id, the client's own if it sent a sane one, and log how it went."""
     given = request.headers.get("X-Request-Id", "")
     request_id = given if _SANE_ID.fullmatch(given) else f"req_{uuid4().hex[:16]}"
-    request[REQUEST_ID] = request_id
+    clock = request.app[SERVICES].clock
+    visit = Visit(clock.now(), clock.monotonic(), request_id, request.method)
+    request[VISIT] = visit
     token = log.REQUEST_ID.set(request_id)
-    began = time.monotonic()
-    status: int | str = "client left"
+    status = _CLIENT_LEFT
     try:
         response = await handler(request)
         status = response.status
+        if isinstance(response, web.Response) and request.method != "HEAD":
+            visit.sent = response.content_length or 0
         return response
     finally:
+        ended = clock.monotonic()
+        _note(request, visit, status, ended)
         quiet = request.path in {"/health", "/ready"}
-        elapsed = (time.monotonic() - began) * 1000
         _log.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s: %s in %.0f ms",
             request.method,
             request.path,
-            status,
-            elapsed,
+            "client left" if status == _CLIENT_LEFT else status,
+            (ended - visit.began) * 1000,
         )
         log.REQUEST_ID.reset(token)
 
 
+def _note(request: web.Request, visit: Visit, status: int, ended: float) -> None:
+    """Count a request that is over, and write its line where that is asked for."""
+    services, route = request.app[SERVICES], route_of(request)
+    services.metrics.answered(route, "client_left" if status == _CLIENT_LEFT else f"{status // 100}xx")
+    if services.access_log is not None:
+        services.access_log.write(visit, owner=request.get(OWNER), route=route, status=status, ended=ended)
+
+
+def route_of(request: web.Request) -> str:
+    """Return the template of the request's route, such as `/v1/models/{model}`; "other" where there is none."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else OTHER
+
+
 async def mark_answer(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request on its answer; a signal, because streams send their headers before the middleware ends."""
-    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    visit = request[VISIT]
+    visit.first_byte = request.app[SERVICES].clock.monotonic()
+    response.headers["X-Request-Id"] = visit.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "qwen-thread"
 
@@ -113,9 +134,10 @@ async def guard_host(request: web.Request, handler: Handler) -> web.StreamRespon
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find the owner behind the caller's key for everything under /v1."""
+    """Find the owner behind the caller's key for everything under /v1, and for what tells how much goes on."""
     settings = request.app[SERVICES].settings
-    if settings.api_keys and request.path.startswith("/v1/") and request.method != "OPTIONS":
+    guarded = request.path.startswith("/v1/") or request.path == "/metrics"
+    if settings.api_keys and guarded and request.method != "OPTIONS":
         request[OWNER] = _owner(settings, request)
     else:
         request[OWNER] = DEFAULT_OWNER

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.web import chat, info, models
+from app.web import chat, info, metrics, models, openapi
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
@@ -11,6 +11,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", info.server_info),
     ("GET", "/health", info.health),
     ("GET", "/ready", info.ready),
+    ("GET", "/metrics", metrics.metrics),
+    ("GET", "/openapi.json", openapi.openapi),
     ("GET", "/v1/models", models.list_models),
     ("GET", "/v1/models/{model}", models.show_model),
     ("POST", "/v1/chat/completions", chat.chat_completions),

@@ -15,6 +15,7 @@ from app.config import load
 from app.core.ports import AccountStatus, StoreOverview
 from app.errors import StoreBusy
 from app.main import listening
+from app.telemetry.metrics import Metrics
 from app.web.keys import Services
 
 
@@ -38,7 +39,9 @@ class Broken:
 async def served(root: Path, expires: datetime | None = None) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     broken: Any = Broken(expires)
     settings = dataclasses.replace(load(root, {}), port=0)
-    services = Services(settings, SystemClock(), gateway=broken, catalog=broken, upstream=broken, store=broken)
+    services = Services(
+        settings, SystemClock(), gateway=broken, catalog=broken, upstream=broken, store=broken, metrics=Metrics("qwen")
+    )
     async with listening(services) as url, aiohttp.ClientSession() as session:
         yield session, url
 

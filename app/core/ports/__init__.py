@@ -1,9 +1,10 @@
-"""What the core asks of the world; adapters live in `app/upstream`, `app/store` and `app/tasks`.
+"""What the core asks of the world; adapters live in `app/upstream`, `app/store`, `app/tasks` and `app/telemetry`.
 
 Only `app/main.py` names one.
 """
 
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
+from app.core.ports.meter import AnswerMeter, Meter
 from app.core.ports.store import (
     Calling,
     CutAnswer,
@@ -25,6 +26,7 @@ from app.core.ports.upstream import AccountStatus, ChatMessage, ChatRecord, Chat
 
 __all__ = [
     "AccountStatus",
+    "AnswerMeter",
     "Background",
     "Branch",
     "Calling",
@@ -37,6 +39,7 @@ __all__ = [
     "KnownChat",
     "KnownNode",
     "Match",
+    "Meter",
     "ModelInfo",
     "NewNode",
     "NewSession",

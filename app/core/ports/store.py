@@ -278,3 +278,7 @@ class SessionStore(Protocol):
     async def overview(self) -> StoreOverview:
         """Count what is stored."""
         ...
+
+    async def size(self) -> int:
+        """Return the size of the database in bytes, without what waits in its journal."""
+        ...

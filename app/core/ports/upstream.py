@@ -45,13 +45,14 @@ class Prompt:
 class AccountStatus:
     """Whose credential upstream sees and whether it still works, as last known; reading it costs no call.
 
-    `problem` is None while all is well, else one sentence for a person.
+    `problem` is None while all is well, else one sentence for a person. `is_blocked`: the bot protection refuses.
     """
 
     upstream: Literal["qwen", "emulator"]
     account: str
     token_expires_at: datetime | None
     problem: str | None
+    is_blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

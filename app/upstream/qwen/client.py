@@ -12,7 +12,7 @@ from typing import Literal
 from app.clock import Clock
 from app.config import Settings
 from app.core.events import Event
-from app.core.ports import AccountStatus, ChatRecord, ChatSummary, ModelInfo, Prompt
+from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, ModelInfo, Prompt
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -50,7 +50,7 @@ class QwenUpstream:
     """An account at chat.qwen.ai, or an emulator of it; an async context manager that owns the connections.
 
     Every method raises only UpstreamError subclasses. Whatever is refused for the token or by the bot protection is
-    remembered for `account`.
+    remembered for `account`, and every error is told to the meter.
     """
 
     def __init__(
@@ -61,11 +61,13 @@ class QwenUpstream:
         base_url: str,
         tokens: TokenSource,
         kind: Literal["qwen", "emulator"],
+        meter: Meter | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._tokens = tokens
         self._kind = kind
+        self._meter = meter
         self._transport = Transport(settings, clock, base_url)
         self._pause = Pause(clock, first=settings.block_pause_seconds)
         self._thinking_budgets: dict[str, int] = {}
@@ -89,6 +91,7 @@ class QwenUpstream:
             account=credential.account if credential else "none",
             token_expires_at=credential.expires_at if credential else None,
             problem=self._tokens.problem or self._pause.problem,
+            is_blocked=self._pause.problem is not None,
         )
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -243,6 +246,8 @@ class QwenUpstream:
             self._tokens.accepted(credential)
 
     def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+        if self._meter is not None:
+            self._meter.upstream_failed(problem.code or problem.type)
         if isinstance(problem, UpstreamLoginRequired):
             self._tokens.refused(credential, str(problem))
         elif isinstance(problem, UpstreamBlocked):

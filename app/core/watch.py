@@ -1,0 +1,70 @@
+"""The stop watch of one request for an answer: it reads the clock and tells the meter."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from app.clock import Clock
+from app.core.events import Usage
+from app.core.ports import Match, Meter
+from app.errors import GatewayError
+
+
+class AnswerWatch:
+    """Runs from the request to the end of its answer, as a context that hears how it ended."""
+
+    def __init__(self, meter: Meter, clock: Clock) -> None:
+        self._meter = meter
+        self._clock = clock
+        self._answer = meter.answer(None)
+        self._began = clock.monotonic()
+        self._accepted: float | None = None
+        self._last: float | None = None
+        self._error = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if problem is not None:
+            self.failed(problem)
+        self._answer.ended(self._clock.monotonic() - self._began, self._error)
+
+    def chosen(self, model: str | None) -> None:
+        """Say which model of the live list answers; None for one that is not in it."""
+        self._answer = self._meter.answer(model)
+
+    def placed(self, match: Match) -> None:
+        """Upstream began to answer; what failed before was mended."""
+        self._accepted = self._clock.monotonic()
+        self._error = ""
+        self._answer.placed(match)
+
+    def chunk(self) -> None:
+        """A piece of the answer is there."""
+        now = self._clock.monotonic()
+        if self._last is None:
+            self._answer.first_chunk(now - self._began)
+        else:
+            self._answer.next_chunk(now - self._last)
+        self._last = now
+
+    def spent(self, usage: Usage, *, whole: bool) -> None:
+        """The answer is recorded; `whole`: upstream came to its end."""
+        self._answer.spent(usage)
+        if whole and usage.output_tokens > 1 and self._accepted is not None and self._last is not None:
+            self._answer.wrote((self._last - self._accepted) / (usage.output_tokens - 1))
+
+    def failed(self, problem: BaseException) -> None:
+        """Remember why there is no whole answer."""
+        self._error = _name(problem)
+
+
+def _name(problem: BaseException) -> str:
+    """Return a short name out of a bounded set."""
+    if isinstance(problem, GatewayError):
+        return problem.code or problem.type
+    left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
+    return "client_left" if left else GatewayError.type

@@ -1,0 +1,153 @@
+"""The shapes of what clients receive, for the description of the API; `responses.py` and `errors.py` write them."""
+
+from typing import Literal
+
+import msgspec
+
+FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
+
+
+class PromptTokens(msgspec.Struct):
+    """What the input tokens were."""
+
+    cached_tokens: int
+
+
+class CompletionTokens(msgspec.Struct):
+    """What the output tokens were."""
+
+    reasoning_tokens: int
+
+
+class TokenUsage(msgspec.Struct):
+    """Tokens as the site counts them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokens
+    completion_tokens_details: CompletionTokens
+
+
+class WrittenCall(msgspec.Struct):
+    """A function that the model calls; `arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+class AnsweredCall(msgspec.Struct):
+    """A tool call of an answer."""
+
+    id: str
+    type: Literal["function"]
+    function: WrittenCall
+
+
+class AnswerMessage(msgspec.Struct):
+    """The answer; `function_call` is for requests that offered `functions`."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: list[AnsweredCall] | msgspec.UnsetType = msgspec.UNSET
+    function_call: WrittenCall | msgspec.UnsetType = msgspec.UNSET
+
+
+class AnswerChoice(msgspec.Struct):
+    """The one answer."""
+
+    index: Literal[0]
+    message: AnswerMessage
+    logprobs: None
+    finish_reason: FinishReason
+
+
+class ChatCompletion(msgspec.Struct):
+    """A whole answer; `usage` is null where the site did not count."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[AnswerChoice]
+    usage: TokenUsage | None
+
+
+class CallPiece(msgspec.Struct):
+    """A piece of a call's function."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    arguments: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ToolCallPiece(msgspec.Struct):
+    """A piece of a tool call: first its id and name, then its arguments."""
+
+    index: int
+    function: CallPiece
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    type: Literal["function"] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Delta(msgspec.Struct):
+    """What a chunk adds to the answer."""
+
+    role: Literal["assistant"] | msgspec.UnsetType = msgspec.UNSET
+    content: str | msgspec.UnsetType = msgspec.UNSET
+    refusal: msgspec.UnsetType | None = msgspec.UNSET
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: list[ToolCallPiece] | msgspec.UnsetType = msgspec.UNSET
+    function_call: CallPiece | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChunkChoice(msgspec.Struct):
+    """The one answer's next piece."""
+
+    index: Literal[0]
+    delta: Delta
+    logprobs: None
+    finish_reason: FinishReason | None
+
+
+class ChatCompletionChunk(msgspec.Struct):
+    """A frame of a stream; with `stream_options.include_usage` the last one has no choices but the usage."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: TokenUsage | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Model(msgspec.Struct):
+    """A model of the account's live list."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(msgspec.Struct):
+    """The live list."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class ErrorDetail(msgspec.Struct):
+    """What happened and what to do; `param` names the field at fault, the codes are in docs/errors.md."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(msgspec.Struct):
+    """Every error, before an answer or as a frame in a stream."""
+
+    error: ErrorDetail

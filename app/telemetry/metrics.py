@@ -1,0 +1,193 @@
+"""The metrics of `GET /metrics` (docs/operating.md, Metrics).
+
+Names and labels are those of OpenTelemetry's conventions for generative AI, in Prometheus's spelling, where there are
+any; our own begin with `qwen_thread_`. Every label has few possible values: never an id, a key or a text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+from app.core.events import Usage
+from app.core.ports import Match, StoreOverview
+
+OTHER = "other"
+PAGE_TYPE = CONTENT_TYPE_LATEST
+_MOST_MODELS = 200  # the live list has some tens; what it gains and loses over the years must not add up
+_ANSWER = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+# the boundaries that the conventions give
+_TOKENS = [4**power for power in range(14)]
+_DURATIONS = [*(0.01 * 2**power for power in range(14)), 163.84, 327.68, 655.36, 1310.72]
+_FIRST = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0]
+_PER_TOKEN = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5]
+_GAPS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What is read when somebody asks; None where it is not known."""
+
+    waiting: int
+    running: int
+    has_problem: bool
+    is_blocked: bool
+    token_days_left: float | None
+    stored: StoreOverview | None
+    database_bytes: int | None
+
+
+class Metrics:
+    """Counts in a registry of its own; `provider` says who answers. It is the core's meter."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._registry = registry = CollectorRegistry()
+        self._answers: dict[str, ModelMetrics] = {}
+        self._requests = Counter(
+            "qwen_thread_requests", "Requests answered, by route.", ["route", "status"], registry=registry
+        )
+        self._upstream_errors = Counter(
+            "qwen_thread_upstream_errors",
+            "Errors of the site, also those that were mended.",
+            ["cause"],
+            registry=registry,
+        )
+        self._families = _Families(
+            tokens=Histogram(
+                "gen_ai_client_token_usage",
+                "Tokens used, as the site counts them.",
+                [*_ANSWER, "gen_ai_token_type"],
+                buckets=_TOKENS,
+                registry=registry,
+            ),
+            duration=Histogram(
+                "gen_ai_server_request_duration",
+                "Time of a request for an answer, from its arrival to its end.",
+                [*_ANSWER, "error_type"],
+                unit="seconds",
+                buckets=_DURATIONS,
+                registry=registry,
+            ),
+            first=Histogram(
+                "gen_ai_server_time_to_first_token",
+                "Time from a request to the first piece of its answer.",
+                _ANSWER,
+                unit="seconds",
+                buckets=_FIRST,
+                registry=registry,
+            ),
+            per_token=Histogram(
+                "gen_ai_server_time_per_output_token",
+                "Mean time for a token of a whole answer.",
+                _ANSWER,
+                unit="seconds",
+                buckets=_PER_TOKEN,
+                registry=registry,
+            ),
+            gap=Histogram(
+                "gen_ai_client_operation_time_per_output_chunk",
+                "Time between two pieces of an answer.",
+                _ANSWER,
+                unit="seconds",
+                buckets=_GAPS,
+                registry=registry,
+            ),
+            matches=Counter(
+                "qwen_thread_session_matches",
+                "Requests by how their conversation was found.",
+                ["match"],
+                registry=registry,
+            ),
+        )
+        self._state = _StateCollector()
+        registry.register(self._state)
+
+    def answer(self, model: str | None) -> "ModelMetrics":
+        """Return what measures the answers of a model of the live list; None stands for any other."""
+        name = model if model in self._answers or len(self._answers) < _MOST_MODELS else None
+        name = name or OTHER
+        if name not in self._answers:
+            self._answers[name] = ModelMetrics(self._families, ("chat", self._provider, name))
+        return self._answers[name]
+
+    def upstream_failed(self, cause: str) -> None:
+        """Count an error of the site."""
+        self._upstream_errors.labels(cause).inc()
+
+    def answered(self, route: str, status: str) -> None:
+        """Count a request; `route` is a template or OTHER, `status` a class such as `2xx`."""
+        self._requests.labels(route, status).inc()
+
+    def page(self, state: ServerState) -> bytes:
+        """Write everything in Prometheus's text format."""
+        self._state.state = state
+        return generate_latest(self._registry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Families:
+    """What is measured for each model."""
+
+    tokens: Histogram
+    duration: Histogram
+    first: Histogram
+    per_token: Histogram
+    gap: Histogram
+    matches: Counter
+
+
+class ModelMetrics:
+    """The measures of one model's answers, their labels looked up once: a piece of an answer costs one observation."""
+
+    def __init__(self, families: _Families, labels: tuple[str, str, str]) -> None:
+        self._input = families.tokens.labels(*labels, "input")
+        self._output = families.tokens.labels(*labels, "output")
+        self._duration = families.duration
+        self._labels = labels
+        self._matches = families.matches
+        self.first_chunk = families.first.labels(*labels).observe
+        self.next_chunk = families.gap.labels(*labels).observe
+        self.wrote = families.per_token.labels(*labels).observe
+
+    def placed(self, match: Match) -> None:
+        """Count a request that found its place."""
+        self._matches.labels(match).inc()
+
+    def spent(self, usage: Usage) -> None:
+        """Take the site's count of tokens."""
+        self._input.observe(usage.input_tokens)
+        self._output.observe(usage.output_tokens)
+
+    def ended(self, lasted: float, error: str) -> None:
+        """Take the time of a whole request."""
+        self._duration.labels(*self._labels, error).observe(lasted)
+
+
+class _StateCollector:
+    """Writes the state that was read for this page."""
+
+    def __init__(self) -> None:
+        self.state: ServerState | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        state = self.state
+        if state is None:
+            return
+        yield _gauge("waiting_requests", "Requests that wait for their turn.", state.waiting)
+        yield _gauge("running_answers", "Answers that are being generated.", state.running)
+        yield _gauge("account_problem", "1 while a person has to act: see /ready.", state.has_problem)
+        yield _gauge("account_blocked", "1 while the site's bot protection refuses the account.", state.is_blocked)
+        if state.token_days_left is not None:
+            yield _gauge("token_days_left", "Days until the account's token ends.", state.token_days_left)
+        if state.database_bytes is not None:
+            yield _gauge("database_bytes", "Size of the database.", state.database_bytes)
+        if state.stored is not None:
+            yield _gauge("stored_sessions", "Conversations in the database.", state.stored.sessions)
+            yield _gauge("stored_nodes", "Answers in the database.", state.stored.nodes)
+            yield _gauge("pending_deletions", "Chats that wait for their deletion.", state.stored.pending_deletions)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"qwen_thread_{name}", text, value=float(value))

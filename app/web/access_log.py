@@ -1,0 +1,71 @@
+"""The access log: one line of JSON for each request, where ACCESS_LOG asks for it (docs/operating.md, Access log)."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TextIO
+
+import msgspec
+
+from app.clock import timestamp
+from app.core.turn import Turn
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Visit:
+    """What is noted of a request while it is served.
+
+    `began` and `first_byte` are readings of the steady clock, in seconds; `sent` is in bytes, without headers.
+    """
+
+    at: datetime
+    began: float
+    request_id: str
+    method: str
+    first_byte: float | None = None
+    sent: int = 0
+    turn: Turn | None = None
+
+
+class AccessLog:
+    """Writes lines to a stream. One that nobody reads any more is given up, and the log says so."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: TextIO | None = stream
+
+    def write(self, visit: Visit, *, owner: str | None, route: str, status: int, ended: float) -> None:
+        """Write the line of a request that is over; `ended` is a reading of the steady clock."""
+        if self._stream is None:
+            return
+        first = visit.first_byte if visit.first_byte is not None else ended
+        node, used = (visit.turn.draft.node, visit.turn.used) if visit.turn is not None else (None, None)
+        line = msgspec.json.encode(
+            {
+                "time": timestamp(visit.at),
+                "request_id": visit.request_id,
+                "owner": owner,
+                "method": visit.method,
+                "path": route,
+                "status": status,
+                "ms": _milliseconds(ended - visit.began),
+                "first_byte_ms": _milliseconds(first - visit.began),
+                "bytes_out": visit.sent,
+                "model": node.model if node else None,
+                "match": node.match if node else None,
+                "session": node.session_id if node else None,
+                "input_tokens": used.input_tokens if used else None,
+                "output_tokens": used.output_tokens if used else None,
+            }
+        )
+        try:
+            self._stream.write(line.decode() + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as problem:  # ValueError: it was closed
+            self._stream = None
+            _log.error("The access log ends here: it cannot be written (%s). Start again to have it back.", problem)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,157 @@
+"""`GET /openapi.json`: what the routes take and give, made from the types that decode it (OpenAPI 3.1)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from app import __version__
+from app.openai.requests import ChatBody
+from app.openai.shapes import ChatCompletion, ChatCompletionChunk, Error, Model, ModelList
+
+_SCHEMAS = "#/components/schemas/"
+_STREAM = (
+    "With `stream`: frames `data: ` and a ChatCompletionChunk, comments while the model is silent, and `data: [DONE]` "
+    "at the end. An error after the first byte is a frame that holds an Error."
+)
+_CHAT = (
+    "Answer a conversation. Fields that are not described here are ignored, and named in `X-Ignored-Params`; what the "
+    "server cannot do is refused."
+)
+
+
+class ServerInfo(msgspec.Struct):
+    """What this server is; the token's fields are null for the emulator."""
+
+    name: str
+    version: str
+    upstream: Literal["qwen", "emulator"]
+    simulated: bool
+    token_expires_at: str | None
+    token_days_left: float | None
+    routes: list[str]
+
+
+class Health(msgspec.Struct):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Stored(msgspec.Struct):
+    """What is in the database."""
+
+    sessions: int
+    nodes: int
+    pending_deletions: int
+
+
+class Readiness(msgspec.Struct):
+    """Whether requests can be answered, as last known."""
+
+    status: Literal["ready", "unavailable"]
+    upstream: Literal["qwen", "emulator"]
+    token_expires_at: str | None
+    token_days_left: float | None
+    stored: Stored | None
+    problems: list[str]
+
+
+_TYPES = (ChatBody, ChatCompletion, ChatCompletionChunk, Model, ModelList, Error, ServerInfo, Health, Readiness)
+
+
+def description() -> dict[str, Any]:
+    """Return the whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "qwen-thread",
+            "version": __version__,
+            "description": "Your own Qwen Chat account as a local OpenAI API that never loses the thread.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "One of API_KEYS, if they are set."},
+                "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+            },
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    """Return the schemas of all types; a leading underscore, private to our modules, is left out of their names."""
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template=f"{_SCHEMAS}{{name}}")
+    text = msgspec.json.encode(schemas).replace(f'"{_SCHEMAS}_'.encode(), f'"{_SCHEMAS}'.encode())
+    public: dict[str, Any] = msgspec.json.decode(text)
+    return {name.lstrip("_"): {**schema, "title": name.lstrip("_")} for name, schema in public.items()}
+
+
+def _paths() -> dict[str, Any]:
+    model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+    chat = _operation("chatCompletions", _CHAT, _json("ChatCompletion", "The answer."), guarded=True)
+    chat["requestBody"] = {"required": True, **_content("application/json", _reference("ChatBody"))}
+    answer = chat["responses"]["200"]
+    answer["content"]["text/event-stream"] = {"schema": {"type": "string", "description": _STREAM}}
+    answer["headers"] = _HEADERS
+    ready = _operation("ready", "Say whether requests can be answered, as last known.", _json("Readiness", "Yes."))
+    ready["responses"]["503"] = _json("Readiness", "No; `problems` says why.")
+    shown = _operation("showModel", "Show a model; an alias answers for its target.", _json("Model", ""), guarded=True)
+    shown["parameters"] = [model]
+    page = {"description": "Prometheus's text format.", **_content("text/plain", {"type": "string"})}
+    document = {"description": "OpenAPI 3.1.", **_content("application/json", {"type": "object"})}
+    return {
+        "/": {"get": _operation("serverInfo", "Say what this server is.", _json("ServerInfo", "What it is."))},
+        "/health": {"get": _operation("health", "Say that the process lives.", _json("Health", "It lives."))},
+        "/ready": {"get": ready},
+        "/metrics": {"get": _operation("metrics", "Times, tokens, errors and the queue.", page, guarded=True)},
+        "/openapi.json": {"get": _operation("openapi", "This description.", document)},
+        "/v1/models": {
+            "get": _operation("listModels", "List the live models.", _json("ModelList", "The list."), guarded=True)
+        },
+        "/v1/models/{model}": {"get": shown},
+        "/v1/chat/completions": {"post": chat},
+    }
+
+
+_HEADERS: Mapping[str, Any] = {
+    name: {"description": text, "schema": {"type": "string"}}
+    for name, text in {
+        "X-Session-Id": "The conversation.",
+        "X-Session-Match": "How it was found: new, exact, window, tool-call or branch.",
+        "X-Request-Id": "The request, as in the server's log.",
+        "X-Ignored-Params": "The fields that had no effect.",
+    }.items()
+}
+
+
+def _operation(name: str, text: str, answer: dict[str, Any], *, guarded: bool = False) -> dict[str, Any]:
+    """Describe an operation; a guarded one needs a key where the server has any."""
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "description": text,
+        "responses": {"200": answer, "default": _json("Error", "What went wrong; docs/errors.md lists the codes.")},
+    }
+    if guarded:
+        operation["security"] = [{}, {"bearer": []}, {"key": []}]
+    return operation
+
+
+def _json(schema: str, text: str) -> dict[str, Any]:
+    return {"description": text, **_content("application/json", _reference(schema))}
+
+
+def _content(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {kind: {"schema": schema}}}
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"{_SCHEMAS}{name}"}
+
+
+async def openapi(_request: web.Request) -> web.Response:
+    """Describe the routes."""
+    return web.Response(body=msgspec.json.encode(description()), content_type="application/json")
