@@ -27,7 +27,7 @@ layers =
     openai | upstream | store | telemetry
     core
     config
-    errors | log | clock
+    errors | log | clock | env_file
     config_values
 
 [importlinter:contract:ports]

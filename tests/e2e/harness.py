@@ -16,6 +16,7 @@ from app.core.surroundings import Patience
 from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running
+from app.web.keys import Services
 
 MODEL = "qwen3.7-plus"
 QUICK = Patience(every=0.1, total=0.6, retry=0.01, read_back=0.6)
@@ -123,6 +124,7 @@ class Server:
     emulator: Emulator
     database: Path
     url: str
+    services: Services
 
     def conversation(self, **fields: Any) -> Conversation:
         return Conversation(self.client, **fields)
@@ -154,7 +156,7 @@ async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIte
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url)
+        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url, program.services)
 
 
 @asynccontextmanager
