@@ -31,6 +31,7 @@ from app.store.archive import open_archive
 from app.store.sqlite import open_sqlite
 from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner
+from app.tasks.service_manager import ServiceManager
 from app.tasks.titler import Titler
 from app.tasks.token_keeper import TokenKeeper
 from app.telemetry.metrics import Metrics
@@ -168,7 +169,8 @@ async def listening(services: Services) -> AsyncIterator[str]:
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
-    stop = _signalled()
+    _forbid_core_dumps()
+    stop, manager = _signalled(), ServiceManager(os.environ)
     async with (
         open_program(settings, SystemClock()) as program,
         running(program.cleaner.run(), "clean up"),
@@ -179,7 +181,8 @@ async def serve(settings: Settings) -> None:
         listening(program.services) as address,
     ):
         _greet(settings, program.services.upstream, address)
-        await stop.wait()
+        async with manager.watching(f"Serving on {address}"):
+            await stop.wait()
         _log.info("Stopping; running answers get %g seconds", settings.shutdown_timeout)
     _log.info("Stopped")
 
@@ -248,6 +251,14 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         new_loop = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
+
+
+def _forbid_core_dumps() -> None:
+    """Keep the token out of files that a crash would leave behind."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _signalled() -> asyncio.Event:

@@ -51,6 +51,7 @@ class Disturbance(Enum):
     STALL = "stall"
     SLOW_START = "slow_start"
     KEEP_ALIVE = "keep_alive"
+    ONLY_KEEP_ALIVES = "only_keep_alives"
     UNKNOWN_EVENTS = "unknown_events"
     CRLF = "crlf"
     BYTEWISE = "bytewise"

@@ -25,6 +25,9 @@ def tokens(text: str) -> int:
     return -(-len(text) // 4)
 
 
+_KEEP_ALIVE_SECONDS = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is generated, and where: the answer node is in the tree already and fills up."""
@@ -223,6 +226,10 @@ class Generation:
                 self.job.answer.text = self.job.text
             case Disturbance.STALL:
                 await self._stopped.wait()
+            case Disturbance.ONLY_KEEP_ALIVES:
+                while not self._stopped.is_set():
+                    self._put(self._frames.keep_alive())
+                    await asyncio.sleep(_KEEP_ALIVE_SECONDS)
             case Disturbance.KEEP_ALIVE:
                 self._put(self._frames.keep_alive(), wire.comment("keepalive"))
                 return False

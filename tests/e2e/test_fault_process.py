@@ -9,7 +9,7 @@ from tests.e2e.harness import Client, Conversation, emulating
 from tests.e2e.processes import server_process
 
 WAITS_FOR_AN_ACCOUNT = {"unauthorized", "expired", Disturbance.EXPIRED_IN_STREAM.value}
-SILENT = {Disturbance.STALL.value, Disturbance.SLOW_START.value}
+SILENT = {Disturbance.STALL.value, Disturbance.SLOW_START.value, Disturbance.ONLY_KEEP_ALIVES.value}
 
 
 async def test_a_daemon_lives_through_the_whole_catalogue(tmp_path: Path) -> None:
