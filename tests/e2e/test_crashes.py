@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from app.emulator import Emulator
+from bench.crashes import kill_under_load
 from tests.e2e.harness import MODEL, Client, Messages, Reply, emulating, eventually, serving
 from tests.e2e.processes import server_process
 
@@ -40,12 +41,21 @@ async def stream(session: aiohttp.ClientSession, url: str, messages: Messages, g
 
 
 @pytest.mark.timeout(120)
+async def test_twenty_kills_under_load_damage_nothing_and_lose_no_answer_whose_end_was_seen(tmp_path: Path) -> None:
+    report = await kill_under_load(tmp_path, 20, seed=2026)
+    assert report.lost == []
+    assert report.kills == 20
+    assert report.continued >= 10
+    assert report.partial >= 1
+
+
+@pytest.mark.timeout(120)
 async def test_a_kill_at_any_moment_loses_nothing_that_was_seen(tmp_path: Path) -> None:
     moments = random.Random(2026)
     history: Messages = []
     async with emulating(lock_seconds=0.0) as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
-        for number in range(14):
+        for number in range(6):
             async with server_process(tmp_path, **settings) as server:
                 client = Client(session, server.url)
                 reply = await client.chat([*history, {"role": "user", "content": DOG if not number else ASK}])
