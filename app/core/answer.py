@@ -108,6 +108,7 @@ class ToolAnswer:
         self._names = [tool.name for tool in use.tools]
         self._must_call = use.mode == "required" or use.only is not None
         self._earlier: frozenset[tuple[str, str]] = frozenset()  # calls of the answers before this one
+        self._spoke = False  # whether the client was sent words
         self._begin()
         self._holds_words = self._must_call
 
@@ -135,7 +136,7 @@ class ToolAnswer:
             words = "".join(self._held)
             written = [self._scheme.write_call(checked.name, checked.arguments) for checked in self._wrong]
             if text := "\n\n".join(part for part in (words, *written) if part):
-                pieces.append(TextDelta(text))
+                pieces.append(TextDelta(f"\n\n{text}" if self._spoke else text))
         return AnswerEnd(pieces)
 
     def again(self) -> None:
@@ -164,6 +165,7 @@ class ToolAnswer:
             elif self._holds_words:
                 self._held.append(each.text)
             else:
+                self._spoke = True
                 pieces.append(TextDelta(each.text))
         return pieces
 

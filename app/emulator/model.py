@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from app.emulator.arguments import sample_arguments
 from app.emulator.arithmetic import sum_in
 
 Seen = Sequence[tuple[str, str]]
@@ -95,7 +96,7 @@ def _tool_call(asked: str, seen: Seen) -> str | None:
     named = next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", asked)), None)
     if named is None:
         return None
-    arguments = _json_object(asked[asked.index(named) :]) or "{}"
+    arguments = _json_object(asked[asked.index(named) :]) or sample_arguments(named, asked, seen)
     return f"I use the tool.\n\n<tool_use>\n  <name>{named}</name>\n  <arguments>{arguments}</arguments>\n</tool_use>"
 
 

@@ -420,3 +420,18 @@ async def test_a_schema_that_is_none_costs_no_answer(server: Server, parameters:
     server.emulator.script.answer(call_text())
     reply = await server.client.chat([user(ASK)], tools=[tool])
     assert (reply.status, calls_of(reply)) == (200, [("get_weather", {"city": "Paris"})])
+
+
+async def test_words_of_two_answers_stand_apart(server: Server) -> None:
+    wrong = call_text(arguments="{}")
+    reply = await ask_twice(server, f"I look it up. {wrong}", f"I try again. {wrong}")
+    assert reply.text.startswith("I look it up.\n\nI try again.\n\n<tool_use>")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_newcomer_without_an_account_sees_a_whole_loop(server: Server, stream: bool) -> None:
+    """Nothing is scripted: the emulator's own model calls the tool that it is asked for."""
+    history = [user("Use the tool get_weather for Paris.")]
+    first = await server.client.chat(history, tools=[WEATHER], stream=stream)
+    assert calls_of(first) == [("get_weather", {"city": "Paris"})]
+    assert first.finish_reason == "tool_calls"
