@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.clock import Clock, timestamp
@@ -335,7 +335,8 @@ class SqliteSessionStore:
 
     async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
         """Return deletions of this account's chats that are due, longest overdue first."""
-        rows = await self._database.read(statements.DUE_DELETIONS, (timestamp(at), account, limit))
+        times = {"now": timestamp(at), "in_an_hour": timestamp(at + timedelta(hours=1))}
+        rows = await self._database.read(statements.DUE_DELETIONS, {**times, "account": account, "limit": limit})
         return [Deletion(row["chat_id"], row["attempts"]) for row in rows]
 
     async def next_deletion_due(self, account: str) -> datetime | None:

@@ -158,9 +158,10 @@ DOOM_SESSIONS = """
     WHERE state = 'live' AND chat_id IN (SELECT chat_id FROM deletions)
 """
 
+# Nothing is put off for as long as an hour: a later time was written by a clock that was wrong.
 DUE_DELETIONS = """
     SELECT d.chat_id, d.attempts FROM deletions d JOIN sessions s USING (chat_id)
-    WHERE d.due_at <= ? AND s.account = ? ORDER BY d.due_at LIMIT ?
+    WHERE (d.due_at <= :now OR d.due_at > :in_an_hour) AND s.account = :account ORDER BY d.due_at LIMIT :limit
 """
 NEXT_DELETION = """
     SELECT min(d.due_at) AS due FROM deletions d CROSS JOIN sessions s USING (chat_id) WHERE s.account = ?

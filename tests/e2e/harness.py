@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from app.clock import SystemClock
+from app.clock import Clock, SystemClock
 from app.config import load
 from app.core.surroundings import Patience
 from app.emulator import Emulator, EmulatorOptions
@@ -19,6 +19,7 @@ from app.tasks.background import running
 from app.web.keys import Services
 
 MODEL = "qwen3.7-plus"
+CLOCK = SystemClock()
 QUICK = Patience(every=0.1, total=0.6, retry=0.01, read_back=0.6)
 Messages = list[dict[str, Any]]
 
@@ -138,7 +139,7 @@ async def eventually(holds: Callable[[], Any], seconds: float = 5.0) -> None:
 
 
 @asynccontextmanager
-async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIterator[Server]:
+async def serving(folder: Path, emulator: Emulator, clock: Clock = CLOCK, /, **settings: str) -> AsyncIterator[Server]:
     """Run the server in this process, with the emulator in the place of the site."""
     environ = {
         "PORT": "0",
@@ -149,7 +150,7 @@ async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIte
     }
     loaded = await asyncio.to_thread(load, folder, environ)
     async with (
-        open_program(loaded, SystemClock(), QUICK, title_delay=0.02) as program,
+        open_program(loaded, clock, QUICK, title_delay=0.02) as program,
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
         running(program.titler.run(), "name chats"),

@@ -2,13 +2,14 @@
 
 import asyncio
 import sqlite3
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.clock import SystemClock
 from app.config import load
+from app.emulator import Emulator
 from app.main import open_program
 from app.tasks.cleaner import Cleaner, SweepReport
 from tests.e2e.harness import Server, emulating, eventually, serving
@@ -133,3 +134,36 @@ async def test_a_refused_account_is_not_asked_again_for_every_chat(tmp_path: Pat
                 database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
             assert await cleaner.sweep() == SweepReport(deleted=0, failed=3, aged=0, waiting=3)
             assert [request.method for request in emulator.requests[asked:]].count("DELETE") == 1
+
+
+class JumpingClock(SystemClock):
+    """A clock that somebody sets anew."""
+
+    def __init__(self) -> None:
+        self.off = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.off
+
+
+def deletes(emulator: Emulator) -> int:
+    return sum(request.method == "DELETE" for request in emulator.requests)
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-2), timedelta(days=2)])
+async def test_a_clock_that_is_set_anew_loses_neither_the_thread_nor_a_deletion(
+    tmp_path: Path, jump: timedelta
+) -> None:
+    clock = JumpingClock()
+    async with emulating() as emulator, serving(tmp_path, emulator, clock) as server:
+        talk = server.conversation()
+        await talk.say("My dog is called Waldo.")
+        clock.off = jump
+        assert (await talk.say("What is my dog called?")).match == "exact"
+        emulator.script.fault("server_error", target="delete")
+        await server.client.chat([{"role": "user", "content": NAMING}])
+        await eventually(lambda: deletes(emulator) >= 1)
+        clock.off = timedelta()
+        await server.client.chat([{"role": "user", "content": NAMING}])
+        await eventually(lambda: len(emulator.chats) == 1)
+        assert (await talk.say("And again: what is my dog called?")).text == "Your dog is Waldo."
