@@ -116,3 +116,29 @@ async def test_a_question_that_was_edited_within_its_loop_is_not_kept(server: Se
     reply = await ask(server, edited, "20.", tools=[WEATHER])
     assert reply.match == "new"
     assert "Kelvin" not in seen_in_chat(server, -1)
+
+
+async def test_calls_and_results_behind_the_beginning_that_is_stored_are_told_in_their_place(server: Server) -> None:
+    """The question of a loop was edited: the chat branches before it and is told the rest, results once."""
+    start = [user("My cat is called Minka."), assistant("A fine name for a cat, I will keep it in mind for later.")]
+    await ask(server, start[:1], str(start[1]["content"]), tools=[WEATHER])
+    first = await ask(server, [*start, user("How warm is it, in Kelvin?")], call_text(), tools=[WEATHER])
+    edited = [*start, user(ASK), echo(first), result(ids_of(first)[0], "20 degrees")]
+    reply = await ask(server, edited, "20.", tools=[WEATHER])
+    told = server.emulator.shown[-1].text
+    assert reply.match == "branch"
+    assert told.index(ASK) < told.index("get_weather") < told.index("20 degrees")
+    assert (told.count("20 degrees"), "Kelvin" in told) == (1, False)
+
+
+async def test_another_answer_to_the_same_results_goes_on_from_its_own_branch(server: Server) -> None:
+    first = await ask(server, [user(ASK)], call_text(), tools=[WEATHER])
+    loop = [user(ASK), echo(first), result(ids_of(first)[0], "20 degrees")]
+    for text in ("It is warm.", "It is mild."):
+        reply = await ask(server, loop, text, tools=[WEATHER])
+        after = await ask(server, [*loop, echo(reply), user("Sure?")], "Yes.", tools=[WEATHER])
+        assert (reply.match, after.match) == ("tool-call", "exact")
+        parent = server.emulator.shown[-1].parent_id
+        (chat,) = server.emulator.chats.values()
+        assert parent is not None
+        assert chat.nodes[parent].text == text
