@@ -1,12 +1,12 @@
 """Draft what is sent and recorded for a request, once its place is known."""
 
 from dataclasses import dataclass
-from uuid import uuid4
 
 from app.core.answer import answer_note
 from app.core.canonical import sent_digest
 from app.core.catalog import Choice
 from app.core.history import History, TurnRow
+from app.core.ids import new_hex
 from app.core.ladder import Found
 from app.core.messages import ChatRequest
 from app.core.ports import Match, NewNode, NewSession, Place, Prompt
@@ -162,4 +162,4 @@ def _title(history: History) -> str:
 
 
 def _new_id(kind: str) -> str:
-    return f"{kind}_{uuid4().hex}"
+    return f"{kind}_{new_hex()}"

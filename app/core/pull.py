@@ -8,11 +8,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from app.clock import Clock
 from app.core.canonical import canonical_user, sent_digest
 from app.core.history import turn_and_step
+from app.core.ids import new_hex
 from app.core.keys import Keys
 from app.core.ports import (
     ChatMessage,
@@ -131,7 +131,7 @@ class Pull:
         asked_told = replace(parent.told if parent else Told(), loop="")
         told = asked_told.after_answer(answer.text, ())
         node = NewNode(
-            id=f"node_{uuid4().hex}",
+            id=f"node_{new_hex()}",
             session_id=session_id,
             parent_id=parent.node_id if parent else None,
             depth=parent.depth + 1 if parent else 1,
@@ -172,7 +172,7 @@ class Pull:
 
     def _session(self, chat: ChatRecord) -> NewSession:
         return NewSession(
-            id=f"session_{uuid4().hex}",
+            id=f"session_{new_hex()}",
             owner=self._owner,
             account=self._account,
             chat_id=chat.id,

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
-from uuid import uuid4
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.canonical import sent_digest
@@ -25,6 +24,7 @@ from app.core.events import (
     Usage,
     UsageReport,
 )
+from app.core.ids import new_hex
 from app.core.ports import NodeEnd, Prompt
 from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
@@ -220,7 +220,7 @@ class Turn:
             return False
         follow_up = replace(
             node,
-            id=f"node_{uuid4().hex}",
+            id=f"node_{new_hex()}",
             parent_id=node.id,
             depth=node.depth + 1,
             user_text=text,

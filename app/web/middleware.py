@@ -4,13 +4,13 @@ import hmac
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
 
 from aiohttp import web
 
 from app import log
 from app.config import Settings
 from app.config_values import DEFAULT_OWNER
+from app.core.ids import new_hex
 from app.errors import (
     BodyTooLarge,
     ForbiddenHost,
@@ -37,7 +37,7 @@ _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, the client's own if it sent a sane one, and log how it went."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _SANE_ID.fullmatch(given) else f"req_{uuid4().hex[:16]}"
+    request_id = given if _SANE_ID.fullmatch(given) else f"req_{new_hex()[:16]}"
     clock = request.app[SERVICES].clock
     visit = Visit(clock.now(), clock.monotonic(), request_id, request.method)
     request[VISIT] = visit

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from app.clock import Clock
 from app.config import Settings
 from app.core.events import Event
+from app.core.ids import new_uuid
 from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, ModelInfo, Prompt
 from app.errors import (
     ChatGone,
@@ -139,8 +139,8 @@ class QwenUpstream:
         body = completion_body(
             prompt,
             seconds=int(self._clock.now().timestamp()),
-            message_id=str(uuid.uuid4()),
-            answer_id=str(uuid.uuid4()),
+            message_id=new_uuid(),
+            answer_id=new_uuid(),
             thinking_budget=self._thinking_budgets.get(prompt.model),
         )
         first, total = self._settings.first_event_timeout, self._settings.total_timeout

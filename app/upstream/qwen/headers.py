@@ -1,6 +1,5 @@
 """The headers of our requests: what the page sends as far as it is true of us, and our own name (Transport)."""
 
-import uuid
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.cookies import Morsel, SimpleCookie
@@ -8,6 +7,7 @@ from http.cookies import Morsel, SimpleCookie
 from app import __version__
 from app.clock import Clock
 from app.config import Settings
+from app.core.ids import new_uuid
 from app.upstream.qwen.bodies import FRONT_END
 from app.upstream.qwen.credential import Credential
 
@@ -83,7 +83,7 @@ def build_headers(
         "source": "web",
         "Version": FRONT_END,
         "Timezone": now.strftime("%a %b %d %Y %H:%M:%S GMT%z"),
-        "X-Request-Id": str(uuid.uuid4()),
+        "X-Request-Id": new_uuid(),
         "Referer": f"{origin}/c/{chat_id}" if chat_id else f"{origin}/",
     }
     if method != "GET":
@@ -105,5 +105,5 @@ def build_refresh_headers(origin: str, cookie: str, settings: Settings) -> dict[
         "Origin": origin,
         "Referer": f"{origin}/",
         "x-request-origin": origin,
-        "X-Request-Id": str(uuid.uuid4()),
+        "X-Request-Id": new_uuid(),
     }

@@ -1,0 +1,61 @@
+"""What a turn costs the database, counted in statements and commits: time would depend on the machine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from app.store.connection import Database, connect
+from app.store.opening import closing
+from app.store.sqlite import SqliteSessionStore
+from tests.store.making import end, minute, node, session, sqlite_store
+
+
+class Counted:
+    """A store whose statements are heard."""
+
+    def __init__(self, store: SqliteSessionStore) -> None:
+        self.store = store
+        self.heard: list[str] = []
+
+    def take(self) -> list[str]:
+        """Return the first words of the statements since the last time; one with a trigger is heard once for each."""
+        heard, self.heard = self.heard, []
+        words = [(text, text.split()[0]) for text in heard if not text.startswith("--")]
+        return [word for number, (text, word) in enumerate(words) if not number or words[number - 1][0] != text]
+
+
+@pytest.fixture
+async def counted(path: Path) -> AsyncIterator[Counted]:
+    async with sqlite_store(path):
+        pass
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(closing(await connect(path, busy_seconds=1))) for _ in range(3)]
+        durable, swift, reader = opened
+        counted = Counted(SqliteSessionStore(Database(durable, swift, reader, path), store_text=True))
+        for connection in opened:
+            await connection.set_trace_callback(lambda text: counted.heard.append(text))
+        yield counted
+
+
+async def test_a_turn_that_goes_on_is_one_look_up_and_two_small_transactions(counted: Counted) -> None:
+    await counted.store.open_turn(node("a1", "a"), session("a"), minute(1))
+    assert counted.take() == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    await counted.store.finish_turn(end("a1", turn_key="k1"), minute(2))
+    assert counted.take() == ["BEGIN", "UPDATE", "COMMIT"]
+    assert await counted.store.find_turn("k1")
+    assert counted.take() == ["SELECT"]
+    await counted.store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
+    assert counted.take() == ["BEGIN", "INSERT", "COMMIT"]
+
+
+async def test_turns_that_end_together_share_their_commits(counted: Counted) -> None:
+    names = [f"n{number}" for number in range(100)]
+    await asyncio.gather(*(counted.store.open_turn(node(name, name), session(name), minute(1)) for name in names))
+    assert counted.take().count("COMMIT") <= 3
+    await asyncio.gather(*(counted.store.finish_turn(end(name, turn_key=name), minute(2)) for name in names))
+    assert counted.take().count("COMMIT") <= 3
+    assert len(await counted.store.find_turn(*names)) == 100
+    assert counted.take() == ["SELECT"]
