@@ -21,7 +21,6 @@ from app.config_values import (
     parse_database_url,
     parse_flag,
     parse_http_url,
-    parse_line,
     parse_origins,
     parse_secret,
     parse_text,
@@ -58,14 +57,9 @@ class Settings:
     env_file: str = _row(".env", parse_text, "Where the token is read and watched")
     config_file: str = _row("config.toml", parse_text, "The file of settings")
     qwen_cookie: Secret = _row(
-        "",
-        parse_secret,
-        "Optional: the Cookie header of your own browser; with it tokens of 15 minutes are renewed",
-        secret=True,
+        "", parse_secret, "Optional: the Cookie header of your own browser, sent along with the token", secret=True
     )
     qwen_base_url: str = _row("https://chat.qwen.ai", parse_http_url, "The site")
-    qwen_auth_url: str = _row("https://auth.qwen.ai", parse_http_url, "Its sign-in host, which renews tokens")
-    qwen_user_agent: str = _row("", parse_line, "The User-Agent of your own browser, if you send its cookies")
     upstream: str = _row(
         "auto", one_of("auto", "qwen", "emulator"), "`auto`: `qwen` with a token, else the embedded `emulator`"
     )

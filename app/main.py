@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +33,6 @@ from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner
 from app.tasks.service_manager import ServiceManager
 from app.tasks.titler import Titler
-from app.tasks.token_keeper import TokenKeeper
 from app.telemetry.metrics import Metrics
 from app.upstream.qwen import QwenUpstream, TokenSource
 from app.web.access_log import AccessLog
@@ -176,7 +175,6 @@ async def serve(settings: Settings) -> None:
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
         running(program.titler.run(), "name chats"),
-        running(TokenKeeper(program.services.upstream).run(), "keep the session"),
         running(warm_up(program.services), "warm up"),
         listening(program.services) as address,
     ):
@@ -213,18 +211,17 @@ async def pull(settings: Settings, *, owner: str, most: int | None) -> str:
 def log_in(settings: Settings) -> int:
     """Take a pasted token, try it at the site and keep it; return the exit code."""
 
-    async def ask_site(pasted: login.Pasted) -> tuple[login.Pasted, str]:
+    async def ask_site(pasted: login.Pasted) -> str:
         clock = SystemClock()
         tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie)
-        as_pasted = replace(settings, qwen_user_agent=pasted.user_agent or settings.qwen_user_agent)
         async with QwenUpstream(
-            as_pasted, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen"
+            settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen"
         ) as upstream:
             await upstream.load_settings()
-            credential = tokens.credential
-        assert credential is not None
-        kept = replace(pasted, token=credential.token, cookie=credential.cookie)
-        return kept, login.how_long(credential.session_ends, clock.now(), renews=bool(credential.renewed_by))
+            expires = upstream.account().token_expires_at
+        if expires is None:
+            return "It does not say how long it lasts."
+        return f"It lasts until {expires:%Y-%m-%d %H:%M} UTC, {(expires - clock.now()).days} days."
 
     return login.run(settings.path(settings.env_file), lambda pasted: run(ask_site(pasted)))
 

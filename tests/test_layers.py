@@ -27,7 +27,7 @@ layers =
     openai | upstream | store | telemetry
     core
     config
-    errors | log | clock | env_file
+    errors | log | clock
     config_values
 
 [importlinter:contract:ports]

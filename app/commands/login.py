@@ -6,12 +6,11 @@ What was pasted is not shown again, and reaches no other file.
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from app import env_file
 from app.config_values import Secret
 from app.errors import InvalidRequest
 
@@ -22,7 +21,6 @@ _COOKIE_HEADER = re.compile(r"(?:-H|--header)\s+\$?(['\"])cookie:\s*(.*?)\1", re
 _COOKIE_OPTION = re.compile(r"(?:^|\s)(?:-b|--cookie)\s+\$?(['\"])(.*?)\1", re.S)
 _POWERSHELL_COOKIE = re.compile(r"System\.Net\.Cookie\(\s*\"([^\"]+)\"\s*,\s*\"([^\"]*)\"")
 _COOKIE_TOKEN = re.compile(rf"(?:^|[;\s])token=({_JWT})")
-_USER_AGENT = re.compile(r"user-agent[\"']?\s*[:=]\s*[\"']?([^\"'\r\n]{1,400})", re.I)
 _CONTINUED = ("\\", "^", "`", ";")
 _MOST = 1_000_000
 
@@ -38,11 +36,10 @@ Paste it here and press Enter. It is not shown. 粘贴到这里并按回车，�
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """What was found in a paste; `cookie` and `user_agent` are empty where there was none."""
+    """What was found in a paste; `cookie` is empty where there was none."""
 
     token: Secret
     cookie: Secret
-    user_agent: str = ""
 
 
 def find_credentials(text: str) -> Pasted:
@@ -60,8 +57,7 @@ def find_credentials(text: str) -> Pasted:
             "No token was found in what you pasted. A token is a long text with two dots in it; in a request copied "
             "as cURL it is in the header `authorization` or in the cookie `token`."
         )
-    agent = _USER_AGENT.search(text)
-    return Pasted(Secret(found[1]), Secret(cookie), agent[1].replace("^", "").strip() if agent else "")
+    return Pasted(Secret(found[1]), Secret(cookie))
 
 
 def read_paste() -> str:
@@ -106,40 +102,39 @@ def _read_unseen() -> str:
 
 
 def keep(path: Path, pasted: Pasted) -> None:
-    """Put what was pasted into a file, in one step and for its owner only; other lines stay as they are.
+    """Put the token and the cookies into a file, in one step and for its owner only; other lines stay as they are.
 
     Raises InvalidRequest if the file cannot be written; it is then as it was.
     """
     values = {"QWEN_AUTH_TOKEN": pasted.token.reveal()}
     if pasted.cookie:
         values["QWEN_COOKIE"] = pasted.cookie.reveal()
-    if pasted.user_agent:
-        values["QWEN_USER_AGENT"] = pasted.user_agent
     try:
-        env_file.change(path, values)
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if not re.match(rf"\s*(?:export\s+)?({'|'.join(values)})\s*=", line)]
+        text = "\n".join([*kept, *(f"{name}='{value}'" for name, value in values.items())]) + "\n"
+        _replace(path, text)
     except (OSError, UnicodeDecodeError) as problem:
         raise InvalidRequest(f"{path} could not be written: {problem}.") from problem
 
 
-def how_long(ends: datetime | None, now: datetime, *, renews: bool) -> str:
-    """Say how long a session lasts, and whether it renews itself."""
-    left = "It does not say how long it lasts." if ends is None else f"It lasts until {ends:%Y-%m-%d %H:%M} UTC"
-    if ends is not None:
-        days, minutes = (ends - now).days, int((ends - now).total_seconds() // 60)
-        left += f", {days} days." if days else f", {minutes} minutes."
-    if renews:
-        return f"{left} The cookies renew it by themselves."
-    if ends is not None and ends - now < timedelta(hours=1):
-        left += " Without cookies it cannot be renewed; a request copied as cURL would hold them."
-    return left
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # made with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
-def run(path: Path, try_out: Callable[[Pasted], tuple[Pasted, str]]) -> int:
-    """Take a paste, try it, keep it; return the exit code.
-
-    `try_out` returns what is to be kept, renewed perhaps, and says how long it lasts; or it raises.
-    """
-    pasted, lasts = try_out(find_credentials(read_paste()))
+def run(path: Path, try_out: Callable[[Pasted], str]) -> int:
+    """Take a paste, try it, keep it; return the exit code. `try_out` says how long it lasts, or raises."""
+    pasted = find_credentials(read_paste())
+    lasts = try_out(pasted)
     keep(path, pasted)
     what = "The token and the cookies are" if pasted.cookie else "It is"
     print(f"The site takes this token. {lasts} {what} in {path}, readable by you only.")

@@ -10,7 +10,7 @@ from app.emulator.faults import Refusal, unauthorized
 from app.emulator.keys import STATE
 from app.emulator.models import MODELS
 from app.emulator.state import EmulatorState
-from app.emulator.tokens import REFRESH_SECONDS
+from app.emulator.tokens import ACCESS_SECONDS, REFRESH_SECONDS
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
@@ -67,7 +67,7 @@ async def refresh(request: web.Request) -> web.StreamResponse:
     rotated = state.tokens.mint(REFRESH_SECONDS, "refresh")
     if "refresh_token" in request.cookies:
         state.tokens.revoked.add(given)
-    access = state.tokens.mint(state.options.access_seconds, "access")
+    access = state.tokens.mint(ACCESS_SECONDS, "access")
     response = accept(request, {"access_token": access, "refresh_token": rotated})
     response.set_cookie("refresh_token", rotated, max_age=REFRESH_SECONDS, httponly=True, samesite="Lax")
     return response

@@ -14,7 +14,7 @@ class EmulatorOptions:
 
     `data_file` None keeps the chats in memory. `lock_seconds` is how long a chat stays locked after its answer,
     `chunk_delay` the seconds between two pieces of one, `page_size` the rows of one page of the chat list. Port 0
-    takes a free port. `access_seconds` and `token_seconds` are the lives of its two kinds of tokens.
+    takes a free port.
     """
 
     host: str = "127.0.0.1"
@@ -25,5 +25,4 @@ class EmulatorOptions:
     lock_seconds: float = 0.0
     chunk_delay: float = 0.0
     page_size: int = 60
-    access_seconds: int = 900
     token_seconds: int = THIRTY_DAYS

@@ -15,7 +15,6 @@ from app.emulator.options import EmulatorOptions
 from app.emulator.script import Script
 from app.emulator.state import EmulatorState, Requested, Shown
 from app.emulator.storage import ChatStorage
-from app.emulator.tokens import REFRESH_SECONDS
 from app.emulator.tree import Chat
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -119,14 +118,6 @@ class Emulator:
     def mint_token(self, lifetime: float | None = None) -> str:
         """Make a session token that lasts `lifetime` seconds."""
         return self._state.tokens.mint(self._state.options.token_seconds if lifetime is None else lifetime)
-
-    def mint_access_token(self, lifetime: float = 900) -> str:
-        """Make an access token, the kind that lasts a quarter of an hour."""
-        return self._state.tokens.mint(lifetime, "access")
-
-    def mint_refresh_token(self, lifetime: float = REFRESH_SECONDS) -> str:
-        """Make a refresh token, which renews access tokens at the sign-in host."""
-        return self._state.tokens.mint(lifetime, "refresh")
 
     def revoke(self, token: str) -> None:
         """Refuse a token from now on."""

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+ACCESS_SECONDS = 900
 REFRESH_SECONDS = 30 * 86400
 
 

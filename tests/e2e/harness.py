@@ -16,7 +16,6 @@ from app.core.surroundings import Patience
 from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running
-from app.web.keys import Services
 
 MODEL = "qwen3.7-plus"
 CLOCK = SystemClock()
@@ -125,7 +124,6 @@ class Server:
     emulator: Emulator
     database: Path
     url: str
-    services: Services
 
     def conversation(self, **fields: Any) -> Conversation:
         return Conversation(self.client, **fields)
@@ -157,7 +155,7 @@ async def serving(folder: Path, emulator: Emulator, clock: Clock = CLOCK, /, **s
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url, program.services)
+        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url)
 
 
 @asynccontextmanager

@@ -106,10 +106,6 @@ class Upstream(Protocol):
         """Return the state of the account as last known, without a call."""
         ...
 
-    async def keep_session(self) -> None:
-        """Renew the account's session if it ends within days; costs no call else."""
-        ...
-
     async def models(self) -> Sequence[ModelInfo]:
         """Fetch the live model list, in upstream's order."""
         ...

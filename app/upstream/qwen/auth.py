@@ -1,18 +1,23 @@
 """The account's token: where it comes from, whose it is, whether it still works (docs/upstream-protocol.md, Auth)."""
 
 import asyncio
+import base64
+import binascii
+import hashlib
 import logging
 import time
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from dotenv import dotenv_values
 
 from app.clock import Clock
 from app.config import Settings
 from app.config_values import Secret, parse_secret
 from app.errors import UpstreamLoginRequired
-from app.upstream.qwen.credential import Credential, read_token
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
@@ -20,6 +25,57 @@ _WARN_BEFORE = timedelta(days=3)
 _FRESH_SECONDS = 0.1
 _LOOK_EVERY = 1.0
 _MISSING = "There is no token for the account."
+
+
+class _Claims(msgspec.Struct):
+    id: Any = None
+    exp: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A token with what it says of itself, and the cookies that go with it. `expires_at` is None if it does not say."""
+
+    token: Secret
+    cookie: Secret
+    account: str
+    expires_at: datetime | None
+
+
+def read_token(text: str, cookie: Secret) -> Credential | None:
+    """Read a token as people paste it: quoted, or with `Bearer `. None if nothing is there.
+
+    A token that does not name its account stands for an account of its own. Raises ValueError if it is no header value.
+    """
+    token = text.strip().strip("'\"").strip()
+    if token[:7].lower() == "bearer ":
+        token = token[7:].strip().strip("'\"")
+    if not token:
+        return None
+    claims = _claims(token)
+    digest = hashlib.sha256(token.encode()).hexdigest()[:12]
+    account = claims.id if isinstance(claims.id, str) and claims.id else f"token-{digest}"
+    return Credential(parse_secret(token), cookie, account, _moment(claims.exp))
+
+
+def _claims(token: str) -> _Claims:
+    parts = token.split(".")
+    if len(parts) == 3:
+        try:
+            payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+            return msgspec.json.decode(payload, type=_Claims)
+        except (binascii.Error, ValueError, msgspec.DecodeError):
+            _log.debug("The token looks like a JSON Web Token and is none")
+    return _Claims()
+
+
+def _moment(seconds: object) -> datetime | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
 
 
 def _later(from_file: Credential | None, from_environment: Credential | None) -> Credential | None:
@@ -49,7 +105,7 @@ class TokenSource:
         self._is_quiet = False
         self._look_again = float("-inf")
         self._reading = asyncio.Lock()
-        self._announced: tuple[str, datetime, bool] | None = None
+        self._announced: tuple[Secret, bool] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
         self._fault: str | None = None
         self.credential = self._choose("", "")
@@ -99,14 +155,6 @@ class TokenSource:
     def refused(self, credential: Credential, reason: str) -> None:
         """The site refused this token."""
         self._refusal = (credential.token, self._clock.monotonic(), reason)
-
-    def is_refused(self, credential: Credential) -> bool:
-        """Say whether the site refused this token."""
-        return self._refusal is not None and self._refusal[0] == credential.token
-
-    def replace(self, credential: Credential) -> None:
-        """Use a renewed token from now on; one that a person puts into the file later wins again."""
-        self.credential = credential
 
     def accepted(self, credential: Credential) -> None:
         """The site took this token."""
@@ -162,21 +210,19 @@ class TokenSource:
     def _announce(self) -> None:
         """Log once per token how long it lives, and once more when it has three days left."""
         credential = self.credential
-        if credential is None or credential.session_ends is None or self._is_quiet:
+        if credential is None or credential.expires_at is None or self._is_quiet:
             return
-        left = credential.session_ends - self._clock.now()
+        left = credential.expires_at - self._clock.now()
         is_near = left <= _WARN_BEFORE
-        told = (credential.account, credential.session_ends, is_near)
-        if self._announced == told:
+        if self._announced == (credential.token, is_near):
             return
-        self._announced = told
+        self._announced = (credential.token, is_near)
         _log.log(
             logging.WARNING if is_near else logging.INFO,
-            "The %s of account %s %s on %s%s",
-            "session" if credential.renewed_by else "token",
+            "The token of account %s %s on %s%s",
             credential.account,
             "expired" if left <= timedelta() else "expires",
-            f"{credential.session_ends:%Y-%m-%d %H:%M} UTC",
+            f"{credential.expires_at:%Y-%m-%d %H:%M} UTC",
             f", in {_span(left)}" if left > timedelta() else "",
         )
 

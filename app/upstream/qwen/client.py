@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from app.clock import Clock
 from app.config import Settings
@@ -29,19 +29,14 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.qwen.answer import Answer
-from app.upstream.qwen.auth import TokenSource
+from app.upstream.qwen.auth import Credential, TokenSource
 from app.upstream.qwen.bodies import completion_body, create_body
-from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.chats import read_list, read_record
-from app.upstream.qwen.credential import Credential
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.pause import Pause
-from app.upstream.qwen.renewal import Renewal
-from app.upstream.qwen.replies import Outer
 from app.upstream.qwen.seam import mapped
 from app.upstream.qwen.transport import Transport
 
-_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
@@ -74,7 +69,6 @@ class QwenUpstream:
         self._kind = kind
         self._meter = meter
         self._transport = Transport(settings, clock, base_url)
-        self._renewal = Renewal(settings, clock, tokens, self._transport)
         self._pause = Pause(clock, first=settings.block_pause_seconds)
         self._thinking_budgets: dict[str, int] = {}
         self._noted: set[str] = set()
@@ -87,7 +81,6 @@ class QwenUpstream:
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._renewal.close()
         await self._transport.__aexit__(kind, problem, trace)
 
     def account(self) -> AccountStatus:
@@ -96,26 +89,32 @@ class QwenUpstream:
         return AccountStatus(
             upstream=self._kind,
             account=credential.account if credential else "none",
-            token_expires_at=credential.session_ends if credential else None,
-            problem=self._renewal.problem or self._pause.problem,
+            token_expires_at=credential.expires_at if credential else None,
+            problem=self._tokens.problem or self._pause.problem,
             is_blocked=self._pause.problem is not None,
         )
 
     async def models(self) -> Sequence[ModelInfo]:
         """Fetch the active models, in the site's order."""
-        outer = await self._call("GET", "/api/v2/models/", "account")
+        credential = await self._tokens.take()
+        with self._watched(credential):
+            outer = await self._transport.call("GET", "/api/v2/models/", credential, "account")
         return read_models(outer.data)
 
     async def load_settings(self) -> None:
         """Fetch the account's settings: the owner's thinking budgets are used where a request names none."""
-        outer = await self._call("GET", "/api/v2/users/user/settings", "account")
+        credential = await self._tokens.take()
+        with self._watched(credential):
+            outer = await self._transport.call("GET", "/api/v2/users/user/settings", credential, "account")
         self._thinking_budgets = read_thinking_budgets(outer.data)
         _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
 
     async def create_chat(self, model: str) -> str:
         """Make an empty chat and return its id."""
+        credential = await self._tokens.take()
         body = create_body(model, milliseconds=int(self._clock.now().timestamp() * 1000))
-        outer = await self._call("POST", f"{_CHATS}new", "model", chatting=True, body=body)
+        with self._watched(credential, chatting=True):
+            outer = await self._transport.call("POST", f"{_CHATS}new", credential, "model", body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")
@@ -128,7 +127,9 @@ class QwenUpstream:
         An error on entry is marked as accepted when the site may have taken the prompt and only its answer was lost.
         """
         chat_id = _checked(prompt.chat_id)
-        answer = await self._renewing(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
+        credential = await self._tokens.take()
+        with self._watched(credential, chatting=True):
+            answer = await self._begin(prompt, chat_id, credential)
         try:
             yield answer
         finally:
@@ -178,23 +179,30 @@ class QwenUpstream:
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs, or if the chat is gone."""
         checked = _checked(chat_id)
+        credential = await self._tokens.take()
         body = {"chat_id": checked} if response_id is None else {"chat_id": checked, "response_id": response_id}
         try:
-            path = f"{_COMPLETIONS}/stop?chat_id={checked}"
-            await self._call("POST", path, "chat", chatting=True, body=body, chat_id=checked)
+            with self._watched(credential, chatting=True):
+                path = f"{_COMPLETIONS}/stop?chat_id={checked}"
+                await self._transport.call("POST", path, credential, "chat", body=body, chat_id=checked)
         except (ChatGone, UpstreamRejected) as problem:
             _log.debug("Nothing to stop in chat %s: %s", checked, problem)
 
     async def list_chats(self, page: int) -> Sequence[ChatSummary]:
         """Return one page of the account's chats outside projects, from 1, newest first; empty past the end."""
-        outer = await self._call("GET", f"{_CHATS}?page={page}&exclude_project=true", "account", chatting=True)
+        credential = await self._tokens.take()
+        path = f"{_CHATS}?page={page}&exclude_project=true"
+        with self._watched(credential, chatting=True):
+            outer = await self._transport.call("GET", path, credential, "account")
         return read_list(outer.data, self._note)
 
     async def read_chat(self, chat_id: str) -> ChatRecord:
         """Read a whole chat, as `chats.read_record` says. Raises ChatGone if it is not there."""
         checked = _checked(chat_id)
-        path = _CHATS + checked
-        outer = await self._call("GET", path, "chat", chatting=True, chat_id=checked, limit=_LARGEST_CHAT)
+        credential = await self._tokens.take()
+        with self._watched(credential, chatting=True):
+            path = _CHATS + checked
+            outer = await self._transport.call("GET", path, credential, "chat", chat_id=checked, limit=_LARGEST_CHAT)
         return read_record(outer.data, checked, self._note)
 
     async def rename_chat(self, chat_id: str, title: str) -> None:
@@ -203,8 +211,10 @@ class QwenUpstream:
         Nobody recorded how the site does this, so "not found" here may mean the address rather than the chat.
         """
         checked = _checked(chat_id)
-        path, body = _CHATS + checked, {"title": title}
-        outer = await self._call("POST", path, "account", chatting=True, body=body, chat_id=checked)
+        credential = await self._tokens.take()
+        with self._watched(credential, chatting=True):
+            path, body = _CHATS + checked, {"title": title}
+            outer = await self._transport.call("POST", path, credential, "account", body=body, chat_id=checked)
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not rename the chat.", cause="rename")
 
@@ -215,35 +225,14 @@ class QwenUpstream:
         delete every chat of the account.
         """
         checked = _checked(chat_id)
+        credential = await self._tokens.take()
         try:
-            outer = await self._call("DELETE", _CHATS + checked, "chat", chatting=True, chat_id=checked)
+            with self._watched(credential, chatting=True):
+                outer = await self._transport.call("DELETE", _CHATS + checked, credential, "chat", chat_id=checked)
         except ChatGone:
             return
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not delete the chat.", cause="delete")
-
-    async def keep_session(self) -> None:
-        """Renew the account's session if it ends within days. Raises UpstreamError."""
-        await self._renewal.keep()
-
-    async def _call(self, method: str, path: str, subject: Subject, *, chatting: bool = False, **options: Any) -> Outer:
-        """Send one request and read its answer."""
-        return await self._renewing(
-            lambda credential: self._transport.call(method, path, credential, subject, **options), chatting=chatting
-        )
-
-    async def _renewing(self, work: Callable[[Credential], Awaitable[_T]], *, chatting: bool) -> _T:
-        """Do what needs a credential; with a new one once more if the site refuses the first."""
-        credential = await self._renewal.take()
-        try:
-            with self._watched(credential, chatting=chatting):
-                return await work(credential)
-        except UpstreamLoginRequired as problem:
-            other = None if problem.accepted else await self._renewal.after_refusal(credential)
-            if other is None:
-                raise
-        with self._watched(other, chatting=chatting):
-            return await work(other)
 
     @contextmanager
     def _watched(self, credential: Credential, *, chatting: bool = False) -> Iterator[None]:

@@ -6,10 +6,9 @@ from http.cookies import Morsel, SimpleCookie
 
 from app import __version__
 from app.clock import Clock
-from app.config import Settings
 from app.core.ids import new_uuid
+from app.upstream.qwen.auth import Credential
 from app.upstream.qwen.bodies import FRONT_END
-from app.upstream.qwen.credential import Credential
 
 USER_AGENT = f"qwen-thread/{__version__}"
 
@@ -17,8 +16,7 @@ USER_AGENT = f"qwen-thread/{__version__}"
 class Cookies:
     """The owner's cookies and those that the site set since; none are invented. There is one host, hence one jar.
 
-    What the site set wins over what the owner pasted, until the owner pastes anew; `token` is always the session token
-    in use, never one of those that last a quarter of an hour.
+    What the site set wins over what the owner pasted, until the owner pastes anew; `token` is always the token in use.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -39,8 +37,7 @@ class Cookies:
                 pairs[name] = value
             else:
                 pairs.pop(name, None)
-        if not credential.is_access:
-            pairs["token"] = credential.token.reveal()
+        pairs["token"] = credential.token.reveal()
         return "; ".join(f"{name}={value}" for name, value in pairs.items())
 
     def keep(self, cookies: SimpleCookie) -> None:
@@ -63,15 +60,7 @@ def _pairs(header: str) -> list[tuple[str, str]]:
 
 
 def build_headers(
-    method: str,
-    origin: str,
-    credential: Credential,
-    cookie: str,
-    *,
-    now: datetime,
-    chat_id: str | None,
-    streams: bool,
-    user_agent: str = "",
+    method: str, origin: str, credential: Credential, cookie: str, *, now: datetime, chat_id: str | None, streams: bool
 ) -> dict[str, str]:
     """Return the headers of one request; `chat_id` names the page that it would come from."""
     headers = {
@@ -79,7 +68,7 @@ def build_headers(
         "Cookie": cookie,
         "Accept": "application/json" if streams else "application/json, text/plain, */*",
         "Accept-Encoding": "gzip, deflate",
-        "User-Agent": user_agent or USER_AGENT,
+        "User-Agent": USER_AGENT,
         "source": "web",
         "Version": FRONT_END,
         "Timezone": now.strftime("%a %b %d %Y %H:%M:%S GMT%z"),
@@ -93,17 +82,3 @@ def build_headers(
     if streams:
         headers["X-Accel-Buffering"] = "no"
     return headers
-
-
-def build_refresh_headers(origin: str, cookie: str, settings: Settings) -> dict[str, str]:
-    """Return the headers of a call to the sign-in host, which wants to know the page it comes from."""
-    return {
-        "Cookie": cookie,
-        "Accept": "application/json, text/plain, */*",
-        "Accept-Encoding": "gzip, deflate",
-        "User-Agent": settings.qwen_user_agent or USER_AGENT,
-        "Origin": origin,
-        "Referer": f"{origin}/",
-        "x-request-origin": origin,
-        "X-Request-Id": new_uuid(),
-    }

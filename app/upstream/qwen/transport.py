@@ -12,9 +12,9 @@ import msgspec
 from app.clock import Clock
 from app.config import Settings
 from app.errors import UpstreamProtocolError
+from app.upstream.qwen.auth import Credential
 from app.upstream.qwen.causes import Subject
-from app.upstream.qwen.credential import Credential
-from app.upstream.qwen.headers import Cookies, build_headers, build_refresh_headers
+from app.upstream.qwen.headers import Cookies, build_headers
 from app.upstream.qwen.replies import Outer, Reply, read_reply
 from app.upstream.qwen.seam import mapped
 
@@ -71,7 +71,6 @@ class Transport:
             now=self._clock.now(),
             chat_id=chat_id,
             streams=streams,
-            user_agent=self._settings.qwen_user_agent,
         )
         response = await self._session.request(
             method,
@@ -82,16 +81,6 @@ class Transport:
         )
         self._cookies.keep(response.cookies)
         _log.debug("%s %s: %d, really %s", method, path, response.status, actual_status(response))
-        return response
-
-    async def open_refresh(self, auth_url: str, credential: Credential) -> aiohttp.ClientResponse:
-        """Ask the sign-in host for a new token; the caller closes the response. Raises what aiohttp raises."""
-        assert self._session is not None, "use it as a context manager"
-        headers = build_refresh_headers(self._origin, self._cookies.header(credential), self._settings)
-        response = await self._session.get(
-            f"{auth_url.rstrip('/')}/api/v2/auths/refresh", headers=headers, allow_redirects=False
-        )
-        _log.debug("GET refresh: %d, really %s", response.status, actual_status(response))
         return response
 
     async def call(
