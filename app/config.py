@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from app.config_values import (
     ApiKey,
     Secret,
+    holds_login,
     one_of,
     parse_api_keys,
     parse_database_url,
@@ -60,6 +61,7 @@ class Settings:
         "", parse_secret, "Optional: the Cookie header of your own browser, sent along with the token", secret=True
     )
     qwen_base_url: str = _row("https://chat.qwen.ai", parse_http_url, "The site")
+    qwen_auth_url: str = _row("https://auth.qwen.ai", parse_http_url, "The site's host that renews the login")
     upstream: str = _row(
         "auto", one_of("auto", "qwen", "emulator"), "`auto`: `qwen` with a token, else the embedded `emulator`"
     )
@@ -132,7 +134,12 @@ class Settings:
     @property
     def uses_emulator(self) -> bool:
         """Whether the embedded emulator answers."""
-        return self.upstream == "emulator" or (self.upstream == "auto" and not self.qwen_auth_token)
+        return self.upstream == "emulator" or (self.upstream == "auto" and not self.has_login)
+
+    @property
+    def has_login(self) -> bool:
+        """Whether there is a token, or a cookie that brings one."""
+        return bool(self.qwen_auth_token) or holds_login(self.qwen_cookie.reveal())
 
 
 def rows() -> list[Field[Any]]:
@@ -240,6 +247,6 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if "*" in settings.cors_origins and not settings.api_keys:
         problems.append("CORS_ORIGINS: * lets every web page use your account; set API_KEYS, or list the origins")
-    if settings.upstream == "qwen" and not settings.qwen_auth_token:
+    if settings.upstream == "qwen" and not settings.has_login:
         problems.append("QWEN_AUTH_TOKEN: UPSTREAM=qwen needs the account's token; put it into .env (see the README)")
     return problems

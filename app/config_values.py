@@ -56,6 +56,11 @@ def parse_secret(text: str) -> Secret:
     return Secret(text)
 
 
+def holds_login(cookie: str) -> bool:
+    """Say whether a Cookie header has a cookie that signs in: `token` or `refresh_token`."""
+    return re.search(r"(?:^|;)\s*(?:refresh_)?token=[^;\s]", cookie) is not None
+
+
 def parse_flag(text: str) -> bool:
     """Read a switch."""
     lowered = text.lower()

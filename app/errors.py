@@ -22,6 +22,7 @@
         ├── UpstreamRateLimited     429  a limit of the account, with the seconds to wait
         ├── UpstreamBusy            503  the site is overloaded; later works
         ├── UpstreamLoginRequired   503
+        │   └── UpstreamRenewalFailed 503  the login could not be renewed just now
         ├── UpstreamBlocked         503  an anti-bot answer
         ├── UpstreamRefused         400  the site's content inspection said no
         ├── UpstreamRejected        502  the site did not accept the request's shape or values
@@ -247,6 +248,13 @@ class UpstreamLoginRequired(UpstreamError):
     advice = (
         "Sign in at chat.qwen.ai, copy the token again and put it into .env as QWEN_AUTH_TOKEN; no restart is needed."
     )
+
+
+class UpstreamRenewalFailed(UpstreamLoginRequired):
+    """The login is over and could not be renewed just now, for a reason that may pass; it is tried again by itself."""
+
+    retry = True
+    advice = "It is tried again by itself; if that does not help, run `python3 run.py login`."
 
 
 class UpstreamBlocked(UpstreamError):

@@ -32,7 +32,8 @@ from app.store.sqlite import open_sqlite
 from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner
 from app.tasks.titler import Titler
-from app.upstream.qwen import QwenUpstream, TokenSource
+from app.tasks.token_keeper import TokenKeeper
+from app.upstream.qwen import KeptByLogin, QwenUpstream, Renewal, TokenSource
 from app.web.keys import Services
 from app.web.routes import make_app
 
@@ -55,10 +56,11 @@ class Program:
     cleaner: Cleaner
     recovery: Recovery
     titler: Titler
+    keeper: TokenKeeper
 
 
 @asynccontextmanager
-async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstream]:
+async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[QwenUpstream]:
     """Open the adapter to the site, or to the embedded emulator of it."""
     async with AsyncExitStack() as stack:
         if settings.uses_emulator:
@@ -67,7 +69,8 @@ async def open_upstream(settings: Settings, clock: Clock) -> AsyncIterator[Upstr
             emulator = await stack.enter_async_context(
                 Emulator(EmulatorOptions(data_file=settings.path(settings.emulator_file), chunk_delay=_TYPING_SECONDS))
             )
-            tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True)
+            renewal = Renewal(settings, clock, base_url=emulator.url, auth_url=emulator.auth_url)
+            tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True, renewal=renewal)
             yield await stack.enter_async_context(
                 QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator")
             )
@@ -130,7 +133,13 @@ async def open_program(
             tool_retries=settings.tool_retries,
         )
         gateway = Gateway(around, catalog, admission, recovery, policy)
-        yield Program(Services(settings, clock, gateway, catalog, upstream, store), cleaner, recovery, titler)
+        yield Program(
+            Services(settings, clock, gateway, catalog, upstream, store),
+            cleaner,
+            recovery,
+            titler,
+            TokenKeeper(upstream),
+        )
 
 
 async def warm_up(services: Services) -> None:
@@ -167,6 +176,7 @@ async def serve(settings: Settings) -> None:
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
         running(program.titler.run(), "name chats"),
+        running(program.keeper.run(), "keep the login"),
         running(warm_up(program.services), "warm up"),
         listening(program.services) as address,
     ):
@@ -201,20 +211,21 @@ async def pull(settings: Settings, *, owner: str, most: int | None) -> str:
 
 def log_in(settings: Settings) -> int:
     """Take a pasted token, try it at the site and keep it; return the exit code."""
+    path = settings.path(settings.env_file)
 
     async def ask_site(pasted: login.Pasted) -> str:
         clock = SystemClock()
-        tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie)
-        async with QwenUpstream(
-            settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen"
-        ) as upstream:
+        site = settings.qwen_base_url
+        renewal = Renewal(settings, clock, base_url=site, auth_url=settings.qwen_auth_url)
+        vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie)))
+        tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie, vault=vault, renewal=renewal)
+        async with QwenUpstream(settings, clock, base_url=site, tokens=tokens, kind="qwen") as upstream:
+            await tokens.renew_now()
             await upstream.load_settings()
-            expires = upstream.account().token_expires_at
-        if expires is None:
-            return "It does not say how long it lasts."
-        return f"It lasts until {expires:%Y-%m-%d %H:%M} UTC, {(expires - clock.now()).days} days."
+            vault.store_unless_renewed(pasted.token, pasted.cookie)
+            return tokens.lasts()
 
-    return login.run(settings.path(settings.env_file), lambda pasted: run(ask_site(pasted)))
+    return login.run(path, lambda pasted: run(ask_site(pasted)))
 
 
 def look_into_sessions(settings: Settings, chosen: argparse.Namespace) -> int:

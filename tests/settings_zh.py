@@ -6,6 +6,7 @@ CHINESE = {
     "config_file": "设置文件",
     "qwen_cookie": "可选：您自己浏览器的 Cookie 头，与令牌一起发送",
     "qwen_base_url": "网站地址",
+    "qwen_auth_url": "网站用来续期登录的主机",
     "upstream": "`auto`：有令牌时用 `qwen`，否则用内置的 `emulator`",
     "host": "监听地址",
     "port": "监听端口；0 表示任意空闲端口",

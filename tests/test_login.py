@@ -62,7 +62,7 @@ def test_other_lines_of_the_file_stay_and_old_values_go(tmp_path: Path) -> None:
     pasted = find_credentials(PASTES["curl in bash"][0])
     keep(path, pasted)
     assert path.read_text() == (
-        f"# mine\nPORT=5005\nQWEN_AUTH_TOKEN='{TOKEN}'\nQWEN_COOKIE='cna=x1; ssxmod_itna=y=2'\n"
+        f"# mine\nPORT=5005\nQWEN_AUTH_TOKEN='{TOKEN}'\nexport QWEN_COOKIE='cna=x1; ssxmod_itna=y=2'\n"
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     keep(path, find_credentials(TOKEN))

@@ -16,9 +16,13 @@ _SECONDS_A_DAY = 86400
 def _token(account: AccountStatus, services: Services) -> dict[str, Any]:
     expires = None if account.upstream == "emulator" else account.token_expires_at
     if expires is None:
-        return {"token_expires_at": None, "token_days_left": None}
+        return {"token_expires_at": None, "token_days_left": None, "token_renews": account.token_renews}
     left = (expires - services.clock.now()).total_seconds() / _SECONDS_A_DAY
-    return {"token_expires_at": timestamp(expires), "token_days_left": round(max(0.0, left), 1)}
+    return {
+        "token_expires_at": timestamp(expires),
+        "token_days_left": round(max(0.0, left), 1),
+        "token_renews": account.token_renews,
+    }
 
 
 async def server_info(request: web.Request) -> web.Response:

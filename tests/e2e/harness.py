@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from app.clock import SystemClock
+from app.clock import Clock, SystemClock
 from app.config import load
 from app.core.turn import Patience
 from app.emulator import Emulator, EmulatorOptions
@@ -136,21 +136,25 @@ async def eventually(holds: Callable[[], Any], seconds: float = 5.0) -> None:
 
 
 @asynccontextmanager
-async def serving(folder: Path, emulator: Emulator, **settings: str) -> AsyncIterator[Server]:
+async def serving(
+    folder: Path, emulator: Emulator, clock: Clock | None = None, /, **settings: str
+) -> AsyncIterator[Server]:
     """Run the server in this process, with the emulator in the place of the site."""
     environ = {
         "PORT": "0",
         "QWEN_AUTH_TOKEN": emulator.mint_token(),
         "QWEN_BASE_URL": emulator.url,
+        "QWEN_AUTH_URL": emulator.auth_url,
         "DELETE_RETRY_SECONDS": "0.05",
         **settings,
     }
     loaded = await asyncio.to_thread(load, folder, environ)
     async with (
-        open_program(loaded, SystemClock(), QUICK, title_delay=0.02) as program,
+        open_program(loaded, clock or SystemClock(), QUICK, title_delay=0.02) as program,
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
         running(program.titler.run(), "name chats"),
+        running(program.keeper.run(), "keep the login"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):
