@@ -61,6 +61,7 @@ async def profile_at_auth_host(request: web.Request) -> web.StreamResponse:
 
 async def refresh(request: web.Request) -> web.StreamResponse:
     """Give a new access token for the cookie `refresh_token`, which rotates, or, without one, for `token`."""
+    await request.app[STATE].script.at_renewal()
     fault = fault_at(request, "refresh")
     if fault is not None:
         return fault

@@ -14,8 +14,12 @@ class TokenKeeper:
     def __init__(self, login: Login) -> None:
         self._login = login
 
+    async def keep(self) -> float:
+        """Renew what is due, once; return the seconds until it should be seen to again."""
+        return await self._login.keep_login()
+
     async def run(self) -> None:
         """Keep the login, until cancelled."""
         while True:
-            wait = await self._login.keep_login()
+            wait = await self.keep()
             await asyncio.sleep(wait)

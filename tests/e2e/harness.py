@@ -16,6 +16,7 @@ from app.core.turn import Patience
 from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running
+from app.tasks.token_keeper import TokenKeeper
 
 MODEL = "qwen3.7-plus"
 QUICK = Patience(every=0.1, total=0.6)
@@ -123,6 +124,7 @@ class Server:
     emulator: Emulator
     database: Path
     url: str
+    keeper: TokenKeeper
 
     def conversation(self, **fields: Any) -> Conversation:
         return Conversation(self.client, **fields)
@@ -158,7 +160,7 @@ async def serving(
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url)
+        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url, program.keeper)
 
 
 @asynccontextmanager

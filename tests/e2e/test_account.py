@@ -1,12 +1,9 @@
 """The account's login: renewed before it ends, once for all who wait, stored before it is used, told when it cannot."""
 
 import asyncio
-import errno
-import os
 import re
 import signal
 import stat
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,7 @@ import pytest
 
 from app.clock import SystemClock
 from app.emulator import Emulator
-from app.tasks.background import running
-from app.tasks.token_keeper import TokenKeeper
-from tests.e2e.harness import Client, Server, emulating, eventually, serving
+from tests.e2e.harness import Client, emulating, eventually, serving
 from tests.e2e.processes import server_process
 
 HI = [{"role": "user", "content": "hi"}]
@@ -103,26 +98,27 @@ async def test_a_login_in_use_is_renewed_while_nobody_asks(world: World) -> None
     async with world.serving() as server:
         assert (await server.client.chat(HI)).status == 200
         world.pass_time(730)
-        async with running(TokenKeeper(server.upstream).run(), "keep the login"):
-            await eventually(lambda: world.asked(REFRESH) == [200])
+        assert await server.keeper.keep() <= 60
+        assert world.asked(REFRESH) == [200]
 
 
 async def test_a_login_that_nobody_uses_is_renewed_once_a_day(world: World) -> None:
-    world.sign_in()
+    world.sign_in(access=-1)
     async with world.serving() as server:
         await eventually(lambda: world.asked(REFRESH) == [200])
         world.pass_time(3600)
-        await server.upstream.keep_login()
+        await server.keeper.keep()
         assert world.asked(REFRESH) == [200]
         assert (await server.client.get("/ready")).status == 200, "it will be renewed when it is needed"
         world.pass_time(86400)
-        await server.upstream.keep_login()
+        await server.keeper.keep()
         assert world.asked(REFRESH) == [200, 200]
 
 
 async def test_twenty_requests_at_once_cause_one_renewal(world: World) -> None:
-    world.sign_in(access=-1)
+    world.sign_in()
     async with world.serving() as server:
+        world.pass_time(900)
         replies = await asyncio.gather(*(server.client.chat([{"role": "user", "content": f"{n}"}]) for n in range(20)))
         assert [reply.status for reply in replies] == [200] * 20
         assert world.asked(REFRESH) == [200]
@@ -138,7 +134,7 @@ async def test_twenty_refusals_at_once_cause_one_renewal(world: World) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("fault", ["expired", "unauthorized", "expired_in_stream"])
+@pytest.mark.parametrize("fault", ["expired", "unauthorized"])
 async def test_a_refusal_in_place_of_an_answer_is_answered_after_one_renewal(
     world: World, fault: str, stream: bool
 ) -> None:
@@ -149,6 +145,17 @@ async def test_a_refusal_in_place_of_an_answer_is_answered_after_one_renewal(
         assert (reply.status, reply.text) == (200, "hello")
         assert world.asked(REFRESH) == [200]
         assert [shown.text for shown in world.emulator.shown] == ["say: hello"], "the model was asked once"
+
+
+async def test_a_refusal_in_mid_answer_is_told_and_mended_for_the_next_request(world: World) -> None:
+    world.sign_in()
+    async with world.serving() as server:
+        world.emulator.script.fault("expired_in_stream")
+        reply = await server.client.chat(HI)
+        assert (reply.status, reply.error["code"]) == (503, "upstream_login_required")
+        assert world.asked(REFRESH) == []
+        assert (await server.client.chat(HI)).status == 200
+        assert world.asked(REFRESH) == [200]
 
 
 async def test_the_renewed_login_replaces_the_old_one_and_nothing_else(world: World) -> None:
@@ -178,12 +185,10 @@ async def test_a_kill_right_after_a_renewal_loses_nothing(tmp_path: Path) -> Non
         world = World(tmp_path, emulator)
         world.sign_in(access=-1)
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_URL": emulator.auth_url}
-        emulator.script.hold("never heard")
-        hold = emulator.script.hold("held")
-        hold.release()
+        hold = emulator.script.hold("never heard")
         async with server_process(tmp_path, **settings) as server:
             asked = asyncio.create_task(Client(session, server.url).chat(HI))
-            await eventually(lambda: emulator.shown, 10)
+            await hold.reached()
             server.process.send_signal(signal.SIGKILL)
             await asyncio.wait([asked])
             assert asked.exception() is not None
@@ -198,7 +203,6 @@ async def test_a_file_that_cannot_be_written_keeps_the_login_in_memory_and_says_
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     access, refresh = world.emulator.mint_access_token(-1), world.emulator.mint_refresh_token()
-    world.env.mkdir()
     settings = {"ENV_FILE": "elsewhere/.env", "QWEN_AUTH_TOKEN": access, "QWEN_COOKIE": f"refresh_token={refresh}"}
     async with world.serving(**settings) as server:
         for _ in range(3):
@@ -233,15 +237,14 @@ async def test_a_renewal_that_is_refused_is_told_and_not_repeated_at_once(
         world.sign_in()
         assert (await server.client.chat(HI)).status == 200, "a new login works at once"
         assert (await server.client.get("/ready")).status == 200
-    assert [record.levelname for record in caplog.records if "could not be renewed" in record.getMessage()] == [
-        "WARNING"
-    ] * 4
+    tries = [record for record in caplog.records if record.getMessage().startswith("The login could not be renewed")]
+    assert [record.levelname for record in tries] == ["WARNING"] * 4
 
 
 async def test_a_renewal_that_fails_for_now_says_when_it_is_tried_again(world: World) -> None:
     world.sign_in(access=-1)
+    world.emulator.script.fault("bad_gateway", target="refresh")
     async with world.serving() as server:
-        world.emulator.script.fault("bad_gateway", target="refresh")
         reply = await server.client.chat(HI)
         assert (reply.status, reply.error["code"]) == (503, "upstream_login_required")
         assert "gateway" in reply.error["message"]
@@ -265,8 +268,8 @@ async def test_a_renewal_that_fails_early_disturbs_no_request(world: World) -> N
 
 async def test_bot_protection_at_the_renewal_is_told_as_such(world: World) -> None:
     world.sign_in(access=-1)
+    world.emulator.script.fault("anti_bot", target="refresh")
     async with world.serving() as server:
-        world.emulator.script.fault("anti_bot", target="refresh")
         reply = await server.client.chat(HI)
         assert (reply.status, reply.error["code"]) == (503, "upstream_blocked")
         world.pass_time(500)
@@ -338,16 +341,16 @@ async def test_a_long_token_slides_in_its_last_week_once_a_day(world: World) -> 
     async with world.serving() as server:
         before = world.kept["QWEN_AUTH_TOKEN"]
         assert (await server.client.chat(HI)).status == 200
-        await server.upstream.keep_login()
+        await server.keeper.keep()
         assert world.asked(PROFILE) == []
         world.pass_time(2 * 86400)
         world.emulator.script.fault("server_error", target="profile")
         for _ in range(3):
-            await server.upstream.keep_login()
+            await server.keeper.keep()
         assert world.asked(PROFILE) == [500]
         assert (await server.client.chat(HI)).status == 200
         world.pass_time(86400)
-        await server.upstream.keep_login()
+        await server.keeper.keep()
         assert world.asked(PROFILE) == [500, 200]
         after = world.kept["QWEN_AUTH_TOKEN"]
         assert after != before
@@ -376,7 +379,7 @@ async def test_a_login_given_while_another_is_renewed_is_not_overwritten(world: 
         assert (await server.client.chat(HI)).status == 200
         world.pass_time(900)
         other = world.emulator.mint_access_token()
-        gate = world.emulator.hold_refresh()
+        gate = world.emulator.script.hold_renewal()
         asked = asyncio.create_task(server.client.chat(HI))
         await gate.reached()
         world.write(other, "mine=1")
@@ -386,9 +389,10 @@ async def test_a_login_given_while_another_is_renewed_is_not_overwritten(world: 
 
 
 async def test_a_client_that_leaves_does_not_stop_the_renewal_for_the_others(world: World) -> None:
-    world.sign_in(access=-1)
+    world.sign_in()
     async with world.serving() as server:
-        gate = world.emulator.hold_refresh()
+        world.pass_time(900)
+        gate = world.emulator.script.hold_renewal()
         leaving, staying = (asyncio.create_task(server.client.chat(HI)) for _ in range(2))
         await gate.reached()
         leaving.cancel()
