@@ -237,8 +237,8 @@ async def test_a_renewal_that_is_refused_is_told_and_not_repeated_at_once(
         world.sign_in()
         assert (await server.client.chat(HI)).status == 200, "a new login works at once"
         assert (await server.client.get("/ready")).status == 200
-    tries = [record for record in caplog.records if record.getMessage().startswith("The login could not be renewed")]
-    assert [record.levelname for record in tries] == ["WARNING"] * 4
+    warned = [record for record in caplog.records if record.getMessage().startswith("The login could not be renewed")]
+    assert [record.levelname for record in warned] == ["WARNING"] * 4
 
 
 async def test_a_renewal_that_fails_for_now_says_when_it_is_tried_again(world: World) -> None:
