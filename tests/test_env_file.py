@@ -1,6 +1,7 @@
 """`.env` is rewritten in one step, and what is not ours in it stays as it was."""
 
 import stat
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,8 @@ def test_a_value_is_set_where_it_stood(before: str, after: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_any_value_is_read_back_as_it_was(value: str) -> None:
-    from io import StringIO
-
-    assert dotenv_values(stream=StringIO(with_values("B=1\n", {"A": value})), interpolate=False) == {
-        "B": "1",
-        "A": value,
-    }
+    text = with_values("B=1\n", {"A": value})
+    assert dotenv_values(stream=StringIO(text), interpolate=False) == {"B": "1", "A": value}
 
 
 def test_the_file_is_its_owner_s_alone_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

@@ -288,6 +288,7 @@ class TokenSource:
                 )
                 stored = await asyncio.to_thread(self._vault.store, before, after)
                 if stored is None:
+                    self._look_again = float("-inf")
                     return False
                 self._stored = stored
             self.credential = new
