@@ -58,7 +58,10 @@ class Settings:
     env_file: str = _row(".env", parse_text, "Where the token is read and watched")
     config_file: str = _row("config.toml", parse_text, "The file of settings")
     qwen_cookie: Secret = _row(
-        "", parse_secret, "Optional: the Cookie header of your own browser, sent along with the token", secret=True
+        "",
+        parse_secret,
+        "Optional: the Cookie header of your own browser; `token` or `refresh_token` in it renew the login",
+        secret=True,
     )
     qwen_base_url: str = _row("https://chat.qwen.ai", parse_http_url, "The site")
     qwen_auth_url: str = _row("https://auth.qwen.ai", parse_http_url, "The site's host that renews the login")

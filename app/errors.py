@@ -246,7 +246,8 @@ class UpstreamLoginRequired(UpstreamError):
     code = "upstream_login_required"
     retry = False
     advice = (
-        "Sign in at chat.qwen.ai, copy the token again and put it into .env as QWEN_AUTH_TOKEN; no restart is needed."
+        "Sign in at chat.qwen.ai, copy the token or a request as cURL, and paste it into `python3 run.py login`; "
+        "no restart is needed."
     )
 
 

@@ -4,7 +4,7 @@ CHINESE = {
     "qwen_auth_token": "账号的令牌：只能放在 `.env` 或环境变量里",
     "env_file": "读取并监视令牌的文件",
     "config_file": "设置文件",
-    "qwen_cookie": "可选：您自己浏览器的 Cookie 头，与令牌一起发送",
+    "qwen_cookie": "可选：您自己浏览器的 Cookie 头；其中的 `token` 或 `refresh_token` 用来续期登录",
     "qwen_base_url": "网站地址",
     "qwen_auth_url": "网站用来续期登录的主机",
     "upstream": "`auto`：有令牌时用 `qwen`，否则用内置的 `emulator`",

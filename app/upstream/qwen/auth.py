@@ -59,7 +59,7 @@ class TokenSource:
         self._announced: tuple[object, ...] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
         self._fault: str | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self._renewing: tuple[Credential, asyncio.Task[None]] | None = None
         self._renewals: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._not_before = float("-inf")
@@ -183,7 +183,7 @@ class TokenSource:
         if self._is_due(credential) and (self._is_used or now - self._renewed_at >= _A_DAY):
             await asyncio.shield(self._renew(credential))
         elif self._can_slide(credential) and now >= self._slide_not_before:
-            await asyncio.shield(self._once(self._slide(credential, self._renewal)))
+            await asyncio.shield(self._begin(credential, self._slide(credential, self._renewal)))
         return self._seconds_to_renewal()
 
     async def renew_now(self) -> None:
@@ -207,7 +207,7 @@ class TokenSource:
         """Return the current login, renewed if it has to be; one that is merely short is renewed beside the request."""
         await self.refresh()
         credential = self.credential
-        if credential is not None and (self._is_due(credential) or self._is_renewing(credential)):
+        if credential is not None and (self._is_due(credential) or self._running(credential)):
             renewing = self._renew(credential)
             if credential.is_over(self._clock.now()) or self._is_refused(credential):
                 await asyncio.shield(renewing)
@@ -223,8 +223,11 @@ class TokenSource:
     def _is_refused(self, credential: Credential) -> bool:
         return self._refusal is not None and self._refusal[0] == credential.token
 
-    def _is_renewing(self, credential: Credential) -> bool:
-        return self.credential is credential and self._renewing is not None and not self._renewing.done()
+    def _running(self, credential: Credential) -> asyncio.Task[None] | None:
+        """Return the renewal of this login that is under way, if any."""
+        if self._renewing is None or self._renewing[0] is not credential or self._renewing[1].done():
+            return None
+        return self._renewing[1]
 
     def _can_slide(self, credential: Credential) -> bool:
         """Whether it is a long token that nears its end: the profile may bring a later one."""
@@ -233,17 +236,18 @@ class TokenSource:
         return credential.expires_at - self._clock.now() < _SLIDE_BEFORE
 
     def _renew(self, credential: Credential) -> asyncio.Task[None]:
-        if self._is_renewing(credential) and self._renewing is not None:
-            return self._renewing
+        if running := self._running(credential):
+            return running
         assert self._renewal is not None, "only what can be renewed is due"
-        return self._once(self._renew_by_cookies(credential, self._renewal))
+        return self._begin(credential, self._renew_by_cookies(credential, self._renewal))
 
-    def _once(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _begin(self, credential: Credential, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a renewal that no leaving client cancels."""
-        self._renewing = asyncio.create_task(work, name="renew the login")
-        self._renewals.add(self._renewing)
-        self._renewing.add_done_callback(self._renewals.discard)
-        return self._renewing
+        task = asyncio.create_task(work, name="renew the login")
+        self._renewing = (credential, task)
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
+        return task
 
     async def _renew_by_cookies(self, old: Credential, renewal: Renewal) -> None:
         was_refused = self._is_refused(old)
