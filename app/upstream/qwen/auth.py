@@ -11,9 +11,9 @@ from typing import Any
 
 from app.clock import Clock
 from app.config import Settings
-from app.config_values import Secret, parse_secret
+from app.config_values import Secret
 from app.errors import UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRenewalFailed
-from app.upstream.qwen.credentials import Credential, Given, read_token
+from app.upstream.qwen.credentials import Credential, Given, choose, token_to_keep
 from app.upstream.qwen.renewal import Renewal
 from app.upstream.qwen.token_file import NOTHING, TokenFile, Vault
 from app.upstream.qwen.words import announce, expired, how_long, unrenewable
@@ -254,6 +254,8 @@ class TokenSource:
         try:
             new = await renewal.by_cookies(old)
         except UpstreamError as problem:
+            if self.credential is not old:
+                return  # its owner gave another meanwhile, which has no part in this
             self._renewal_problem = problem
             pause = self._pause(blocked=isinstance(problem, UpstreamBlocked))
             _log.warning("The login could not be renewed, next try in %.0f s at the earliest: %s", pause, problem)
@@ -287,7 +289,7 @@ class TokenSource:
             if self._vault is not None:
                 before = self._stored or NOTHING
                 after = Given(
-                    self._token_to_store(before.token, old, new),
+                    token_to_keep(before.token or self._own.token, old, new, self._clock.now()),
                     before.cookie if new.cookie == old.cookie else new.cookie,
                 )
                 stored = await asyncio.to_thread(self._vault.store, before, after)
@@ -297,13 +299,6 @@ class TokenSource:
                 self._stored = stored
             self.credential = new
             return True
-
-    def _token_to_store(self, stored: Secret, old: Credential, new: Credential) -> Secret:
-        """Return the token for the vault: a long one that the owner gave stays while it lives, for it outlives ours."""
-        own = read_token((stored or self._own.token).reveal(), Secret())
-        if not new.is_access or own is None or own.is_access or own.is_over(self._clock.now()):
-            return new.token
-        return (stored or self._own.token) if new.session == old.session else new.session
 
     def _pause(self, *, blocked: bool = False) -> float:
         """Allow no renewal for some seconds, more each time."""
@@ -338,22 +333,9 @@ class TokenSource:
 
     def _choose(self, given: Given) -> Credential | None:
         """Return the better of the vault's token and the one given at the start; `_fault` says why one is unusable."""
-        self._fault = None
-        candidates: list[Credential | None] = []
-        own = self._own.token.reveal()
-        for text in (given.token.reveal(), own) if own else (given.token.reveal(),):
-            try:
-                pasted = given.cookie.reveal().strip()
-                candidates.append(read_token(text, parse_secret(pasted) if pasted else self._own.cookie))
-            except ValueError as problem:
-                self._fault = f"The token or cookie cannot be used: it {problem}."
-        return _later([candidate for candidate in candidates if candidate is not None])
-
-
-def _later(candidates: list[Credential]) -> Credential | None:
-    """Choose the token that lives longer, so that a renewed one outlives a restart; else the vault's, the first."""
-    if len(candidates) < 2:
-        return candidates[0] if candidates else None
-    first, second = candidates
-    is_later = first.expires_at and second.expires_at and second.expires_at > first.expires_at
-    return second if is_later or not first.token else first
+        try:
+            self._fault = None
+            return choose(given, self._own)
+        except ValueError as problem:
+            self._fault = f"The token or cookie cannot be used: it {problem}."
+            return None

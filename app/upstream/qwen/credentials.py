@@ -117,6 +117,39 @@ def read_token(text: str, cookie: Secret) -> Credential | None:
     )
 
 
+def choose(given: Given, own: Given) -> Credential | None:
+    """Return the better of a vault's login and the one of the start, whose cookies hold where the vault has none.
+
+    The one that lives longer wins, so that a renewed one outlives a restart; else the vault's. What cannot be used is
+    passed over. Raises ValueError if it is all there is.
+    """
+    pasted = given.cookie.reveal().strip()
+    candidates: list[Credential] = []
+    fault: ValueError | None = None
+    for token in (given.token, own.token) if own.token else (given.token,):
+        try:
+            found = read_token(token.reveal(), parse_secret(pasted) if pasted else own.cookie)
+        except ValueError as problem:
+            fault = problem
+        else:
+            candidates += [found] if found else []
+    if fault and not candidates:
+        raise fault
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    first, second = candidates
+    is_later = first.expires_at and second.expires_at and second.expires_at > first.expires_at
+    return second if is_later or not given.token else first
+
+
+def token_to_keep(owned: Secret, old: Credential, new: Credential, now: datetime) -> Secret:
+    """Return the token to store after a renewal: a long one that the owner gave stays while it lives."""
+    own = read_token(owned.reveal(), NO_SECRET)
+    if not new.is_access or own is None or own.is_access or own.is_over(now):
+        return new.token
+    return owned if new.session == old.session else new.session
+
+
 def is_access_token(token: str) -> bool:
     """Whether it says that it is one of the tokens of 15 minutes."""
     return bool(_claims(token).type == "access_token")
