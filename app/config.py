@@ -16,11 +16,13 @@ from dotenv import dotenv_values
 from app.config_values import (
     ApiKey,
     Secret,
+    holds_login,
     one_of,
     parse_api_keys,
     parse_database_url,
     parse_flag,
     parse_http_url,
+    parse_line,
     parse_origins,
     parse_secret,
     parse_text,
@@ -57,9 +59,16 @@ class Settings:
     env_file: str = _row(".env", parse_text, "Where the token is read and watched")
     config_file: str = _row("config.toml", parse_text, "The file of settings")
     qwen_cookie: Secret = _row(
-        "", parse_secret, "Optional: the Cookie header of your own browser, sent along with the token", secret=True
+        "",
+        parse_secret,
+        "Optional: the Cookie header of your own browser; `token` or `refresh_token` in it renew the login",
+        secret=True,
     )
     qwen_base_url: str = _row("https://chat.qwen.ai", parse_http_url, "The site")
+    qwen_auth_url: str = _row("https://auth.qwen.ai", parse_http_url, "The site's host that renews the login")
+    qwen_user_agent: str = _row(
+        "", parse_line, "The User-Agent of your own browser, to go with its cookies; empty: our own name"
+    )
     upstream: str = _row(
         "auto", one_of("auto", "qwen", "emulator"), "`auto`: `qwen` with a token, else the embedded `emulator`"
     )
@@ -140,7 +149,12 @@ class Settings:
     @property
     def uses_emulator(self) -> bool:
         """Whether the embedded emulator answers."""
-        return self.upstream == "emulator" or (self.upstream == "auto" and not self.qwen_auth_token)
+        return self.upstream == "emulator" or (self.upstream == "auto" and not self.has_login)
+
+    @property
+    def has_login(self) -> bool:
+        """Whether there is a token, or a cookie that brings one."""
+        return bool(self.qwen_auth_token) or holds_login(self.qwen_cookie.reveal())
 
 
 def rows() -> list[Field[Any]]:
@@ -248,6 +262,6 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if "*" in settings.cors_origins and not settings.api_keys:
         problems.append("CORS_ORIGINS: * lets every web page use your account; set API_KEYS, or list the origins")
-    if settings.upstream == "qwen" and not settings.qwen_auth_token:
+    if settings.upstream == "qwen" and not settings.has_login:
         problems.append("QWEN_AUTH_TOKEN: UPSTREAM=qwen needs the account's token; put it into .env (see the README)")
     return problems

@@ -49,11 +49,21 @@ def parse_text(text: str) -> str:
     return text
 
 
-def parse_secret(text: str) -> Secret:
-    """Read a secret; it goes into request headers, so it must be one line of visible ASCII."""
+def parse_line(text: str) -> str:
+    """Read a text that goes into request headers, so it must be one line of visible ASCII."""
     if not re.fullmatch(r"[\x20-\x7e]*", text):
         raise ValueError("must be one line of plain ASCII; copy it again")
-    return Secret(text)
+    return text
+
+
+def parse_secret(text: str) -> Secret:
+    """Read a secret that goes into request headers."""
+    return Secret(parse_line(text))
+
+
+def holds_login(cookie: str) -> bool:
+    """Say whether a Cookie header has a cookie that signs in: `token` or `refresh_token`."""
+    return re.search(r"(?:^|;)\s*(?:refresh_)?token=[^;\s]", cookie) is not None
 
 
 def parse_flag(text: str) -> bool:

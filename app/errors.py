@@ -22,6 +22,7 @@
         ├── UpstreamRateLimited     429  a limit of the account, with the seconds to wait
         ├── UpstreamBusy            503  the site is overloaded; later works
         ├── UpstreamLoginRequired   503
+        │   └── UpstreamRenewalFailed 503  the login could not be renewed just now
         ├── UpstreamBlocked         503  an anti-bot answer
         ├── UpstreamRefused         400  the site's content inspection said no
         ├── UpstreamRejected        502  the site did not accept the request's shape or values
@@ -258,9 +259,18 @@ class UpstreamLoginRequired(UpstreamError):
     code = "upstream_login_required"
     retry = False
     advice = (
-        "Sign in at chat.qwen.ai, copy the token again and put it into .env as QWEN_AUTH_TOKEN; no restart is needed."
+        "Sign in at chat.qwen.ai, copy the token or a request as cURL, and paste it into `python3 run.py login`; "
+        "no restart is needed."
     )
     advice_zh = "请登录 chat.qwen.ai，重新复制令牌，写入 .env 的 QWEN_AUTH_TOKEN；无需重启。"
+
+
+class UpstreamRenewalFailed(UpstreamLoginRequired):
+    """The login is over and could not be renewed just now, for a reason that may pass; it is tried again by itself."""
+
+    retry = True
+    advice = "It is tried again by itself; if that does not help, run `python3 run.py login`."
+    advice_zh = "程序会自己再试；如果没有用，请运行 `python3 run.py login`。"
 
 
 class UpstreamBlocked(UpstreamError):

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,8 +33,9 @@ from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner
 from app.tasks.service_manager import ServiceManager
 from app.tasks.titler import Titler
+from app.tasks.token_keeper import TokenKeeper
 from app.telemetry.metrics import Metrics
-from app.upstream.qwen import QwenUpstream, TokenSource
+from app.upstream.qwen import KeptByLogin, QwenUpstream, Renewal, TokenSource
 from app.web.access_log import AccessLog
 from app.web.keys import Services
 from app.web.routes import make_app
@@ -58,10 +59,11 @@ class Program:
     cleaner: Cleaner
     recovery: Recovery
     titler: Titler
+    keeper: TokenKeeper
 
 
 @asynccontextmanager
-async def open_upstream(settings: Settings, clock: Clock, meter: Meter) -> AsyncIterator[Upstream]:
+async def open_upstream(settings: Settings, clock: Clock, meter: Meter) -> AsyncIterator[QwenUpstream]:
     """Open the adapter to the site, or to the embedded emulator of it."""
     async with AsyncExitStack() as stack:
         if settings.uses_emulator:
@@ -70,7 +72,8 @@ async def open_upstream(settings: Settings, clock: Clock, meter: Meter) -> Async
             emulator = await stack.enter_async_context(
                 Emulator(EmulatorOptions(data_file=settings.path(settings.emulator_file), chunk_delay=_TYPING_SECONDS))
             )
-            tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True)
+            renewal = Renewal(settings, clock, base_url=emulator.url, auth_url=emulator.auth_url)
+            tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True, renewal=renewal)
             yield await stack.enter_async_context(
                 QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator", meter=meter)
             )
@@ -137,7 +140,7 @@ async def open_program(
         gateway = Gateway(around, catalog, admission, recovery, policy)
         access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None
         services = Services(settings, clock, gateway, catalog, upstream, store, metrics, access_log)
-        yield Program(services, cleaner, recovery, titler)
+        yield Program(services, cleaner, recovery, titler, TokenKeeper(upstream))
 
 
 async def warm_up(services: Services) -> None:
@@ -175,6 +178,7 @@ async def serve(settings: Settings) -> None:
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
         running(program.titler.run(), "name chats"),
+        running(program.keeper.run(), "keep the login"),
         running(warm_up(program.services), "warm up"),
         listening(program.services) as address,
     ):
@@ -210,20 +214,23 @@ async def pull(settings: Settings, *, owner: str, most: int | None) -> str:
 
 def log_in(settings: Settings) -> int:
     """Take a pasted token, try it at the site and keep it; return the exit code."""
+    path = settings.path(settings.env_file)
 
     async def ask_site(pasted: login.Pasted) -> str:
         clock = SystemClock()
-        tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie)
-        async with QwenUpstream(
-            settings, clock, base_url=settings.qwen_base_url, tokens=tokens, kind="qwen"
-        ) as upstream:
+        site = settings.qwen_base_url
+        agent = pasted.user_agent or settings.qwen_user_agent
+        as_pasted = replace(settings, qwen_user_agent=agent)
+        renewal = Renewal(as_pasted, clock, base_url=site, auth_url=settings.qwen_auth_url)
+        vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie, agent)))
+        tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie, vault=vault, renewal=renewal)
+        async with QwenUpstream(as_pasted, clock, base_url=site, tokens=tokens, kind="qwen") as upstream:
+            await tokens.renew_now()
             await upstream.load_settings()
-            expires = upstream.account().token_expires_at
-        if expires is None:
-            return "It does not say how long it lasts."
-        return f"It lasts until {expires:%Y-%m-%d %H:%M} UTC, {(expires - clock.now()).days} days."
+            vault.store_unless_renewed(pasted.token, pasted.cookie)
+            return tokens.lasts()
 
-    return login.run(settings.path(settings.env_file), lambda pasted: run(ask_site(pasted)))
+    return login.run(path, lambda pasted: run(ask_site(pasted)))
 
 
 def look_into_sessions(settings: Settings, chosen: argparse.Namespace) -> int:

@@ -100,6 +100,14 @@ def test_a_token_makes_the_site_the_upstream(tmp_path: Path) -> None:
     assert load(tmp_path, {"UPSTREAM": "emulator"}).uses_emulator
 
 
+@pytest.mark.parametrize(
+    ("cookie", "signs_in"),
+    [("refresh_token=abc", True), ("cna=1; token=abc", True), ("cna=1", False), ("x_token=1; token=", False)],
+)
+def test_a_cookie_that_signs_in_makes_the_site_the_upstream(tmp_path: Path, cookie: str, signs_in: bool) -> None:
+    assert load(tmp_path, {"QWEN_COOKIE": cookie}).uses_emulator is not signs_in
+
+
 def test_unreadable_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("port = ")
     (tmp_path / ".env").write_bytes(b"\xff\xfe")

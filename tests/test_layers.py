@@ -28,7 +28,7 @@ layers =
     core
     config
     errors | log | clock
-    config_values
+    config_values | env_file
 
 [importlinter:contract:ports]
 name = The web and the tasks see upstream and store only through the ports

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ PASTES = {
         f'curl ^"https://chat.qwen.ai/^" ^\n  -H ^"authorization: Bearer {TOKEN}^" ^\n  -H ^"cookie: cna=x1; a=b^"',
         "cna=x1; a=b",
     ),
+    "curl with the page's newest cookies": (
+        f"curl 'https://auth.qwen.ai/api/v2/auths/refresh' -b 'cna=x1; refresh_token={TOKEN}x; token={TOKEN}'",
+        f"cna=x1; refresh_token={TOKEN}x; token={TOKEN}",
+    ),
+    "a line of cookies": (f"cna=x1; token={TOKEN}", f"cna=x1; token={TOKEN}"),
+    "copied headers": (f"accept: */*\nauthorization: Bearer {TOKEN}\nCookie: cna=x1; a=b\nx: y", "cna=x1; a=b"),
     "PowerShell": (
         '$session.Cookies.Add((New-Object System.Net.Cookie("cna", "x1", "/", ".qwen.ai")))\n'
         f'Invoke-WebRequest -Headers @{{ "authorization"="Bearer {TOKEN}" }}',
@@ -49,6 +56,19 @@ def test_token_and_cookies_are_found(name: str) -> None:
     assert TOKEN not in repr(pasted)
 
 
+@pytest.mark.parametrize(
+    "paste",
+    [
+        f"curl 'https://auth.qwen.ai/api/v2/auths/refresh' -b 'cna=x1; refresh_token={TOKEN}'",
+        f"cookie: cna=x1; refresh_token={TOKEN}",
+        f"cna=x1; refresh_token={TOKEN}",
+    ],
+)
+def test_a_cookie_that_renews_is_not_taken_for_a_token(paste: str) -> None:
+    pasted = find_credentials(paste)
+    assert (pasted.token.reveal(), pasted.cookie.reveal()) == ("", f"cna=x1; refresh_token={TOKEN}")
+
+
 @pytest.mark.parametrize("text", ["", "hello", "curl 'https://chat.qwen.ai/' -H 'accept: */*'", "a.b.c"])
 def test_a_paste_without_a_token_is_told(text: str) -> None:
     with pytest.raises(InvalidRequest, match="two dots"):
@@ -62,7 +82,7 @@ def test_other_lines_of_the_file_stay_and_old_values_go(tmp_path: Path) -> None:
     pasted = find_credentials(PASTES["curl in bash"][0])
     keep(path, pasted)
     assert path.read_text() == (
-        f"# mine\nPORT=5005\nQWEN_AUTH_TOKEN='{TOKEN}'\nQWEN_COOKIE='cna=x1; ssxmod_itna=y=2'\n"
+        f"# mine\nPORT=5005\nQWEN_AUTH_TOKEN='{TOKEN}'\nexport QWEN_COOKIE='cna=x1; ssxmod_itna=y=2'\n"
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     keep(path, find_credentials(TOKEN))
@@ -76,7 +96,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [".env"]
 
 
-async def log_in(folder: Path, pasted: str, url: str) -> tuple[int | None, str]:
+async def log_in(folder: Path, pasted: str, url: str, auth_url: str = "") -> tuple[int | None, str]:
     """Run the command with a paste on its standard input."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -84,7 +104,7 @@ async def log_in(folder: Path, pasted: str, url: str) -> tuple[int | None, str]:
         "app",
         "login",
         cwd=ROOT,
-        env=environment(folder, QWEN_BASE_URL=url),
+        env=environment(folder, QWEN_BASE_URL=url, **({"QWEN_AUTH_URL": auth_url} if auth_url else {})),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -103,6 +123,65 @@ async def test_a_token_that_works_is_kept_and_used(tmp_path: Path) -> None:
             reply = await Client(session, server.url).chat([{"role": "user", "content": "hi"}])
         assert reply.status == 200
         assert [shown.text for shown in emulator.shown] == ["hi"]
+
+
+def kept_in(folder: Path) -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)='(.*)'$", (folder / ".env").read_text(), re.MULTILINE))
+
+
+async def test_cookies_without_a_token_are_renewed_at_once_and_go_on_renewing(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        paste = f"curl '{emulator.auth_url}/' -b 'cna=1; refresh_token={emulator.mint_refresh_token()}'"
+        code, told = await log_in(tmp_path, paste, emulator.url, emulator.auth_url)
+        assert code == 0, told
+        assert "It renews itself while the server runs; unused it lasts until" in told
+        assert re.search(r"UTC, (29|30) days", told)
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_URL": emulator.auth_url}
+        async with server_process(tmp_path, **settings) as server, aiohttp.ClientSession() as session:
+            assert (await Client(session, server.url).chat([{"role": "user", "content": "hi"}])).status == 200
+
+
+async def test_an_access_token_with_its_cookies_is_renewed_at_once(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        access, refresh = emulator.mint_access_token(), emulator.mint_refresh_token()
+        paste = (
+            f"curl '{emulator.url}/' -H 'user-agent: Mozilla/5.0' -H 'authorization: Bearer {access}' "
+            f"-b 'cna=1; refresh_token={refresh}'"
+        )
+        code, told = await log_in(tmp_path, paste, emulator.url, emulator.auth_url)
+        assert (code, "It renews itself" in told) == (0, True), told
+        kept = kept_in(tmp_path)
+        assert kept["QWEN_USER_AGENT"] == "Mozilla/5.0"
+        assert kept["QWEN_AUTH_TOKEN"] not in {access, refresh}
+        assert refresh not in kept["QWEN_COOKIE"]
+        assert not [secret for secret in (access, refresh, kept["QWEN_AUTH_TOKEN"]) if secret in told]
+
+
+async def test_an_access_token_alone_is_kept_with_a_word_about_its_end(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        code, told = await log_in(tmp_path, emulator.mint_access_token(), emulator.url, emulator.auth_url)
+    assert code == 0, told
+    assert "14 minutes, and does not renew itself." in told
+    assert "the cookies that renew it are missing" in told
+
+
+async def test_a_long_token_that_is_no_bearer_any_more_is_traded_by_the_login(tmp_path: Path) -> None:
+    async with emulating(session_bearer=False) as emulator:
+        token = emulator.mint_token()
+        code, told = await log_in(tmp_path, token, emulator.url, emulator.auth_url)
+    assert (code, "It renews itself" in told) == (0, True), told
+    assert kept_in(tmp_path)["QWEN_AUTH_TOKEN"] == token
+    assert "refresh_token=" in kept_in(tmp_path)["QWEN_COOKIE"]
+
+
+async def test_cookies_that_the_site_does_not_renew_are_not_kept(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        refresh = emulator.mint_refresh_token()
+        emulator.revoke(refresh)
+        code, told = await log_in(tmp_path, f"refresh_token={refresh}", emulator.url, emulator.auth_url)
+    assert (code, "The site refuses to renew the login" in told) == (1, True), told
+    assert refresh not in told
+    assert not (tmp_path / ".env").exists()
 
 
 async def test_a_token_that_the_site_refuses_is_not_kept(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ What was pasted is not shown again, and reaches no other file.
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.config_values import Secret
+from app.config_values import Secret, holds_login
+from app.env_file import put_values
 from app.errors import InvalidRequest
 
 _JWT = r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
@@ -19,45 +19,62 @@ _BEARER = re.compile(rf"authorization[\"']?\s*[:=]\s*[\"']?\s*bearer\s+({_JWT})"
 _BARE = re.compile(rf"(?:^|[\s\"'=])({_JWT})(?:[\s\"';]|$)")
 _COOKIE_HEADER = re.compile(r"(?:-H|--header)\s+\$?(['\"])cookie:\s*(.*?)\1", re.I | re.S)
 _COOKIE_OPTION = re.compile(r"(?:^|\s)(?:-b|--cookie)\s+\$?(['\"])(.*?)\1", re.S)
+_COOKIE_LINE = re.compile(r"^\s*cookie:?\s+(\S.*?)\s*$", re.I | re.M)
+_COOKIES_ALONE = re.compile(r"\s*[\w.-]+=[^;\s]*(?:;\s*[\w.-]+=[^;\s]*)*;?\s*")
 _POWERSHELL_COOKIE = re.compile(r"System\.Net\.Cookie\(\s*\"([^\"]+)\"\s*,\s*\"([^\"]*)\"")
 _COOKIE_TOKEN = re.compile(rf"(?:^|[;\s])token=({_JWT})")
+_USER_AGENT = re.compile(r"user-?agent[\"']?\s*[:=]\s*[\"']?([\x20-\x7e]{1,400}?)[\"'\r\n]", re.I)
 _CONTINUED = ("\\", "^", "`", ";")
 _MOST = 1_000_000
 
 GUIDE = """\
-Sign in at https://chat.qwen.ai in your browser, open the developer tools (F12), then either
+Sign in at https://chat.qwen.ai in your browser (best in a private window, see docs/operating.md), open the developer
+tools (F12), then either
   - Application (Firefox: Storage), Local storage: copy the value of the key `token`; or
-  - Network: click any request to chat.qwen.ai, and choose "Copy as cURL".
-在浏览器里登录 https://chat.qwen.ai，打开开发者工具（F12）：
-复制 Local storage 里 `token` 的值，或把任一请求“复制为 cURL”。
+  - Network, and reload the page: click a request to auth.qwen.ai if there is one, else any to chat.qwen.ai, and choose
+    "Copy as cURL". With its cookies the server can renew the login by itself.
+在浏览器里登录 https://chat.qwen.ai（最好用无痕窗口），打开开发者工具（F12）：
+复制 Local storage 里 `token` 的值，或把发往 auth.qwen.ai（没有则 chat.qwen.ai）的请求“复制为 cURL”。
 
 Paste it here and press Enter. It is not shown. 粘贴到这里并按回车，内容不会显示。"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """What was found in a paste; `cookie` is empty where there was none."""
+    """What was found in a paste; `token` is empty where only cookies can bring one, `cookie` where there was none."""
 
     token: Secret
     cookie: Secret
+    user_agent: str = ""
 
 
 def find_credentials(text: str) -> Pasted:
-    """Find token and cookies in a token, or in a request copied as cURL. Raises InvalidRequest if there is no token."""
+    """Find token and cookies in a token, a line of cookies, or a request copied as cURL.
+
+    Raises InvalidRequest if there is neither a token nor a cookie that brings one.
+    """
     text = text.replace('^"', '"').replace('\\"', '"')
-    cookie = ""
-    if header := _COOKIE_HEADER.search(text) or _COOKIE_OPTION.search(text):
-        cookie = header[2]
-    elif pairs := _POWERSHELL_COOKIE.findall(text):
-        cookie = "; ".join(f"{name}={value}" for name, value in pairs)
-    cookie = " ".join(cookie.replace("^", "").split())
-    found = _BEARER.search(text) or _COOKIE_TOKEN.search(cookie) or _BARE.search(text)
-    if found is None:
+    cookie = " ".join(_cookies_in(text).replace("^", "").split())
+    found = _BEARER.search(text) or _COOKIE_TOKEN.search(cookie)
+    if found is None and not holds_login(cookie):
+        found = _BARE.search(text)
+    if found is None and not holds_login(cookie):
         raise InvalidRequest(
             "No token was found in what you pasted. A token is a long text with two dots in it; in a request copied "
-            "as cURL it is in the header `authorization` or in the cookie `token`."
+            "as cURL it is in the header `authorization` or in the cookie `token` or `refresh_token`."
         )
-    return Pasted(Secret(found[1]), Secret(cookie))
+    agent = _USER_AGENT.search(text)
+    return Pasted(Secret(found[1] if found else ""), Secret(cookie), agent[1].replace("^", "").strip() if agent else "")
+
+
+def _cookies_in(text: str) -> str:
+    if header := _COOKIE_HEADER.search(text) or _COOKIE_OPTION.search(text):
+        return header[2]
+    if pairs := _POWERSHELL_COOKIE.findall(text):
+        return "; ".join(f"{name}={value}" for name, value in pairs)
+    if line := _COOKIE_LINE.search(text):
+        return line[1]
+    return text if _COOKIES_ALONE.fullmatch(text) and holds_login(text) else ""
 
 
 def read_paste() -> str:
@@ -109,33 +126,21 @@ def keep(path: Path, pasted: Pasted) -> None:
     values = {"QWEN_AUTH_TOKEN": pasted.token.reveal()}
     if pasted.cookie:
         values["QWEN_COOKIE"] = pasted.cookie.reveal()
+    if pasted.user_agent:
+        values["QWEN_USER_AGENT"] = pasted.user_agent
     try:
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if not re.match(rf"\s*(?:export\s+)?({'|'.join(values)})\s*=", line)]
-        text = "\n".join([*kept, *(f"{name}='{value}'" for name, value in values.items())]) + "\n"
-        _replace(path, text)
+        put_values(path, values)
     except (OSError, UnicodeDecodeError) as problem:
         raise InvalidRequest(f"{path} could not be written: {problem}.") from problem
 
 
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # made with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def run(path: Path, sign_in: Callable[[Pasted], str]) -> int:
+    """Take a paste, sign in with it, say what came of it; return the exit code.
 
-
-def run(path: Path, try_out: Callable[[Pasted], str]) -> int:
-    """Take a paste, try it, keep it; return the exit code. `try_out` says how long it lasts, or raises."""
+    `sign_in` tries it, keeps it and says how long it lasts, or raises.
+    """
     pasted = find_credentials(read_paste())
-    lasts = try_out(pasted)
-    keep(path, pasted)
+    lasts = sign_in(pasted)
     what = "The token and the cookies are" if pasted.cookie else "It is"
     print(f"The site takes this token. {lasts} {what} in {path}, readable by you only.")
     print("A running server takes it at once; else start it with: python3 run.py")

@@ -1,14 +1,13 @@
-"""Ids that are unlike any other and no secret: asking the system for each would cost more than making a chunk."""
+"""Ids that are unlike any other. From the system, not from Python's generator, which whoever seeds it makes repeat."""
 
-from random import getrandbits
-from uuid import UUID
+from uuid import uuid4
 
 
 def new_hex() -> str:
     """Return 32 hexadecimal digits."""
-    return f"{getrandbits(128):032x}"
+    return uuid4().hex
 
 
 def new_uuid() -> str:
     """Return a UUID of version 4 as text."""
-    return str(UUID(int=getrandbits(128), version=4))
+    return str(uuid4())

@@ -18,6 +18,7 @@ def options_from(arguments: list[str]) -> EmulatorOptions:
     parser.add_argument(
         "--era", choices=("2025", "2026"), default="2026", help="wire shapes of which year (default 2026)"
     )
+    parser.add_argument("--access-seconds", type=int, default=900, help="how long an access token lasts (default 900)")
     parser.add_argument("--lock-seconds", type=float, default=0.0, help="how long a chat stays locked after an answer")
     parser.add_argument("--chunk-delay", type=float, default=0.02, help="seconds between two pieces (default 0.02)")
     given = parser.parse_args(arguments)
@@ -26,6 +27,7 @@ def options_from(arguments: list[str]) -> EmulatorOptions:
         auth_port=given.auth_port,
         data_file=given.data,
         era=given.era,
+        access_seconds=given.access_seconds,
         lock_seconds=given.lock_seconds,
         chunk_delay=given.chunk_delay,
     )
@@ -38,7 +40,10 @@ async def _run(options: EmulatorOptions) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     async with Emulator(options) as emulator:
         print(f"The emulator is at {emulator.url}, its sign-in host at {emulator.auth_url}.", flush=True)
-        print(f"QWEN_BASE_URL={emulator.url} QWEN_AUTH_TOKEN={emulator.mint_token()}", flush=True)
+        print(
+            f"QWEN_BASE_URL={emulator.url} QWEN_AUTH_TOKEN={emulator.mint_token()} QWEN_AUTH_URL={emulator.auth_url}",
+            flush=True,
+        )
         await stop.wait()
 
 

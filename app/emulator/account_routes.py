@@ -1,6 +1,5 @@
 """The account: its profile, settings, models and tokens (docs/upstream-protocol.md, Tokens and Models)."""
 
-import time
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +9,9 @@ from app.emulator.faults import Refusal, unauthorized
 from app.emulator.keys import STATE
 from app.emulator.models import MODELS
 from app.emulator.state import EmulatorState
-from app.emulator.tokens import ACCESS_SECONDS, REFRESH_SECONDS
+from app.emulator.tokens import REFRESH_SECONDS, Kind
+
+LASTING: dict[str, frozenset[Kind]] = {"refresh_token": frozenset({"refresh"}), "token": frozenset({"session"})}
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
@@ -36,12 +37,15 @@ def _profile(state: EmulatorState) -> dict[str, Any]:
 
 async def profile(request: web.Request) -> web.StreamResponse:
     """Answer the profile of the first generation, which renews the session token."""
+    fault = fault_at(request, "profile")
+    if fault is not None:
+        return fault
     state = request.app[STATE]
     lifetime = state.options.token_seconds
     renewed = {
         "token": state.tokens.mint(lifetime),
         "token_type": "Bearer",
-        "expires_at": int(time.time()) + lifetime,
+        "expires_at": int(state.tokens.now()) + lifetime,
         "permissions": {
             "workspace": dict.fromkeys(("models", "knowledge", "prompts", "tools"), False),
             "chat": dict.fromkeys(("file_upload", "delete", "edit", "temporary"), True),
@@ -56,18 +60,23 @@ async def profile_at_auth_host(request: web.Request) -> web.StreamResponse:
 
 
 async def refresh(request: web.Request) -> web.StreamResponse:
-    """Give a new access token for a session or refresh cookie, which rotates."""
+    """Give a new access token for the cookie `refresh_token`, which rotates, or, without one, for `token`."""
+    await request.app[STATE].script.at_renewal()
+    fault = fault_at(request, "refresh")
+    if fault is not None:
+        return fault
     state = request.app[STATE]
     if not request.headers.get("Origin"):
         return refuse(request, Refusal("Bad_Request", "Missing origin", 400))
-    given = request.cookies.get("refresh_token") or request.cookies.get("token") or ""
-    problem = state.tokens.problem(given)
+    name = "refresh_token" if "refresh_token" in request.cookies else "token"
+    given = request.cookies.get(name, "")
+    problem = state.tokens.problem(given, LASTING[name])
     if problem:
         return refuse(request, unauthorized(problem, "Unauthorized"))
     rotated = state.tokens.mint(REFRESH_SECONDS, "refresh")
-    if "refresh_token" in request.cookies:
+    if name == "refresh_token":
         state.tokens.revoked.add(given)
-    access = state.tokens.mint(ACCESS_SECONDS, "access")
+    access = state.tokens.mint(state.options.access_seconds, "access")
     response = accept(request, {"access_token": access, "refresh_token": rotated})
     response.set_cookie("refresh_token", rotated, max_age=REFRESH_SECONDS, httponly=True, samesite="Lax")
     return response

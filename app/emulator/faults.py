@@ -119,7 +119,7 @@ REFUSALS: dict[str, Refusal | Page] = {
     ),
 }
 
-Target = Literal["completions", "new", "list", "read", "rename", "delete", "models"]
+Target = Literal["completions", "new", "list", "read", "rename", "delete", "models", "refresh", "profile"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 NAMES = sorted({*REFUSALS, *(disturbance.value for disturbance in Disturbance)})
 

@@ -14,7 +14,8 @@ class EmulatorOptions:
 
     `data_file` None keeps the chats in memory. `lock_seconds` is how long a chat stays locked after its answer,
     `chunk_delay` the seconds between two pieces of one, `page_size` the rows of one page of the chat list. Port 0
-    takes a free port.
+    takes a free port. `token_seconds` and `access_seconds` are the lives of the two kinds of token; without
+    `session_bearer` the site takes access tokens alone for its calls.
     """
 
     host: str = "127.0.0.1"
@@ -26,3 +27,5 @@ class EmulatorOptions:
     chunk_delay: float = 0.0
     page_size: int = 60
     token_seconds: int = THIRTY_DAYS
+    access_seconds: int = 900
+    session_bearer: bool = True

@@ -53,6 +53,7 @@ class Script:
         self._answers: deque[Planned] = deque()
         self._faults: dict[Target, deque[str]] = {target: deque() for target in TARGETS}
         self.holds: dict[str, Hold] = {}
+        self._renewal: Hold | None = None
 
     def answer(
         self,
@@ -98,6 +99,17 @@ class Script:
         """Take a plan that was looked at off the queue."""
         if self._answers and self._answers[0] is planned:
             self._answers.popleft()
+
+    def hold_renewal(self) -> Hold:
+        """Let the next renewal of a login wait, before it is carried out."""
+        self._renewal = Hold()
+        return self._renewal
+
+    async def at_renewal(self) -> None:
+        """Wait where a renewal is held."""
+        hold, self._renewal = self._renewal, None
+        if hold is not None:
+            await hold.wait()
 
     def next_fault(self, target: Target) -> str | None:
         """Take the fault that is planned for the next request to a route."""

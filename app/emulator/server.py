@@ -15,10 +15,13 @@ from app.emulator.options import EmulatorOptions
 from app.emulator.script import Script
 from app.emulator.state import EmulatorState, Requested, Shown
 from app.emulator.storage import ChatStorage
+from app.emulator.tokens import REFRESH_SECONDS, Kind
 from app.emulator.tree import Chat
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN_TO_GUESTS = {"/api/models", "/api/v2/models/", "/api/v2/models", "/api/v2/auths/refresh"}
+_SIGNING: frozenset[Kind] = frozenset({"session", "access"})
+_ACCESS_ALONE: frozenset[Kind] = frozenset({"access"})
 _NO_ROUTE = Refusal("Not_Found", "Not Found", 404)
 
 
@@ -50,7 +53,8 @@ async def check_token(request: web.Request, handler: Handler) -> web.StreamRespo
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else ""
     token = token or request.cookies.get("token", "")
-    problem = request.app[STATE].tokens.problem(token)
+    state = request.app[STATE]
+    problem = state.tokens.problem(token, _SIGNING if state.options.session_bearer else _ACCESS_ALONE)
     return refuse(request, unauthorized(problem)) if problem else await handler(request)
 
 
@@ -118,6 +122,18 @@ class Emulator:
     def mint_token(self, lifetime: float | None = None) -> str:
         """Make a session token that lasts `lifetime` seconds."""
         return self._state.tokens.mint(self._state.options.token_seconds if lifetime is None else lifetime)
+
+    def mint_access_token(self, lifetime: float | None = None) -> str:
+        """Make an access token that lasts `lifetime` seconds."""
+        return self._state.tokens.mint(self._state.options.access_seconds if lifetime is None else lifetime, "access")
+
+    def mint_refresh_token(self, lifetime: float = REFRESH_SECONDS) -> str:
+        """Make a value of the cookie `refresh_token` that lasts `lifetime` seconds."""
+        return self._state.tokens.mint(lifetime, "refresh")
+
+    def pass_time(self, seconds: float) -> None:
+        """Put the site's clock forward, by which its tokens end."""
+        self._state.tokens.shift += seconds
 
     def revoke(self, token: str) -> None:
         """Refuse a token from now on."""

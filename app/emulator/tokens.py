@@ -6,10 +6,12 @@ import hmac
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-ACCESS_SECONDS = 900
 REFRESH_SECONDS = 30 * 86400
+Kind = Literal["session", "access", "refresh"]
+ANY: frozenset[Kind] = frozenset(get_args(Kind))
+_TYPES: dict[str, Kind] = {"access_token": "access", "refresh_token": "refresh"}
 
 
 def _encode(value: bytes) -> str:
@@ -22,16 +24,21 @@ def _decode(text: str) -> bytes:
 
 @dataclass(slots=True)
 class TokenOffice:
-    """Issues and checks the tokens of one account. Revoked tokens stay refused."""
+    """Issues and checks the tokens of one account. Revoked tokens stay refused. `shift` seconds are added to time."""
 
     user_id: str = "00000000-0000-4000-8000-000000000001"
     key: bytes = b"the emulator guards nothing"
     revoked: set[str] = field(default_factory=set)
+    shift: float = 0.0
     _issued: int = 0
 
-    def mint(self, seconds: float, kind: Literal["session", "access", "refresh"] = "session") -> str:
+    def now(self) -> float:
+        """Return the time of day at the site, in seconds."""
+        return time.time() + self.shift
+
+    def mint(self, seconds: float, kind: Kind = "session") -> str:
         """Make a token that lasts so many seconds; a negative number makes an expired one."""
-        now = int(time.time())
+        now = int(self.now())
         self._issued += 1
         claims: dict[str, Any] = {"id": self.user_id, "last_password_change": 1750000000, "exp": now + int(seconds)}
         header: dict[str, Any] = {"alg": "HS256", "typ": "JWT"}
@@ -47,12 +54,15 @@ class TokenOffice:
     def _sign(self, signed: str) -> str:
         return _encode(hmac.new(self.key, signed.encode(errors="replace"), hashlib.sha256).digest())
 
-    def problem(self, token: str) -> str | None:
-        """Return why a token is refused, in the site's words, None for a good one."""
+    def problem(self, token: str, kinds: frozenset[Kind] = ANY) -> str | None:
+        """Return why a token is refused where only some kinds are taken, in the site's words; None for a good one."""
         signed, _, signature = token.rpartition(".")
         genuine = hmac.compare_digest(self._sign(signed).encode(), signature.encode(errors="replace"))
         if not genuine or token in self.revoked:
             return "401 Unauthorized"
-        if json.loads(_decode(signed.split(".")[1]))["exp"] <= time.time():
+        claims = json.loads(_decode(signed.split(".")[1]))
+        if _TYPES.get(claims.get("type"), "session") not in kinds:
+            return "401 Unauthorized"
+        if claims["exp"] <= self.now():
             return "Token has expired, please log in again."
         return None

@@ -21,10 +21,10 @@ def token_days_left(account: AccountStatus, services: Services) -> float | None:
 
 
 def _token(account: AccountStatus, services: Services) -> dict[str, Any]:
-    left = token_days_left(account, services)
+    left, renews = token_days_left(account, services), {"token_renews": account.token_renews}
     if left is None or account.token_expires_at is None:
-        return {"token_expires_at": None, "token_days_left": None}
-    return {"token_expires_at": timestamp(account.token_expires_at), "token_days_left": round(left, 1)}
+        return {"token_expires_at": None, "token_days_left": None, **renews}
+    return {"token_expires_at": timestamp(account.token_expires_at), "token_days_left": round(left, 1), **renews}
 
 
 async def server_info(request: web.Request) -> web.Response:

@@ -29,6 +29,7 @@ class ServerInfo(msgspec.Struct):
     upstream: Literal["qwen", "emulator"]
     simulated: bool
     token_expires_at: str | None
+    token_renews: bool
     token_days_left: float | None
     routes: list[str]
 
@@ -53,6 +54,7 @@ class Readiness(msgspec.Struct):
     status: Literal["ready", "unavailable"]
     upstream: Literal["qwen", "emulator"]
     token_expires_at: str | None
+    token_renews: bool
     token_days_left: float | None
     stored: Stored | None
     problems: list[str]

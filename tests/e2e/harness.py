@@ -16,6 +16,7 @@ from app.core.surroundings import Patience
 from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running
+from app.tasks.token_keeper import TokenKeeper
 
 MODEL = "qwen3.7-plus"
 CLOCK = SystemClock()
@@ -124,6 +125,7 @@ class Server:
     emulator: Emulator
     database: Path
     url: str
+    keeper: TokenKeeper
 
     def conversation(self, **fields: Any) -> Conversation:
         return Conversation(self.client, **fields)
@@ -143,6 +145,7 @@ async def serving(folder: Path, emulator: Emulator, clock: Clock = CLOCK, /, **s
         "PORT": "0",
         "QWEN_AUTH_TOKEN": emulator.mint_token(),
         "QWEN_BASE_URL": emulator.url,
+        "QWEN_AUTH_URL": emulator.auth_url,
         "DELETE_RETRY_SECONDS": "0.05",
         **settings,
     }
@@ -152,10 +155,11 @@ async def serving(folder: Path, emulator: Emulator, clock: Clock = CLOCK, /, **s
         running(program.cleaner.run(), "clean up"),
         running(program.recovery.run(), "read cut answers back"),
         running(program.titler.run(), "name chats"),
+        running(program.keeper.run(), "keep the login"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url)
+        yield Server(Client(session, url), emulator, folder / "data" / "qwen-thread.db", url, program.keeper)
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Return settings under which a process touches nothing outside its folder."""
     own = {
         "PORT": "0",
+        "QWEN_AUTH_URL": "http://127.0.0.1:9",  # nothing goes out of this machine
         "ENV_FILE": str(folder / ".env"),
         "DATABASE_URL": f"sqlite:///{folder}/qwen-thread.db",
         "EMULATOR_FILE": str(folder / "emulator.json"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.emulator.faults import Target
 from app.emulator.models import MODELS, title
 from app.emulator.tokens import TokenOffice
 from tests.emulator.page import Site, emulated
@@ -137,6 +138,47 @@ async def test_the_refresh_cookie_rotates_and_the_old_one_is_refused(site: Site)
     assert second.data["refresh_token"] != rotated
     site.session.cookie_jar.clear()
     assert (await refresh(site, **origin, Cookie=f"refresh_token={rotated}")).code == "Unauthorized"
+
+
+@pytest.mark.parametrize("cookie", ["token={access}", "token={refresh}", "refresh_token={session}", "token={other}"])
+async def test_a_refresh_takes_no_token_of_another_kind(site: Site, cookie: str) -> None:
+    emulator = site.emulator
+    access, refreshing, session = emulator.mint_access_token(), emulator.mint_refresh_token(), emulator.mint_token()
+    given = cookie.format(access=access, refresh=refreshing, session=session, other="made up")
+    assert (await refresh(site, Origin="https://chat.qwen.ai", Cookie=given)).code == "Unauthorized"
+
+
+async def test_a_refresh_token_signs_no_call(site: Site) -> None:
+    reply = await site.ask("GET", SETTINGS, Authorization=f"Bearer {site.emulator.mint_refresh_token()}")
+    assert reply.code == "unauthorized"
+
+
+async def test_tokens_end_by_a_clock_that_a_test_puts_forward(site: Site) -> None:
+    signed = {"Authorization": f"Bearer {site.emulator.mint_access_token()}"}
+    site.emulator.pass_time(890)
+    assert (await site.ask("GET", SETTINGS, **signed)).data
+    site.emulator.pass_time(10)
+    assert (await site.ask("GET", SETTINGS, **signed)).body["data"]["details"].startswith("Token has expired")
+    assert (await site.ask("GET", SETTINGS)).data, "the session token lasts longer"
+
+
+async def test_a_site_may_take_access_tokens_alone() -> None:
+    async with emulated(session_bearer=False) as site:
+        assert (await site.ask("GET", SETTINGS)).code == "unauthorized"
+        assert (await site.ask("GET", SETTINGS, Authorization=f"Bearer {site.emulator.mint_access_token()}")).data
+
+
+@pytest.mark.parametrize("target", ["refresh", "profile"])
+async def test_a_renewal_can_fail_once(site: Site, target: Target) -> None:
+    site.emulator.script.fault("busy", target=target)
+    origin = {"Origin": "https://chat.qwen.ai", "Cookie": f"token={site.emulator.mint_token()}"}
+    for status in ("503", "200"):
+        if target == "refresh":
+            reply = await site.ask_auth_host("/api/v2/auths/refresh", **origin)
+        else:
+            reply = await site.ask("GET", "/api/v1/auths/")
+        assert reply.actual in {status, None}
+        assert ("success" in reply.body and reply.body["success"] is False) is (status == "503")
 
 
 async def test_settings_change_in_part(site: Site) -> None:

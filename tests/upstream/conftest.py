@@ -46,7 +46,13 @@ def make_token(account: str | None = "user-1", life: timedelta | None = timedelt
 
 def make_settings(root: Path, **environ: str) -> Settings:
     """Settings with short times; names as in the environment."""
-    short = {"CONNECT_TIMEOUT": "2", "FIRST_EVENT_TIMEOUT": "5", "BETWEEN_EVENTS_TIMEOUT": "5", "TOTAL_TIMEOUT": "20"}
+    short = {
+        "QWEN_AUTH_URL": "http://127.0.0.1:9",
+        "CONNECT_TIMEOUT": "2",
+        "FIRST_EVENT_TIMEOUT": "5",
+        "BETWEEN_EVENTS_TIMEOUT": "5",
+        "TOTAL_TIMEOUT": "20",
+    }
     return load(root, {**short, **environ})
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from app.config_values import Secret
 from app.errors import UpstreamLoginRequired
-from app.upstream.qwen.auth import TokenSource, read_token
+from app.upstream.qwen.auth import TokenSource
+from app.upstream.qwen.credentials import read_token
 from tests.upstream.conftest import NOW, StillClock, make_settings, make_token
 
 LONG, LONGER = timedelta(days=20), timedelta(days=25)

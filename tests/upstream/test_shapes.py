@@ -11,8 +11,8 @@ from app import __version__
 from app.config_values import Secret
 from app.core.ports import ModelInfo, Prompt
 from app.errors import UpstreamProtocolError
-from app.upstream.qwen.auth import read_token
 from app.upstream.qwen.bodies import completion_body, create_body
+from app.upstream.qwen.credentials import read_token
 from app.upstream.qwen.headers import Cookies, build_headers
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from tests.upstream.conftest import NOW, StillClock, make_token

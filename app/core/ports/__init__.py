@@ -22,7 +22,16 @@ from app.core.ports.store import (
     StoreOverview,
 )
 from app.core.ports.tasks import Background
-from app.core.ports.upstream import AccountStatus, ChatMessage, ChatRecord, ChatSummary, ModelInfo, Prompt, Upstream
+from app.core.ports.upstream import (
+    AccountStatus,
+    ChatMessage,
+    ChatRecord,
+    ChatSummary,
+    Login,
+    ModelInfo,
+    Prompt,
+    Upstream,
+)
 
 __all__ = [
     "AccountStatus",
@@ -38,6 +47,7 @@ __all__ = [
     "Erased",
     "KnownChat",
     "KnownNode",
+    "Login",
     "Match",
     "Meter",
     "ModelInfo",

@@ -46,6 +46,8 @@ class AccountStatus:
     """Whose credential upstream sees and whether it still works, as last known; reading it costs no call.
 
     `problem` is None while all is well, else one sentence for a person. `is_blocked`: the bot protection refuses.
+    `token_renews` says that the login is renewed by itself; `token_expires_at` is then its end if nobody renews it,
+    None if unknown.
     """
 
     upstream: Literal["qwen", "emulator"]
@@ -53,6 +55,7 @@ class AccountStatus:
     token_expires_at: datetime | None
     problem: str | None
     is_blocked: bool = False
+    token_renews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +150,12 @@ class Upstream(Protocol):
 
     async def delete_chat(self, chat_id: str) -> None:
         """Delete one chat. No error if it is gone already. An empty or malformed id is refused without a call."""
+        ...
+
+
+class Login(Protocol):
+    """An account whose login has to be renewed now and then."""
+
+    async def keep_login(self) -> float:
+        """Renew what is due; return the seconds until it should be called again. Raises nothing of upstream's."""
         ...

@@ -2,5 +2,7 @@
 
 from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.client import QwenUpstream
+from app.upstream.qwen.renewal import Renewal
+from app.upstream.qwen.token_file import KeptByLogin
 
-__all__ = ["QwenUpstream", "TokenSource"]
+__all__ = ["KeptByLogin", "QwenUpstream", "Renewal", "TokenSource"]

@@ -1,156 +1,150 @@
-"""The account's token: where it comes from, whose it is, whether it still works (docs/upstream-protocol.md, Auth)."""
+"""The account's token: which one is sent, whether it still works, and when it is renewed.
+
+docs/operating.md says it to the owner; docs/upstream-protocol.md, Auth, says what the site does.
+"""
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import logging
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
 from typing import Any
-
-import msgspec
-from dotenv import dotenv_values
 
 from app.clock import Clock
 from app.config import Settings
-from app.config_values import Secret, parse_secret
-from app.errors import UpstreamLoginRequired
+from app.config_values import Secret
+from app.errors import UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRenewalFailed
+from app.upstream.qwen.credentials import Credential, Given, choose, token_to_keep
+from app.upstream.qwen.renewal import Renewal
+from app.upstream.qwen.token_file import NOTHING, TokenFile, Vault
+from app.upstream.qwen.words import announce, expired, how_long, unrenewable
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
-_WARN_BEFORE = timedelta(days=3)
-_FRESH_SECONDS = 0.1
+_LONGEST_PAUSE = 600.0
 _LOOK_EVERY = 1.0
+_KEEP_EVERY = 60.0
+_A_DAY = 86400.0
+_SLIDE_BEFORE = timedelta(days=7)
 _MISSING = "There is no token for the account."
-
-
-class _Claims(msgspec.Struct):
-    id: Any = None
-    exp: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A token with what it says of itself, and the cookies that go with it. `expires_at` is None if it does not say."""
-
-    token: Secret
-    cookie: Secret
-    account: str
-    expires_at: datetime | None
-
-
-def read_token(text: str, cookie: Secret) -> Credential | None:
-    """Read a token as people paste it: quoted, or with `Bearer `. None if nothing is there.
-
-    A token that does not name its account stands for an account of its own. Raises ValueError if it is no header value.
-    """
-    token = text.strip().strip("'\"").strip()
-    if token[:7].lower() == "bearer ":
-        token = token[7:].strip().strip("'\"")
-    if not token:
-        return None
-    claims = _claims(token)
-    digest = hashlib.sha256(token.encode()).hexdigest()[:12]
-    account = claims.id if isinstance(claims.id, str) and claims.id else f"token-{digest}"
-    return Credential(parse_secret(token), cookie, account, _moment(claims.exp))
-
-
-def _claims(token: str) -> _Claims:
-    parts = token.split(".")
-    if len(parts) == 3:
-        try:
-            payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-            return msgspec.json.decode(payload, type=_Claims)
-        except (binascii.Error, ValueError, msgspec.DecodeError):
-            _log.debug("The token looks like a JSON Web Token and is none")
-    return _Claims()
-
-
-def _moment(seconds: object) -> datetime | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None
-
-
-def _later(from_file: Credential | None, from_environment: Credential | None) -> Credential | None:
-    """Choose the token that lives longer, so that a renewed one outlives a restart; else the file's."""
-    if from_file is None or from_environment is None:
-        return from_file or from_environment
-    ends, other_ends = from_file.expires_at, from_environment.expires_at
-    return from_environment if ends and other_ends and other_ends > ends else from_file
 
 
 class TokenSource:
     """Gives the token to send. It reads `.env` again when the file changed, so that no restart is needed.
 
-    A token that works is looked at once a second, one that does not at every request.
-
-    A token that the site refused is tried again at most every 10 seconds; meanwhile everyone gets the same error.
+    A token that works is looked at once a second, one that does not at every request. One that comes near its end, or
+    was refused, is renewed where that is possible, by one call for all who wait. A failed renewal is repeated after 10
+    seconds, then after twice as long each time, up to 10 minutes; without renewal a refused token is tried again every
+    10 seconds. Meanwhile everyone gets the same error.
     """
 
-    def __init__(self, clock: Clock, *, token: Secret, cookie: Secret, env_file: Path | None = None) -> None:
-        """`token` and `cookie` hold where the file, if there is one, has none."""
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        token: Secret,
+        cookie: Secret,
+        vault: Vault | None = None,
+        renewal: Renewal | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """`token` and `cookie` hold where the vault has none; `quiet`: nobody has to be told of its end."""
         self._clock = clock
-        self._env_file = env_file
-        self._token = token
-        self._cookie = cookie
-        self._stamp: tuple[int, ...] | None = None
-        self._is_unreadable = False
-        self._is_quiet = False
+        self._vault = vault
+        self._renewal = renewal
+        self._is_quiet = quiet
+        self._own = Given(token, cookie)
+        self._stored: Given | None = None
         self._look_again = float("-inf")
         self._reading = asyncio.Lock()
-        self._announced: tuple[Secret, bool] | None = None
+        self._announced: tuple[object, ...] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
         self._fault: str | None = None
-        self.credential = self._choose("", "")
+        self._renewing: tuple[Credential, asyncio.Task[None]] | None = None
+        self._renewals: set[asyncio.Task[None]] = set()
+        self._failures = 0
+        self._not_before = float("-inf")
+        self._slide_not_before = float("-inf")
+        self._renewed_at = float("-inf")
+        self._is_used = False
+        self._renewal_problem: UpstreamError | None = None
+        self.credential = self._choose(NOTHING)
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> "TokenSource":
-        """Take the token from `.env` and the environment."""
-        path = settings.path(settings.env_file)
-        source = cls(clock, token=settings.token_in_environment, cookie=settings.qwen_cookie, env_file=path)
-        if source.credential is None:
-            source.credential = source._choose(settings.qwen_auth_token.reveal(), "")
+        """Take the token from `.env` and the environment, and renew it at the site."""
+        source = cls(
+            clock,
+            token=settings.token_in_environment,
+            cookie=settings.qwen_cookie,
+            vault=TokenFile(settings.path(settings.env_file)),
+            renewal=Renewal(settings, clock, base_url=settings.qwen_base_url, auth_url=settings.qwen_auth_url),
+        )
+        if not settings.token_in_environment:
+            source.credential = source._choose(Given(settings.qwen_auth_token, Secret()))
         return source
 
     @classmethod
-    def fixed(cls, token: str, clock: Clock, *, quiet: bool = False) -> "TokenSource":
-        """Hold one token, for an emulator; `quiet`: nobody has to be told of its end."""
-        source = cls(clock, token=Secret(token), cookie=Secret())
-        source._is_quiet = quiet
-        return source
+    def fixed(cls, token: str, clock: Clock, *, quiet: bool = False, renewal: Renewal | None = None) -> "TokenSource":
+        """Hold one token, for an emulator."""
+        return cls(clock, token=Secret(token), cookie=Secret(), renewal=renewal, quiet=quiet)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the login ends unless it is renewed before; None if that is not known."""
+        if self.credential is None:
+            return None
+        return self.credential.ends_at if self.renews else self.credential.expires_at
+
+    @property
+    def renews(self) -> bool:
+        """Whether the login is renewed without its owner, as far as is known."""
+        credential = self.credential
+        return self._renewal is not None and credential is not None and credential.can_renew(self._clock.now())
 
     @property
     def problem(self) -> str | None:
-        """One sentence on why the token does not work, None while it does as far as is known."""
+        """One sentence on why the token does not work, None while it does, or will be renewed, as far as is known."""
         credential = self.credential
         if credential is None:
             return self._fault or _MISSING
-        if self._is_expired(credential):
-            return _expired(credential)
-        if self._refusal is not None and self._refusal[0] == credential.token:
-            return self._refusal[2]
-        return None
+        said = None
+        if self._is_refused(credential) and self._refusal is not None:
+            said = self._refusal[2]
+        elif credential.is_over(self._clock.now()):
+            if self.renews and self._renewal_problem is None:
+                return None
+            said = expired(credential)
+        if said and self._renewal_problem is not None:
+            said += f" It could not be renewed. {self._renewal_problem}"
+        elif said and self._renewal is not None and not self.renews:
+            said += unrenewable(credential)
+        return said
 
     async def take(self) -> Credential:
         """Return the token for a request. Raises UpstreamLoginRequired if it cannot work, or was refused just now."""
-        await self.refresh()
-        credential = self.credential
-        if credential is None or self._is_expired(credential):
-            raise UpstreamLoginRequired(self.problem or _MISSING, cause="token")
-        if self._refusal is not None and self._refusal[0] == credential.token:
+        self._is_used = True
+        credential = await self._renewed()
+        if credential is None or credential.is_over(self._clock.now()):
+            raise self._unusable()
+        if self._is_refused(credential) and self._refusal is not None:
             token, at, reason = self._refusal
             now = self._clock.monotonic()
             if now - at < _RETRY_SECONDS:
-                raise UpstreamLoginRequired(reason, cause="token")
+                raise self._unusable()
             self._refusal = (token, now, reason)
         return credential
+
+    async def take_after(self, refused: Credential) -> Credential | None:
+        """Return another token than the one that was refused, None if there is none to be had.
+
+        Raises UpstreamLoginRequired if getting one failed.
+        """
+        credential = await self._renewed()
+        if credential is not None and credential.token != refused.token and not credential.is_over(self._clock.now()):
+            return credential
+        if self._renewal_problem is not None:
+            raise self._unusable()
+        return None
 
     def refused(self, credential: Credential, reason: str) -> None:
         """The site refused this token."""
@@ -158,80 +152,190 @@ class TokenSource:
 
     def accepted(self, credential: Credential) -> None:
         """The site took this token."""
-        if self._refusal is not None and self._refusal[0] == credential.token:
+        if self._is_refused(credential):
             self._refusal = None
+        if self.credential is credential and not credential.is_short(self._clock.now()):
+            self._forgive()
 
     async def refresh(self) -> None:
         """Read `.env` again if it changed. A file that cannot be read leaves everything as it was."""
-        if self._env_file is not None and (self.problem or self._clock.monotonic() >= self._look_again):
+        if self._vault is not None and (self.problem or self._clock.monotonic() >= self._look_again):
             async with self._reading:
-                await asyncio.to_thread(self._read, self._env_file)
+                given = await asyncio.to_thread(self._vault.read)
+                if given is not None and given != self._stored:
+                    self._stored = given
+                    self.credential = self._choose(given)
+                    self._forgive()
             self._look_again = self._clock.monotonic() + _LOOK_EVERY
-        self._announce()
+        if self.credential is not None and not self._is_quiet:
+            self._announced = announce(self.credential, self._announced, self._clock.now(), renews=self.renews)
 
-    def _read(self, path: Path) -> None:
-        try:
-            found = path.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if stamp == self._stamp:
-                return
-            # A file written this very moment may change again within the tick of its timestamp: look again next time.
-            self._stamp = stamp if time.time() - found.st_mtime > _FRESH_SECONDS else None
-            with path.open(encoding="utf-8") as stream:
-                values = dotenv_values(stream=stream, interpolate=False)
-        except FileNotFoundError:
-            values = {}
-            self._stamp = None
-        except (OSError, UnicodeDecodeError) as problem:
-            self._stamp = None
-            if not self._is_unreadable:
-                _log.warning("%s cannot be read, the token known so far stays in use: %s", path.name, problem)
-            self._is_unreadable = True
-            return
-        self._is_unreadable = False
-        self.credential = self._choose(values.get("QWEN_AUTH_TOKEN") or "", values.get("QWEN_COOKIE") or "")
+    async def keep(self) -> float:
+        """Renew what is due also while nobody asks; return the seconds until it should be looked at again.
 
-    def _choose(self, token: str, cookie: str) -> Credential | None:
-        """Return the better of a file's token and the one given at the start; `_fault` says why one is unusable."""
-        self._fault = None
-        candidates: list[Credential | None] = []
-        for text in (token, self._token.reveal()):
-            try:
-                cookies = parse_secret(cookie.strip()) if cookie else self._cookie
-                candidates.append(read_token(text, cookies))
-            except ValueError as problem:
-                self._fault = f"The token or cookie cannot be used: it {problem}."
-                candidates.append(None)
-        return _later(candidates[0], candidates[1])
-
-    def _is_expired(self, credential: Credential) -> bool:
-        return credential.expires_at is not None and credential.expires_at <= self._clock.now()
-
-    def _announce(self) -> None:
-        """Log once per token how long it lives, and once more when it has three days left."""
+        A login that is not in use is renewed once a day, so that its session goes on.
+        """
+        await self.refresh()
+        now = self._clock.monotonic()
         credential = self.credential
-        if credential is None or credential.expires_at is None or self._is_quiet:
+        if credential is None or self._renewal is None:
+            return _KEEP_EVERY
+        if self._is_due(credential) and (self._is_used or now - self._renewed_at >= _A_DAY):
+            await asyncio.shield(self._renew(credential))
+        elif self._can_slide(credential) and now >= self._slide_not_before:
+            await asyncio.shield(self._begin(credential, self._slide(credential, self._renewal)))
+        return self._seconds_to_renewal()
+
+    async def renew_now(self) -> None:
+        """Renew a login that has no long token, to see that it can be. Raises UpstreamError if that fails."""
+        credential = self.credential
+        if credential is not None and self.renews and (credential.is_access or not credential.token):
+            await self._renew(credential)
+            if self._renewal_problem is not None:
+                raise self._renewal_problem
+
+    def lasts(self) -> str:
+        """Say how long the login lasts and whether it renews itself, in sentences for its owner."""
+        return "" if self.credential is None else how_long(self.credential, self._clock.now(), renews=self.renews)
+
+    async def close(self) -> None:
+        """Let a running renewal end: the site may have rotated the session already."""
+        if self._renewals:
+            await asyncio.wait(self._renewals)
+
+    async def _renewed(self) -> Credential | None:
+        """Return the current login, renewed if it has to be; one that is merely short is renewed beside the request."""
+        await self.refresh()
+        credential = self.credential
+        if credential is not None and (self._is_due(credential) or self._running(credential)):
+            renewing = self._renew(credential)
+            if credential.is_over(self._clock.now()) or self._is_refused(credential):
+                await asyncio.shield(renewing)
+                if self.credential is credential:
+                    await self.refresh()  # its owner may have given another in the meantime
+        return self.credential
+
+    def _is_due(self, credential: Credential) -> bool:
+        now = self._clock.now()
+        wanted = credential.is_short(now) or self._is_refused(credential)
+        return wanted and self.renews and self._clock.monotonic() >= self._not_before
+
+    def _is_refused(self, credential: Credential) -> bool:
+        return self._refusal is not None and self._refusal[0] == credential.token
+
+    def _running(self, credential: Credential) -> asyncio.Task[None] | None:
+        """Return the renewal of this login that is under way, if any."""
+        if self._renewing is None or self._renewing[0] is not credential or self._renewing[1].done():
+            return None
+        return self._renewing[1]
+
+    def _can_slide(self, credential: Credential) -> bool:
+        """Whether it is a long token that nears its end: the profile may bring a later one."""
+        if credential.is_access or credential.expires_at is None or credential.is_over(self._clock.now()):
+            return False
+        return credential.expires_at - self._clock.now() < _SLIDE_BEFORE
+
+    def _renew(self, credential: Credential) -> asyncio.Task[None]:
+        if running := self._running(credential):
+            return running
+        assert self._renewal is not None, "only what can be renewed is due"
+        return self._begin(credential, self._renew_by_cookies(credential, self._renewal))
+
+    def _begin(self, credential: Credential, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a renewal that no leaving client cancels."""
+        task = asyncio.create_task(work, name="renew the login")
+        self._renewing = (credential, task)
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
+        return task
+
+    async def _renew_by_cookies(self, old: Credential, renewal: Renewal) -> None:
+        was_refused = self._is_refused(old)
+        try:
+            new = await renewal.by_cookies(old)
+        except UpstreamError as problem:
+            if self.credential is not old:
+                return  # its owner gave another meanwhile, which has no part in this
+            self._renewal_problem = problem
+            pause = self._pause(blocked=isinstance(problem, UpstreamBlocked))
+            _log.warning("The login could not be renewed, next try in %.0f s at the earliest: %s", pause, problem)
             return
-        left = credential.expires_at - self._clock.now()
-        is_near = left <= _WARN_BEFORE
-        if self._announced == (credential.token, is_near):
+        if await self._keep(old, new):
+            self._renewed_at, self._is_used = self._clock.monotonic(), False
+            if was_refused:  # a site that refuses the new one too must not be asked for another at once
+                self._renewal_problem = None
+                self._pause()
+            else:
+                self._forgive()
+            _log.info("The login of account %s was renewed", new.account)
+
+    async def _slide(self, old: Credential, renewal: Renewal) -> None:
+        self._slide_not_before = self._clock.monotonic() + _A_DAY
+        try:
+            new = await renewal.by_profile(old)
+        except UpstreamError as problem:
+            _log.warning("The session token could not be renewed, next try in a day: %s", problem)
             return
-        self._announced = (credential.token, is_near)
-        _log.log(
-            logging.WARNING if is_near else logging.INFO,
-            "The token of account %s %s on %s%s",
-            credential.account,
-            "expired" if left <= timedelta() else "expires",
-            f"{credential.expires_at:%Y-%m-%d %H:%M} UTC",
-            f", in {_span(left)}" if left > timedelta() else "",
-        )
+        if new is None:
+            _log.info("The site gave no later session token; it is asked again in a day")
+        elif await self._keep(old, new):
+            _log.info("The session token of account %s was renewed", new.account)
 
+    async def _keep(self, old: Credential, new: Credential) -> bool:
+        """Store a renewed login, and only then use it. Not if its owner gave another meanwhile."""
+        async with self._reading:
+            if self.credential is not old:
+                return False
+            if self._vault is not None:
+                before = self._stored or NOTHING
+                after = Given(
+                    token_to_keep(before.token or self._own.token, old, new, self._clock.now()),
+                    before.cookie if new.cookie == old.cookie else new.cookie,
+                )
+                stored = await asyncio.to_thread(self._vault.store, before, after)
+                if stored is None:
+                    self._look_again = float("-inf")
+                    return False
+                self._stored = stored
+            self.credential = new
+            return True
 
-def _expired(credential: Credential) -> str:
-    return f"The account's token expired on {credential.expires_at:%Y-%m-%d %H:%M} UTC."
+    def _pause(self, *, blocked: bool = False) -> float:
+        """Allow no renewal for some seconds, more each time."""
+        self._failures += 1
+        seconds = _LONGEST_PAUSE if blocked else min(_RETRY_SECONDS * 2 ** min(self._failures - 1, 16), _LONGEST_PAUSE)
+        self._not_before = self._clock.monotonic() + seconds
+        return seconds
 
+    def _forgive(self) -> None:
+        self._failures = 0
+        self._not_before = float("-inf")
+        self._renewal_problem = None
 
-def _span(left: timedelta) -> str:
-    if left >= timedelta(days=1):
-        return f"{left.days} {'day' if left.days == 1 else 'days'}"
-    return f"{left // timedelta(minutes=1)} minutes"
+    def _unusable(self) -> UpstreamError:
+        """Say why there is no token to send."""
+        why = self._renewal_problem
+        said = self.problem or "The account's token is over, and its renewal brought none that works."
+        if isinstance(why, UpstreamBlocked):
+            return UpstreamBlocked(said, cause="token")
+        if why is None or isinstance(why, UpstreamLoginRequired):
+            return UpstreamLoginRequired(said, cause="token")
+        wait = max(1.0, self._not_before - self._clock.monotonic())
+        return UpstreamRenewalFailed(said, cause="token", retry_after=wait)
+
+    def _seconds_to_renewal(self) -> float:
+        credential, now = self.credential, self._clock.monotonic()
+        if credential is None or credential.expires_at is None or not self.renews or not self._is_used:
+            return _KEEP_EVERY
+        short_at = credential.expires_at - credential.margin
+        due = max((short_at - self._clock.now()).total_seconds(), self._not_before - now)
+        return min(max(due, _LOOK_EVERY), _KEEP_EVERY)
+
+    def _choose(self, given: Given) -> Credential | None:
+        """Return the better of the vault's token and the one given at the start; `_fault` says why one is unusable."""
+        try:
+            self._fault = None
+            return choose(given, self._own)
+        except ValueError as problem:
+            self._fault = f"The token or cookie cannot be used: it {problem}."
+            return None

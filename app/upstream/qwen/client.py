@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from app.clock import Clock
 from app.config import Settings
@@ -29,14 +29,18 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.qwen.answer import Answer
-from app.upstream.qwen.auth import Credential, TokenSource
+from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.bodies import completion_body, create_body
+from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.chats import read_list, read_record
+from app.upstream.qwen.credentials import Credential
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.pause import Pause
+from app.upstream.qwen.replies import Outer
 from app.upstream.qwen.seam import mapped
 from app.upstream.qwen.transport import Transport
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
@@ -81,6 +85,7 @@ class QwenUpstream:
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._tokens.close()
         await self._transport.__aexit__(kind, problem, trace)
 
     def account(self) -> AccountStatus:
@@ -89,32 +94,31 @@ class QwenUpstream:
         return AccountStatus(
             upstream=self._kind,
             account=credential.account if credential else "none",
-            token_expires_at=credential.expires_at if credential else None,
+            token_expires_at=self._tokens.ends_at,
             problem=self._tokens.problem or self._pause.problem,
             is_blocked=self._pause.problem is not None,
+            token_renews=self._tokens.renews,
         )
+
+    async def keep_login(self) -> float:
+        """Renew what is due of the login; return the seconds until it should be called again."""
+        return await self._tokens.keep()
 
     async def models(self) -> Sequence[ModelInfo]:
         """Fetch the active models, in the site's order."""
-        credential = await self._tokens.take()
-        with self._watched(credential):
-            outer = await self._transport.call("GET", "/api/v2/models/", credential, "account")
+        outer = await self._call("GET", "/api/v2/models/", "account", chatting=False)
         return read_models(outer.data)
 
     async def load_settings(self) -> None:
         """Fetch the account's settings: the owner's thinking budgets are used where a request names none."""
-        credential = await self._tokens.take()
-        with self._watched(credential):
-            outer = await self._transport.call("GET", "/api/v2/users/user/settings", credential, "account")
+        outer = await self._call("GET", "/api/v2/users/user/settings", "account", chatting=False)
         self._thinking_budgets = read_thinking_budgets(outer.data)
         _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
 
     async def create_chat(self, model: str) -> str:
         """Make an empty chat and return its id."""
-        credential = await self._tokens.take()
         body = create_body(model, milliseconds=int(self._clock.now().timestamp() * 1000))
-        with self._watched(credential, chatting=True):
-            outer = await self._transport.call("POST", f"{_CHATS}new", credential, "model", body=body)
+        outer = await self._call("POST", f"{_CHATS}new", "model", body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")
@@ -127,9 +131,7 @@ class QwenUpstream:
         An error on entry is marked as accepted when the site may have taken the prompt and only its answer was lost.
         """
         chat_id = _checked(prompt.chat_id)
-        credential = await self._tokens.take()
-        with self._watched(credential, chatting=True):
-            answer = await self._begin(prompt, chat_id, credential)
+        answer = await self._signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
         try:
             yield answer
         finally:
@@ -179,30 +181,22 @@ class QwenUpstream:
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs, or if the chat is gone."""
         checked = _checked(chat_id)
-        credential = await self._tokens.take()
         body = {"chat_id": checked} if response_id is None else {"chat_id": checked, "response_id": response_id}
         try:
-            with self._watched(credential, chatting=True):
-                path = f"{_COMPLETIONS}/stop?chat_id={checked}"
-                await self._transport.call("POST", path, credential, "chat", body=body, chat_id=checked)
+            path = f"{_COMPLETIONS}/stop?chat_id={checked}"
+            await self._call("POST", path, "chat", body=body, chat_id=checked)
         except (ChatGone, UpstreamRejected) as problem:
             _log.debug("Nothing to stop in chat %s: %s", checked, problem)
 
     async def list_chats(self, page: int) -> Sequence[ChatSummary]:
         """Return one page of the account's chats outside projects, from 1, newest first; empty past the end."""
-        credential = await self._tokens.take()
-        path = f"{_CHATS}?page={page}&exclude_project=true"
-        with self._watched(credential, chatting=True):
-            outer = await self._transport.call("GET", path, credential, "account")
+        outer = await self._call("GET", f"{_CHATS}?page={page}&exclude_project=true", "account")
         return read_list(outer.data, self._note)
 
     async def read_chat(self, chat_id: str) -> ChatRecord:
         """Read a whole chat, as `chats.read_record` says. Raises ChatGone if it is not there."""
         checked = _checked(chat_id)
-        credential = await self._tokens.take()
-        with self._watched(credential, chatting=True):
-            path = _CHATS + checked
-            outer = await self._transport.call("GET", path, credential, "chat", chat_id=checked, limit=_LARGEST_CHAT)
+        outer = await self._call("GET", _CHATS + checked, "chat", chat_id=checked, limit=_LARGEST_CHAT)
         return read_record(outer.data, checked, self._note)
 
     async def rename_chat(self, chat_id: str, title: str) -> None:
@@ -211,10 +205,7 @@ class QwenUpstream:
         Nobody recorded how the site does this, so "not found" here may mean the address rather than the chat.
         """
         checked = _checked(chat_id)
-        credential = await self._tokens.take()
-        with self._watched(credential, chatting=True):
-            path, body = _CHATS + checked, {"title": title}
-            outer = await self._transport.call("POST", path, credential, "account", body=body, chat_id=checked)
+        outer = await self._call("POST", _CHATS + checked, "account", body={"title": title}, chat_id=checked)
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not rename the chat.", cause="rename")
 
@@ -225,14 +216,34 @@ class QwenUpstream:
         delete every chat of the account.
         """
         checked = _checked(chat_id)
-        credential = await self._tokens.take()
         try:
-            with self._watched(credential, chatting=True):
-                outer = await self._transport.call("DELETE", _CHATS + checked, credential, "chat", chat_id=checked)
+            outer = await self._call("DELETE", _CHATS + checked, "chat", chat_id=checked)
         except ChatGone:
             return
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not delete the chat.", cause="delete")
+
+    async def _call(self, method: str, path: str, subject: Subject, *, chatting: bool = True, **options: Any) -> Outer:
+        """Ask the site for a JSON answer; `options` are those of `Transport.call`."""
+        return await self._signed(
+            lambda credential: self._transport.call(method, path, credential, subject, **options), chatting=chatting
+        )
+
+    async def _signed(self, ask: Callable[[Credential], Awaitable[_T]], *, chatting: bool) -> _T:
+        """Ask with the account's token, and once more where that is refused and there is another.
+
+        What was refused for the token was not carried out, so it may be asked again.
+        """
+        credential = await self._tokens.take()
+        try:
+            with self._watched(credential, chatting=chatting):
+                return await ask(credential)
+        except UpstreamLoginRequired:
+            other = await self._tokens.take_after(credential)
+            if other is None:
+                raise
+        with self._watched(other, chatting=chatting):
+            return await ask(other)
 
     @contextmanager
     def _watched(self, credential: Credential, *, chatting: bool = False) -> Iterator[None]:

@@ -12,8 +12,8 @@ import msgspec
 from app.clock import Clock
 from app.config import Settings
 from app.errors import UpstreamProtocolError
-from app.upstream.qwen.auth import Credential
 from app.upstream.qwen.causes import Subject
+from app.upstream.qwen.credentials import Credential
 from app.upstream.qwen.headers import Cookies, build_headers
 from app.upstream.qwen.replies import Outer, Reply, read_reply
 from app.upstream.qwen.seam import mapped
@@ -71,6 +71,7 @@ class Transport:
             now=self._clock.now(),
             chat_id=chat_id,
             streams=streams,
+            user_agent=self._settings.qwen_user_agent,
         )
         response = await self._session.request(
             method,

@@ -1,0 +1,143 @@
+"""Asks the site for new tokens, in its two ways (docs/upstream-protocol.md, Refresh, and Profile and renewal)."""
+
+import asyncio
+from dataclasses import replace
+from http.cookies import SimpleCookie
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from app.clock import Clock
+from app.config import Settings
+from app.config_values import Secret, parse_secret
+from app.core.ids import new_uuid
+from app.errors import UpstreamLoginRequired, UpstreamProtocolError
+from app.upstream.qwen.credentials import (
+    NAMELESS,
+    Credential,
+    cookie_end,
+    cookie_header,
+    cookie_pairs,
+    read_token,
+)
+from app.upstream.qwen.headers import USER_AGENT, Cookies, build_headers
+from app.upstream.qwen.replies import Outer, read_reply
+from app.upstream.qwen.seam import mapped
+from app.upstream.qwen.transport import read_whole
+
+_REFUSED = (
+    "The site refuses to renew the login: its session ended or was signed out, or another program that shares it, such "
+    "as a browser, renewed it in between."
+)
+_FOREIGN = "The cookies belong to another account than the token, so the login was not renewed with them."
+
+
+class _Profile(msgspec.Struct):
+    token: str = ""
+
+
+class Renewal:
+    """Two calls to two hosts; it keeps nothing between them. Both raise UpstreamError."""
+
+    def __init__(self, settings: Settings, clock: Clock, *, base_url: str, auth_url: str) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._base_url = base_url.rstrip("/")
+        self._auth_url = auth_url.rstrip("/")
+        parts = urlsplit(base_url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+
+    async def by_cookies(self, old: Credential) -> Credential:
+        """Return a login with a new access token and the cookies that the answer rotated.
+
+        Nobody recorded which of the two cookies counts: both are sent, and if that is refused the long one alone.
+        """
+        cookies = old.login_cookies(self._clock.now())
+        alone = {name: value for name, value in cookies.items() if name != "refresh_token"}
+        try:
+            try:
+                new = await self._refresh(old, cookies)
+            except UpstreamLoginRequired:
+                if not {"token", "refresh_token"} <= cookies.keys():
+                    raise
+                new = await self._refresh(old, alone)
+        except UpstreamLoginRequired as refusal:
+            raise UpstreamLoginRequired(_REFUSED, cause=refusal.cause) from None
+        if new.account.startswith(NAMELESS):
+            return replace(new, account=old.account)
+        if new.account != old.account and not old.account.startswith(NAMELESS):
+            raise UpstreamLoginRequired(_FOREIGN, cause="account")
+        return new
+
+    async def by_profile(self, old: Credential) -> Credential | None:
+        """Return the login with the later session token that the profile brings, None if it brings no later one."""
+        cookies = Cookies(self._clock).header(old)
+        headers = build_headers("GET", self._origin, old, cookies, now=self._clock.now(), chat_id=None, streams=False)
+        _, body, _ = await self._ask(f"{self._base_url}/api/v1/auths/", headers)
+        try:
+            token = msgspec.json.decode(body, type=_Profile).token
+        except msgspec.DecodeError:
+            return None
+        new = _read(token, old.cookie)
+        if new is None or new.is_access or new.expires_at is None or new.account != old.account:
+            return None
+        return new if old.expires_at is None or new.expires_at > old.expires_at else None
+
+    async def _refresh(self, old: Credential, cookies: dict[str, str]) -> Credential:
+        headers = {
+            "Cookie": cookie_header(cookies),
+            "Origin": self._origin,
+            "Referer": f"{self._origin}/",
+            "x-request-origin": self._origin,
+            "Accept": "application/json, text/plain, */*",
+            "User-Agent": self._settings.qwen_user_agent or USER_AGENT,
+            "X-Request-Id": new_uuid(),
+        }
+        outer, _, rotated = await self._ask(f"{self._auth_url}/api/v2/auths/refresh", headers)
+        data = outer.data if isinstance(outer.data, dict) else {}
+        access = data.get("access_token")
+        if not isinstance(access, str) or not access:
+            raise UpstreamProtocolError("The site renewed the login without an access token.", cause="refresh")
+        given = data["refresh_token"] if isinstance(data.get("refresh_token"), str) else ""
+        new = _read(access, Secret(cookie_header(self._rotate(old, given, rotated))))
+        if new is None:
+            raise UpstreamProtocolError("The site renewed the login with a token of no known form.", cause="refresh")
+        return new
+
+    def _rotate(self, old: Credential, given: str, rotated: SimpleCookie) -> dict[str, str]:
+        """Return the cookies after an answer: what it sets wins over what its body gives, and that over what was."""
+        pairs = cookie_pairs(old.cookie.reveal())
+        if old.session:
+            pairs["token"] = old.session.reveal()
+        if given:
+            pairs["refresh_token"] = given
+        now = self._clock.now()
+        for name, morsel in rotated.items():
+            end = cookie_end(morsel, now)
+            if end is not None and end <= now:
+                pairs.pop(name, None)
+            else:
+                pairs[name] = morsel.coded_value
+        return pairs
+
+    async def _ask(self, url: str, headers: dict[str, str]) -> tuple[Outer, bytes, SimpleCookie]:
+        """Send one request and return a good answer, decoded and as it came, with the cookies that it sets."""
+        seconds, connect = self._settings.first_event_timeout, self._settings.connect_timeout
+        silence = f"{urlsplit(url).hostname} did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
+        timeout = aiohttp.ClientTimeout(total=None, connect=connect)
+        with mapped(silence, connect_seconds=connect):
+            async with (
+                asyncio.timeout(seconds),
+                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as session,
+                session.get(url, headers=headers, allow_redirects=False) as response,
+            ):
+                reply = await read_whole(response)
+        return read_reply(reply, "account"), reply.body, response.cookies
+
+
+def _read(token: str, cookie: Secret) -> Credential | None:
+    try:
+        return read_token(token, parse_secret(cookie.reveal()))
+    except ValueError:
+        return None
