@@ -129,6 +129,9 @@ class Gateway:
         if any(turn.chat_id == place.chat_id for turn in self._live):
             _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
             return None
+        if self._recovery.is_reading(place.chat_id):
+            _log.info("Place: new (%s: an answer in chat %s is still read back)", search.found.rung, place.chat_id)
+            return None
         _log.info("Place: %s in %s", search, place.session_id)
         return search.found
 

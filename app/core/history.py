@@ -4,7 +4,7 @@ docs/sessions.md, Turns and keys. A turn is `(U, A)`: consecutive user texts, th
 user text, over the whole tool loop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
@@ -90,16 +90,29 @@ class History:
             return self.keys.turn(before, turn.user_key, turn.answer_key)
         return self.keys.step(before, turn.user_key, turn.answer_key, anchor.results)
 
+    def calls_of_turn(self, call_ids: Collection[str]) -> dict[str, int]:
+        """Return all calls since the turn began that shows one of these: their ids and the places of their messages."""
+        made = {call.id: index for index, message in enumerate(self.spoken) for call in message.tool_calls}
+        first = min((made[call_id] for call_id in call_ids if call_id in made), default=len(self.spoken) - 1)
+        turn = self.turn_of(first)
+        start = self.turns[turn - 1].end if turn else 0
+        return {call_id: index for call_id, index in made.items() if index >= start}
+
+    def turn_of(self, index: int) -> int:
+        """Return the number of the turn that a message belongs to."""
+        return next(number for number, turn in enumerate(self.turns) if index < turn.end)
+
     def told(self, end: int, *, start: int = 0, before: Told | None = None) -> Told:
         """Return what the messages from `start` up to `end` told beside their texts, after what was told before."""
         return tell(before or Told(), self._items(start, end))
 
-    def shows_calls(self, end: int) -> bool:
-        """Say whether the client shows calls in the turn that the message before `end` belongs to."""
-        shown = False
+    def keeps_loops(self, end: int) -> bool:
+        """Say whether the client shows calls or results of turns before the one that the message before `end` ends."""
+        shown = earlier = False
         for item in self._items(0, end):
-            shown = bool(item.kind == "answer" and item.digest) or (shown and item.kind != "user")
-        return shown
+            earlier = earlier or (shown and item.kind == "user")
+            shown = shown or bool(item.digest)
+        return earlier
 
     def _items(self, start: int, end: int) -> Iterator[ToldItem]:
         return (item for item in self._told if start <= item.index < end)

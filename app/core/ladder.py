@@ -72,22 +72,27 @@ class Ladder:
 
     async def _tool_call(self, climb: "_Climb") -> Found | str:
         """The request ends with results of calls that we made."""
-        history, anchor = climb.history, climb.history.anchors[-1]
-        results = history.spoken[anchor.index :]
+        history = climb.history
+        results = history.spoken[history.anchors[-1].index :]
         ids = {message.tool_call_id for message in results if message.role == "tool" and message.tool_call_id}
         if not ids:
             return "no result names a call"
-        callings = await self._store.find_calls(sorted(ids), history.keys.root)
-        if len(callings) < len(ids):
-            return "not every call is ours" if callings else "the calls are not ours"
-        calling = next(iter(callings.values()))
+        made = history.calls_of_turn(ids)
+        callings = await self._store.find_calls(sorted({*ids, *made}), history.keys.root)
+        ours = {call_id: calling for call_id, calling in callings.items() if call_id in ids}
+        if len(ours) < len(ids):
+            return "not every call is ours" if ours else "the calls are not ours"
+        calling = next(iter(ours.values()))
         place = calling.place
-        if any(other.place.node_id != place.node_id for other in callings.values()):
+        if any(other.place.node_id != place.node_id for other in ours.values()):
             return "the calls are of different answers"
-        if agrees(history.turns[anchor.turn], calling.asked) is None:
+        # a client may show the calls of one answer one after the other, each with its result
+        shown = [made[name] for name, each in callings.items() if name in made and each.place.node_id == place.node_id]
+        index = min(shown, default=history.anchors[-1].index - 1) + 1
+        turn = history.turn_of(index - 1)
+        if agrees(history.turns[turn], calling.asked) is not True and history.turns[turn].has_user:
             return "the question that the calls are for was changed"
-        placed = history.placed(anchor.turn, place.before_key)
-        return Found(place, "tool-call", "tool-call", placed, anchor.index)
+        return Found(place, "tool-call", "tool-call", history.placed(turn, place.before_key), index)
 
     async def _exact(self, climb: "_Climb") -> Found | str:
         """The whole history is stored, as the client tells it."""
@@ -152,7 +157,7 @@ class Ladder:
             befores += [key] if isinstance(key, str) else []
         named = {history.keys.asked(before, turn.user_key): before for before in befores}
         cuts = [cut for cut in await self._store.find_cut(*named) if _begins_alike(turn.answer, cut)]
-        cut = _nearest(turn.answer, cuts, history, anchor)
+        cut = _nearest(turn.answer, cuts, history, anchor) if cuts else None
         if cut is None:
             return "no answer that was cut begins like it"
         placed = history.placed(anchor.turn, named[cut.place.key])
@@ -185,14 +190,20 @@ class _Climb:
 
 
 def choose_place(places: Sequence[Place], history: History, turn: int, end: int) -> Place | Doubt:
-    """Choose among stored answers of equal texts, the newest first, the one that the client means.
+    """Choose among stored answers of equal texts, the newest first, the one that the client means."""
+    chosen = alike_places(places, history, turn, end)
+    return chosen if isinstance(chosen, Doubt) else chosen[0]
 
-    `end` counts the client's messages up to it, in its turn of that number. Answers whose chats were told the same are
-    as good as one; where they differ and the client's history does not say which it is, none is taken.
+
+def alike_places(places: Sequence[Place], history: History, turn: int, end: int) -> Sequence[Place] | Doubt:
+    """Return those of some stored answers that the client can mean; their chats were told the same.
+
+    `end` counts the client's messages up to them, in its turn of that number. Answers whose chats were told the same
+    are as good as one; where they differ and the client's history does not say which it is, none is taken.
     """
     client = history.told(end)
-    shows_calls = history.shows_calls(end)
-    possible = [place for place in places if may_be(client, place.told, shows_calls=shows_calls)]
+    keeps_loops = history.keeps_loops(end)
+    possible = [place for place in places if may_be(client, place.told, keeps_loops=keeps_loops)]
     if not possible:
         return Doubt("the stored conversation with these texts had other tool calls or results")
     same_prompt = [place for place in possible if place.system_digest == history.system_digest]
@@ -200,10 +211,10 @@ def choose_place(places: Sequence[Place], history: History, turn: int, end: int)
         return Doubt("the system prompt is another, and too little was said to know the conversation by")
     best = same_prompt or possible
     if told_so := [place for place in best if client.key and place.told and place.told.key == client.key]:
-        return told_so[0]
+        return told_so
     if len({(place.told.key if place.told else "", place.system_digest) for place in best}) > 1:
         return Doubt("several stored conversations have these texts, with other tool results or system prompts")
-    return best[0]
+    return best
 
 
 def _begins_alike(answer: str, cut: CutAnswer) -> bool:
@@ -217,11 +228,11 @@ def _begins_alike(answer: str, cut: CutAnswer) -> bool:
 
 def _nearest(answer: str, cuts: Sequence[CutAnswer], history: History, anchor: Anchor) -> CutAnswer | None:
     """Return the cut answer that differs least in length from the client's, of those that can be the client's."""
+    alike = alike_places([cut.place for cut in cuts], history, anchor.turn, anchor.index)
+    if isinstance(alike, Doubt):
+        return None
 
     def difference(cut: CutAnswer) -> int:
         return abs(len(cut.answered) + len(canonical_assistant(cut.text)) - len(answer))
 
-    for cut in sorted(cuts, key=difference):
-        if isinstance(choose_place([cut.place], history, anchor.turn, anchor.index), Place):
-            return cut
-    return None
+    return min((cut for cut in cuts if cut.place in alike), key=difference)

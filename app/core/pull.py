@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.clock import Clock
 from app.core.canonical import canonical_user, sent_digest
@@ -31,7 +31,6 @@ from app.core.told import Told
 from app.errors import ChatGone
 
 _log = logging.getLogger(__name__)
-_SLACK = timedelta(seconds=2)  # the site counts whole seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,10 @@ class Pull:
         self, report: PullReport, row: ChatSummary, on_chat: Callable[[ChatSummary, int], None]
     ) -> PullReport:
         known = await self._store.known_chat(row.id)
-        if known is not None and (not known.live or known.is_open):
+        if known is not None and (not known.live or known.is_open or known.owner != self._owner):
             return replace(report, passed_over=report.passed_over + 1)
-        if known is not None and row.updated_at is not None and row.updated_at <= known.known_until + _SLACK:
+        read_until = known.known_until if known else None
+        if read_until is not None and row.updated_at is not None and row.updated_at <= read_until:
             return report
         await asyncio.sleep(self._pause)
         try:
@@ -128,7 +128,7 @@ class Pull:
         before = self._keys.root if parent is None or parent.turn_key is None else parent.turn_key
         user_key = self._keys.user(canonical_user(asked.text))
         turn, step_key = turn_and_step(self._keys, before, user_key, "", answer.text, 0)
-        asked_told = replace(parent.told if parent else Told(), loop="")
+        asked_told = replace(parent.told if parent else Told(), calls="", results="")
         told = asked_told.after_answer(answer.text, ())
         node = NewNode(
             id=f"node_{new_hex()}",

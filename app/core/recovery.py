@@ -45,6 +45,10 @@ class Recovery:
         if not nodes:
             self._tried.set()
 
+    def is_reading(self, chat_id: str) -> bool:
+        """Say whether an answer of a chat is still to be read back; nothing may be said there meanwhile."""
+        return any(node.chat_id == chat_id for node in self._open)
+
     async def settled(self, seconds: float) -> None:
         """Wait until every node was tried once, but no longer than that: the next request often continues one."""
         if not self._tried.is_set():
@@ -61,7 +65,9 @@ class Recovery:
         wait = self._pace.retry
         while self._open:
             try:
-                self._open = [node for node in self._open if not await self._done(node)]
+                for node in list(self._open):
+                    if await self._done(node):
+                        self._open.remove(node)
             finally:
                 self._tried.set()
             if self._open:
@@ -102,13 +108,14 @@ class Recovery:
                 break
             await self._upstream.stop(node.chat_id, answer.id)
             await asyncio.sleep(self._pace.look)
-            answer = find_answer(await self._upstream.read_chat(node.chat_id), node, self._taken)
+            chat = await self._upstream.read_chat(node.chat_id)
+            answer = next((message for message in chat.messages if message.id == answer.id), None)
         return answer
 
     async def _close(self, node: OpenNode, error: str | None, answer: ChatMessage | None) -> None:
         text = answer.text if answer and error is None else ""
         turn = step_key = told = None
-        if text and (node.answered is not None or node.results == 0):
+        if text and (node.answered is not None or node.opens_turn):
             keys = Keys.of(node.owner, node.account)
             turn, step_key = turn_and_step(
                 keys, node.before_key, node.user_key, node.answered or "", text, node.results

@@ -21,12 +21,13 @@ _CALL = re.compile(r"<tool_use>\s*<name>(.*?)</name>\s*<arguments>(.*?)</argumen
 class Told:
     """The calls and results up to a place in a conversation.
 
-    `key` is a digest of all of them, `loop` of those in the running turn, both "" for none. `call_ids` are the ids of
-    the last answer that holds calls: all of them in a client's history, the last one in a stored place.
+    `key` is a digest of all of them, `calls` and `results` of those in the running turn, each "" for none. `call_ids`
+    are the ids of the last answer that holds calls: all of them in a client's history, the last one in a stored place.
     """
 
     key: str = ""
-    loop: str = ""
+    calls: str = ""
+    results: str = ""
     call_ids: tuple[str, ...] = ()
 
     def after_answer(self, text: str, call_ids: Sequence[str]) -> "Told":
@@ -56,32 +57,41 @@ def told_by(index: int, message: Message, *, is_result: bool) -> ToldItem:
 
 def tell(before: Told, items: Iterable[ToldItem]) -> Told:
     """Return what was told after further items; results that follow each other may come in any order."""
-    key, loop, call_ids = before.key, before.loop, before.call_ids
+    key, calls, results, call_ids = before.key, before.calls, before.results, before.call_ids
     run: list[str] = []
     for item in items:
         if item.kind == "result":
             run.append(item.digest)
+            results = _joined(results, item.digest)
             continue
-        key, loop, run = _with_results(key, run), _with_results(loop, run), []
+        key, run = _with_results(key, run), []
         if item.kind == "user":
-            loop = ""
+            calls = results = ""
         elif item.digest:
-            key, loop = digest("calls", key, item.digest), digest("calls", loop, item.digest)
+            key, calls = digest("calls", key, item.digest), digest("calls", calls, item.digest)
             call_ids = item.call_ids
-    return Told(_with_results(key, run), _with_results(loop, run), call_ids)
+    return Told(_with_results(key, run), calls, results, call_ids)
 
 
-def may_be(client: Told, stored: Told | None, *, shows_calls: bool) -> bool:
+def may_be(client: Told, stored: Told | None, *, keeps_loops: bool) -> bool:
     """Say whether a stored place can be the client's, given what its history shows up to there.
 
-    Ids of ours decide. Without them calls that the client shows, with their results, must be those of the place's turn;
-    a client that shows none cannot be contradicted. None: stored before this was kept.
+    Ids of ours decide. Without them a client that `keeps_loops` of earlier turns has to show the same in all; of
+    another one the calls and the results of the running turn have to be the place's, as far as it shows them. None:
+    stored before this was kept.
     """
     if stored is None:
         return True
     if any(map(is_own_call_id, client.call_ids)):
         return bool(stored.call_ids) and stored.call_ids[-1] in client.call_ids
-    return not shows_calls or client.loop == stored.loop
+    if keeps_loops:
+        return client.key == stored.key
+    return client.calls in {"", stored.calls} and client.results in {"", stored.results}
+
+
+def _joined(results: str, result: str) -> str:
+    """Add a result to those of its turn, in any order: some clients leave out the answers between them."""
+    return f"{(int(results or '0', 16) + int(result, 16)) % (1 << 128):032x}"
 
 
 def _with_results(key: str, run: Sequence[str]) -> str:

@@ -208,7 +208,7 @@ class Turn:
         What it said until now is recorded, but nothing continues from it.
         """
         _log.info("Chat %s: the answer cannot be used as it is, asking again", self.chat_id)
-        node, now = self.draft.node, self._around.clock.now()
+        node = self.draft.node
         prompt = replace(
             self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
         )
@@ -230,13 +230,22 @@ class Turn:
             rows=(),
         )
         end = self._end("complete", "stop", "asked again", "".join(self._heard))
-        await self._around.store.finish_turn(end, now)
-        await self._around.store.open_turn(follow_up, None, now)
         self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
         self._heard, self._reasoning, self._response_id = [], [], None
         self._spent = self.used
         self._usage = None
+        self._opening = self._around.background.spawn(
+            self._follow_up(end), "record that it was asked again", awaited=True
+        )
+        await asyncio.wait([self._opening])
+        self._opening.result()
         return True
+
+    async def _follow_up(self, end: NodeEnd) -> None:
+        """Run as a task of its own: a client that leaves now must not leave a node open."""
+        now = self._around.clock.now()
+        await self._around.store.finish_turn(end, now)
+        await self._around.store.open_turn(self.draft.node, None, now)
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""

@@ -77,14 +77,15 @@ def _place(row: sqlite3.Row) -> Place:
 def _told(row: sqlite3.Row) -> Told | None:
     if row["told_key"] is None:
         return None
-    return Told(row["told_key"], row["told_loop"], (row["told_call"],) if row["told_call"] else ())
+    call_ids = (row["told_call"],) if row["told_call"] else ()
+    return Told(row["told_key"], row["told_calls"], row["told_results"], call_ids)
 
 
 def _told_values(told: Told | None) -> dict[str, object]:
     if told is None:
-        return {"told_key": None, "told_loop": None, "told_call": None}
-    call = told.call_ids[-1] if told.call_ids else None
-    return {"told_key": told.key, "told_loop": told.loop, "told_call": None if call is None else _utf8(call)}
+        return dict.fromkeys(("told_key", "told_calls", "told_results", "told_call"))
+    call = _utf8(told.call_ids[-1]) if told.call_ids else None
+    return {"told_key": told.key, "told_calls": told.calls, "told_results": told.results, "told_call": call}
 
 
 class SqliteSessionStore:
@@ -149,9 +150,10 @@ class SqliteSessionStore:
         session = rows[0]
         return KnownChat(
             session_id=session["id"],
+            owner=session["owner"],
             live=session["state"] == "live",
             is_open=bool(session["is_open"]),
-            known_until=datetime.fromisoformat(session["known_until"]),
+            known_until=datetime.fromisoformat(session["known_until"]) if session["known_until"] else None,
             nodes=await self._known_nodes(session["id"]),
         )
 
@@ -296,6 +298,7 @@ class SqliteSessionStore:
             user_key=row["user_key"] or "",
             answered=row["answered_text"],
             results=row["results"],
+            opens_turn=bool(row["opens_turn"]),
             told=_told(row) or Told(),
             known_responses=frozenset(await self._known_nodes(row["session_id"])),
         )

@@ -24,6 +24,7 @@ def open_node(name: str, text: str) -> OpenNode:
         user_key="user",
         answered=None,
         results=0,
+        opens_turn=True,
         told=Told(),
         known_responses=frozenset(),
     )

@@ -68,9 +68,9 @@ def test_an_answer_as_it_was_written_tells_the_same_as_its_calls_sent_back() -> 
 def test_the_running_turn_is_told_apart_from_those_before_it() -> None:
     before = (QUESTION, asks(call(OURS)), result("20 degrees"), asks(text="It is warm."))
     loop = (QUESTION, asks(call(OURS)), result("5 degrees"))
-    assert told(*before, *loop).loop == told(*loop).loop
+    assert (told(*before, *loop).calls, told(*before, *loop).results) == (told(*loop).calls, told(*loop).results)
     assert told(*before, *loop).key != told(*loop).key
-    assert told(*before, QUESTION).loop == ""
+    assert (told(*before, QUESTION).calls, told(*before, QUESTION).results) == ("", "")
 
 
 def test_texts_alone_tell_nothing() -> None:
@@ -82,15 +82,26 @@ def test_texts_alone_tell_nothing() -> None:
     [((OURS,), (OURS,), True), ((OTHERS, OURS), (OURS,), True), ((OURS,), (OTHERS,), False), ((OURS,), (), False)],
 )
 def test_ids_of_ours_decide(client_ids: tuple[str, ...], stored_ids: tuple[str, ...], same: bool) -> None:
-    assert may_be(Told("a", "a", client_ids), Told("b", "b", stored_ids), shows_calls=True) is same
+    assert may_be(Told("a", "a", "a", client_ids), Told("b", "b", "b", stored_ids), keeps_loops=True) is same
 
 
-def test_without_them_the_running_turn_does_where_the_client_shows_it() -> None:
-    client = Told("all", "loop", ("call_of_somebody",))
-    assert may_be(client, Told("other", "loop", (OURS,)), shows_calls=True)
-    assert not may_be(client, Told("all", "other", (OURS,)), shows_calls=True)
-    assert may_be(client, Told("other", "other", (OURS,)), shows_calls=False)
-    assert may_be(client, None, shows_calls=True)
+def test_without_them_the_running_turn_does_as_far_as_the_client_shows_it() -> None:
+    place = Told("all", "calls", "results", (OURS,))
+    for calls, results, same in (
+        ("calls", "results", True),
+        ("", "", True),
+        ("", "results", True),
+        ("", "others", False),
+        ("others", "results", False),
+    ):
+        assert may_be(Told("other", calls, results, ("call_of_somebody",)), place, keeps_loops=False) is same
+    assert may_be(Told("other"), None, keeps_loops=False)
+
+
+def test_a_client_that_keeps_its_loops_has_to_show_the_same_in_all() -> None:
+    place = Told("all", "", "", (OURS,))
+    assert may_be(Told("all", "", "", ("x",)), place, keeps_loops=True)
+    assert not may_be(Told("other", "", "", ("x",)), place, keeps_loops=True)
 
 
 def test_our_ids_are_known_by_their_form() -> None:

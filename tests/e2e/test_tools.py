@@ -120,7 +120,7 @@ async def test_a_loop_goes_on_by_the_call_ids_whatever_became_of_earlier_turns(s
     script, talk = server.emulator.script, server.conversation(tools=[WEATHER])
     await talk.say("My cat is called Minka.")
     script.answer("I look. " + call_text())
-    first = await server.client.chat([*talk.messages, user(f"{ASK} (a reminder)")], tools=[WEATHER])
+    first = await server.client.chat([*talk.messages, user(ASK)], tools=[WEATHER])
     altered = [user("Summary: a cat."), assistant("Good."), user(ASK), echo(first), result(ids_of(first)[0], "20")]
     reply = await server.client.chat(altered, tools=[WEATHER])
     assert (reply.match, len(server.emulator.chats)) == ("tool-call", 1)

@@ -140,6 +140,7 @@ async def test_what_was_open_at_a_restart_is_told_with_all_that_finding_it_needs
             user_key="user-a2",
             answered="",
             results=0,
+            opens_turn=True,
             told=Told(),
             known_responses=frozenset({"response-a1"}),
         )

@@ -71,10 +71,10 @@ async def test_the_nodes_of_the_first_key_come_first(store: SessionStore, kind: 
 
 
 async def test_a_place_says_what_its_chat_was_told(store: SessionStore) -> None:
-    told = Told("all", "this turn", ("call-1", "call-2"))
+    told = Told("all", "calls", "results", ("call-1", "call-2"))
     await store.open_turn(node("a1", "a"), session("a"), minute(1))
     await store.finish_turn(end("a1", turn_key="key", told=told), minute(2))
-    assert [place.told for place in await store.find_turn("key")] == [Told("all", "this turn", ("call-2",))]
+    assert [place.told for place in await store.find_turn("key")] == [Told("all", "calls", "results", ("call-2",))]
 
 
 async def test_calls_are_found_by_their_ids_in_their_owners_scope(store: SessionStore) -> None:
@@ -221,7 +221,7 @@ async def test_what_is_stored_of_a_chat_is_known_with_how_new_it_is(open_store: 
         assert await store.known_chat("chat-of-nobody") is None
         known = await store.known_chat("chat-of-a")
         assert known is not None
-        assert (known.session_id, known.live, known.is_open, known.known_until) == ("a", True, False, minute(1))
+        assert (known.session_id, known.live, known.is_open, known.known_until) == ("a", True, False, None)
         assert known.nodes["response-a1"].turn_key == "k1"
         await store.saw_chat("chat-of-a", minute(7))
         await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))

@@ -55,8 +55,8 @@ class OpenNode:
     """An answer that the end of the process interrupted, and what is needed to find and record it.
 
     `sent_digest` knows the text that upstream was sent, None if it was sent before this was kept. `answered` is the
-    canonical text of the answers before it in its turn, None where texts are not kept. `known_responses` are the
-    answers of its chat that are stored already.
+    canonical text of the answers before it in its turn, None where texts are not kept; `opens_turn`: there are none.
+    `known_responses` are the answers of its chat that are stored already.
     """
 
     node_id: str
@@ -70,6 +70,7 @@ class OpenNode:
     user_key: str
     answered: str | None
     results: int
+    opens_turn: bool
     told: Told
     known_responses: frozenset[str]
 
@@ -163,15 +164,16 @@ class KnownNode:
 
 @dataclass(frozen=True, slots=True)
 class KnownChat:
-    """A chat that is stored: its answers by response id, and the time up to which the site's copy of it is known.
+    """A chat that is stored: its answers by response id, and how new the site's copy was that a pull last read.
 
     `is_open`: an answer is being written.
     """
 
     session_id: str
+    owner: str
     live: bool
     is_open: bool
-    known_until: datetime
+    known_until: datetime | None
     nodes: Mapping[str, KnownNode]
 
 
