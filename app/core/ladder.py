@@ -96,7 +96,12 @@ class Ladder:
 
     async def _exact(self, climb: "_Climb") -> Found | str:
         """The whole history is stored, as the client tells it."""
-        return await self._at_anchor(climb.history, [climb.before], "exact")
+        found = await self._at_anchor(climb.history, [climb.before], "exact")
+        if isinstance(found, Found) and found.place.system_digest != climb.history.system_digest:
+            cut = await self._aborted(climb)  # a part of an answer under the same prompt is more likely meant
+            if isinstance(cut, Found) and cut.place.system_digest == climb.history.system_digest:
+                return cut
+        return found
 
     async def _at_anchor(self, history: History, befores: Sequence[str], match: Match) -> Found | str:
         """Look for the node at the last answer, given what may be before its turn."""

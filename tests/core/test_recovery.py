@@ -1,6 +1,7 @@
 """Answers that a stop cut are given to the messages that they answer, each to one, and to nobody else's."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 from app.clock import SystemClock
@@ -107,3 +108,30 @@ async def test_nobody_waits_for_a_recovery_that_cannot_write() -> None:
     await work.settled(5)
     task.cancel()
     assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+
+
+class Retried(Site):
+    """The answer is still being written when it is read first; then the client has said the same again."""
+
+    def __init__(self) -> None:
+        super().__init__("ours")
+        self.messages[1] = replace(self.messages[1], finished=False)
+        self.stopped: list[str | None] = []
+
+    async def stop(self, chat_id: str, response_id: str | None) -> None:
+        self.stopped.append(response_id)
+        self.messages[1] = replace(self.messages[1], finished=True, stopped=True)
+        self.messages += [said("user", "q9", "parent", "ours"), said("assistant", "a9", "q9", "another answer")]
+
+
+def test_a_retry_of_the_client_is_not_taken_for_the_answer_that_was_cut() -> None:
+    site = Retried()
+    assert recovered(site, open_node("n1", "ours")) == {"n1": "a0"}
+    assert site.stopped == ["a0"]
+
+
+async def test_a_chat_is_busy_until_its_answer_is_read_back() -> None:
+    work = recovery(Site("ours"), Kept(), open_node("n1", "ours"))
+    assert work.is_reading("chat")
+    await work.run()
+    assert not work.is_reading("chat")

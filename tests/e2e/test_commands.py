@@ -241,3 +241,33 @@ async def test_a_chat_gets_the_title_that_a_person_expects(tmp_path: Path) -> No
             )
             == 2
         )
+
+
+async def test_what_was_said_in_the_browser_before_our_last_turn_is_brought_in_too(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings) as server:
+        talk = Conversation(Client(session, server.url))
+        await talk.say(DOG)
+        (chat_id,) = emulator.chats
+        await emulator.browse(chat_id, "Tell me about birds.", "They sing.")
+        await talk.say(ASK)
+        await server.stop()
+    assert "new answers: 1" in (await shell.run("pull"))[1]
+    assert "read: 0, new answers: 0" in (await shell.run("pull"))[1]
+
+
+async def test_a_chat_of_another_owner_is_left_alone(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    shell.settings["API_KEYS"] = "alice:sk-alice-key-0000000000,bob:sk-bob-key-000000000000"
+    async with server_process(shell.folder, **shell.settings) as server:
+        await Conversation(Client(session, server.url, "sk-alice-key-0000000000")).say(DOG)
+        await server.stop()
+    (chat_id,) = emulator.chats
+    await emulator.browse(chat_id, "Tell me about birds.", "They sing.", parent_id="")
+    emulator.chats[chat_id].updated_at += 60
+    assert "passed over: 1" in (await shell.run("pull", "--owner", "bob"))[1]
+    async with server_process(shell.folder, **shell.settings) as server:
+        history = [*shown(("Tell me about birds.", "They sing.")), {"role": "user", "content": "More."}]
+        assert (await Client(session, server.url, "sk-bob-key-000000000000").chat(history)).match == "new"

@@ -1,10 +1,11 @@
 """Conversations of equal words that are not the same: the model never sees what the other's tools or prompt said."""
 
+import asyncio
 from typing import Any
 
-from tests.e2e.habits import assistant, call_text, result_text, user
-from tests.e2e.harness import Messages, Reply, Server
-from tests.e2e.test_tools import ASK, WEATHER, echo, ids_of, result
+from tests.e2e.habits import assistant, call_text, old_result, result_text, user
+from tests.e2e.harness import Messages, Reply, Server, eventually
+from tests.e2e.test_tools import ASK, TIME, WEATHER, echo, ids_of, result
 
 LONG = "Here is what you wanted to know about the weather, as short as I can put it."
 
@@ -142,3 +143,85 @@ async def test_another_answer_to_the_same_results_goes_on_from_its_own_branch(se
         (chat,) = server.emulator.chats.values()
         assert parent is not None
         assert chat.nodes[parent].text == text
+
+
+def visible(server: Server) -> str:
+    """What the model sees with the last message: the branch above it, and the message."""
+    return "\n".join(text for _, text in server.emulator.shown[-1].seen)
+
+
+async def give_up(server: Server, history: Messages, words: str, **fields: Any) -> None:
+    """Ask, and leave after these words."""
+    hold = server.emulator.script.hold(f"{words} and more", pieces=[words, " and more"], before=1)
+    asking = asyncio.create_task(server.client.chat(history, stream=True, **fields))
+    await hold.reached()
+    await eventually(lambda: server.emulator.shown[-1].text)
+    await asyncio.sleep(0.1)  # for the words to arrive
+    asking.cancel()
+    await asyncio.wait([asking])
+    hold.release()
+    await eventually(lambda: server.emulator.stops)
+
+
+async def test_two_answers_that_were_cut_alike_are_not_taken_for_each_other(server: Server) -> None:
+    for degrees in ("5 degrees", "22 degrees"):
+        first = await ask(server, [user(ASK)], call_text(), tools=[WEATHER])
+        loop = [user(ASK), echo(first), result(ids_of(first)[0], degrees)]
+        await give_up(server, loop, "It is rather", tools=[WEATHER])
+    reply = await ask(server, [user(ASK), assistant("It is rather"), user("Is that cold?")], "Well.", tools=[WEATHER])
+    assert (reply.match, "degrees" in visible(server)) == ("new", False)
+
+
+async def test_a_part_of_an_answer_goes_on_under_its_own_instructions(server: Server) -> None:
+    story = "Once upon a time there was a man who lived by the sea"
+    pirate, judge = ({"role": "system", "content": f"You are a {name}."} for name in ("pirate", "judge"))
+    await give_up(server, [pirate, user("Tell me a story.")], f"{story} and sailed")
+    await give_up(server, [judge, user("Tell me a story.")], story)
+    await ask(server, [pirate, user("Tell me a story."), assistant(story), user("On.")], "Well.")
+    assert "judge" not in visible(server)
+
+
+async def test_calls_of_one_answer_that_come_one_after_the_other_are_all_told(server: Server) -> None:
+    both = await ask(server, [user(ASK)], call_text() + call_text("get_time", "{}"), tools=[WEATHER, TIME])
+    one, two = both.body["choices"][0]["message"]["tool_calls"]
+    history = [user(ASK), assistant("", tool_calls=[one]), result(one["id"], "22 degrees")]
+    history += [assistant("", tool_calls=[two]), result(two["id"], "noon")]
+    reply = await ask(server, history, "Well.", tools=[WEATHER, TIME])
+    told = server.emulator.shown[-1].text
+    assert (reply.match, told.count("22 degrees"), told.count("noon")) == ("tool-call", 1, 1)
+
+
+async def test_words_between_a_call_and_its_result_are_told(server: Server) -> None:
+    first = await ask(server, [user(f"{ASK} Be quick.")], call_text(), tools=[WEATHER])
+    history = [user(f"{ASK} Be quick."), echo(first), user("Be quick."), result(ids_of(first)[0], "22 degrees")]
+    reply = await ask(server, history, "Well.", tools=[WEATHER])
+    assert (reply.match, "Be quick." in server.emulator.shown[-1].text) == ("tool-call", True)
+
+
+async def test_results_that_the_client_shows_count_where_it_hides_the_calls(server: Server) -> None:
+    """Cherry Studio 1.4 to 1.6; only the other conversation is stored."""
+
+    def loop(degrees: str) -> Messages:
+        return [user(ASK), assistant("I look."), user(old_result(degrees)), assistant("And the time.")]
+
+    await ask(server, loop("")[:1], f"I look. {call_text()}")
+    await ask(server, loop("5 degrees")[:3], f"And the time. {call_text('get_time', '{}')}")
+    reply = await ask(server, [*loop("22 degrees"), user(old_result("noon", "get_time"))], "Well.")
+    assert (reply.match, "5 degrees" in visible(server)) == ("new", False)
+    reply = await ask(server, [*loop("5 degrees"), user(old_result("noon", "get_time"))], "Well.")
+    assert (reply.match, "22 degrees" in visible(server)) == ("exact", False)
+
+
+async def test_loops_of_earlier_turns_count_where_the_client_keeps_them(server: Server) -> None:
+    call = {"id": "x1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'}}
+
+    def kept(degrees: str) -> Messages:
+        return [user(ASK), assistant("", tool_calls=[call]), result("x1", degrees), assistant(LONG), user("Thanks")]
+
+    for end, answer in ((1, call_text()), (3, LONG), (5, "You are welcome.")):
+        await ask(server, kept("5 degrees")[:end], answer, tools=[WEATHER])
+    after = [assistant("You are welcome."), user("Is that cold?")]
+    for degrees, match in (("22 degrees", "new"), ("5 degrees", "exact")):
+        reply = await ask(server, [*kept(degrees), *after], "Well.", tools=[WEATHER])
+        assert reply.match == match
+    assert "22 degrees" not in visible(server)

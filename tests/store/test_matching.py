@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from app.clock import timestamp
 from app.core.history import TurnRead, TurnRow
 from app.core.ports import NewNode, NodeEnd, SessionStore
 from app.core.told import Told
 from app.core.window import Tail, TailTurn
-from tests.store.making import OpenStore, end, minute, node, session, turn
+from tests.store.making import OpenStore, Outside, end, minute, node, session, turn
 
 ROOT = "root"
 
@@ -233,3 +234,13 @@ async def test_what_is_stored_of_a_chat_is_known_with_how_new_it_is(open_store: 
         known = await store.known_chat("chat-of-a")
         assert known is not None
         assert not known.live
+
+
+async def test_what_a_pull_brings_in_from_the_past_does_not_make_a_session_look_unused(
+    store: SessionStore, outside: Outside
+) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(30))
+    await store.finish_turn(end("a1", turn_key="k1"), minute(31))
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
+    await store.finish_turn(end("a2", turn_key="k2"), minute(2))
+    assert outside.value("SELECT last_used_at FROM sessions") == timestamp(minute(31))
