@@ -1,6 +1,7 @@
 """What an upstream says while it answers, in the program's own words."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,16 @@ class Finished:
 
 
 Event = Started | ReasoningDelta | TextDelta | UsageReport | Finished
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The answer is whole and its node is committed; `usage` is None where upstream did not count."""
+
+    finish_reason: FinishReason
+    usage: Usage | None
+
+
+AnswerEvent = ReasoningDelta | TextDelta | CallStarted | CallArguments | Ended

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -14,10 +14,12 @@ from app.core.cut import Cut
 from app.core.delivery import delivering, retrying
 from app.core.drafts import Draft
 from app.core.events import (
+    AnswerEvent,
     CallArguments,
-    CallStarted,
+    Ended,
     Event,
     Finished,
+    FinishReason,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -33,19 +35,6 @@ from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, 
 from app.log import Joined
 
 _log = logging.getLogger(__name__)
-
-FinishReason = Literal["stop", "length", "tool_calls"]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The answer is whole and its node is committed; `usage` is None where upstream did not count."""
-
-    finish_reason: FinishReason
-    usage: Usage | None
-
-
-AnswerEvent = ReasoningDelta | TextDelta | CallStarted | CallArguments | Ended
 
 
 class Turn:

@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 
-from app.core.events import CallArguments, CallStarted, ReasoningDelta, TextDelta, Usage
+from app.core.events import AnswerEvent, CallArguments, CallStarted, Ended, ReasoningDelta, TextDelta, Usage
 from app.core.ports import ModelInfo
-from app.core.turn import AnswerEvent, Ended
 
 DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.encode

@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from app.core.turn import AnswerEvent, Turn
+from app.core.events import AnswerEvent
+from app.core.turn import Turn
 from app.errors import GatewayError, InvalidRequest, UnsupportedMediaType
 from app.openai.errors import error_body
 from app.openai.requests import ChatCall, decode_chat

@@ -55,7 +55,7 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_seen(tmp_path: Path) 
     history: Messages = []
     async with emulating(lock_seconds=0.0) as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
-        for number in range(6):
+        for number in range(4):
             async with server_process(tmp_path, **settings) as server:
                 client = Client(session, server.url)
                 reply = await client.chat([*history, {"role": "user", "content": DOG if not number else ASK}])

@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from app.core.events import ReasoningDelta, TextDelta, Usage
-from app.core.turn import AnswerEvent, Ended
+from app.core.events import AnswerEvent, Ended, ReasoningDelta, TextDelta, Usage
 from app.openai.responses import ChunkWriter, Heading, completion
 
 HEADING = Heading("chatcmpl-1", 1790000000, "qwen3.7-plus")

@@ -169,17 +169,17 @@ def test_text_is_said_at_once() -> None:
 
 
 FLOODS = {
-    "line breaks": "\n" * 100_000,
-    "backticks": "`" * 100_000,
-    "backticks in words": "` a" * 33_000,
-    "fences": "```\n" * 25_000,
-    "tags": "<tool_use>" * 10_000,
-    "brackets": "<" * 100_000,
-    "end tags in the arguments": call('{"a": "' + "</tool_use>" * 9_000 + '"}'),
-    "tags in the arguments": call('{"a": "' + "<tool_use>" * 9_000 + '"}'),
-    "blanks behind a tag": "<tool_use>" + " " * 100_000,
-    "a line in a block that nothing ends": "```\n<tool_use>" + "a" * 100_000,
-    "a block that may be a call": '```json\n{"name": "' + "a\n" * 50_000,
+    "line breaks": "\n" * 40_000,
+    "backticks": "`" * 40_000,
+    "backticks in words": "` a" * 13_000,
+    "fences": "```\n" * 4_000,
+    "tags": "<tool_use>" * 4_000,
+    "brackets": "<" * 40_000,
+    "end tags in the arguments": call('{"a": "' + "</tool_use>" * 3_600 + '"}'),
+    "tags in the arguments": call('{"a": "' + "<tool_use>" * 3_600 + '"}'),
+    "blanks behind a tag": "<tool_use>" + " " * 40_000,
+    "a line in a block that nothing ends": "```\n<tool_use>" + "a" * 40_000,
+    "a block that may be a call": '```json\n{"name": "' + "a\n" * 20_000,
 }
 
 
@@ -195,7 +195,7 @@ def test_four_times_as_much_takes_about_four_times_as_long(name: str) -> None:
         return time.process_time() - began
 
     flood = FLOODS[name]
-    quarter = min(seconds(flood[: len(flood) // 4]) for _ in range(3))
+    quarter = min(seconds(flood[: len(flood) // 4]) for _ in range(2))
     assert seconds(flood) < 10 * quarter + 0.05
 
 
