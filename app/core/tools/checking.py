@@ -35,7 +35,10 @@ def check(call: ReadCall, tools: Sequence[Tool]) -> Checked:
     what = f"the arguments of {name}"
     schema = usable(next(tool.parameters for tool in tools if tool.name == name), what)
     mending = Mending(schema)
-    arguments = mending.mend(call.arguments, schema)
+    try:
+        arguments = mending.mend(call.arguments, schema)
+    except RecursionError:  # a schema that asks for itself
+        arguments = call.arguments
     text = written(arguments)
     if text is None:
         return Checked(name, call.raw, mended, (f"{what[0].upper()}{what[1:]} hold what JSON cannot say.",))

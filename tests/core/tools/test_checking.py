@@ -151,3 +151,9 @@ def test_a_pattern_that_would_never_end_is_told_to_the_model_but_not_checked() -
     arguments = {"v": "a" * 40 + "!", "w": {"a" * 40 + "!": 1}, "pattern": "x"}
     checked = check(ReadCall("t", arguments, ""), [Tool("t", "", schema)])
     assert [problem.partition(":")[0] for problem in checked.problems] == ["In the arguments of t at pattern"]
+
+
+@pytest.mark.parametrize("way", ["allOf", "anyOf", "oneOf"])
+def test_a_schema_that_asks_for_itself_does_no_harm(way: str) -> None:
+    schema = {"$ref": "#/$defs/a", "$defs": {"a": {way: [{"$ref": "#/$defs/a"}, {"type": "object"}]}}}
+    assert json.loads(check(ReadCall("t", {"v": 1}, ""), [Tool("t", "", schema)]).arguments) == {"v": 1}
