@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.cookies import Morsel
@@ -54,6 +54,12 @@ class Credential:
     refresh_token: Secret = NO_SECRET
     is_access: bool = False
     margin: timedelta = LONGEST_MARGIN
+    _cookie_ends: tuple[datetime | None, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the ends of the cookies once: every request asks for them."""
+        ends = tuple(_moment(_claims(each.reveal()).exp) for each in (self.session, self.refresh_token) if each)
+        object.__setattr__(self, "_cookie_ends", ends)
 
     def is_over(self, now: datetime) -> bool:
         """Whether the bearer cannot work any more, or there is none yet."""
@@ -65,7 +71,7 @@ class Credential:
 
     def can_renew(self, now: datetime) -> bool:
         """Whether it holds a cookie that may bring a new access token."""
-        return any(_is_alive(secret.reveal(), now) for secret in (self.session, self.refresh_token))
+        return any(end is None or end > now for end in self._cookie_ends)
 
     def login_cookies(self, now: datetime) -> dict[str, str]:
         """Return the cookies for the host that renews, without what is over or another account's."""
