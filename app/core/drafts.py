@@ -58,7 +58,7 @@ def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
         is_sibling=place.has_children,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
-        search=choice.search,
+        mode="search" if choice.search else "chat",
     )
     return Draft(request.owner, history, node, prompt, None, show)
 
@@ -99,7 +99,7 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         model=choice.id,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
-        search=choice.search,
+        mode="search" if choice.search else "chat",
     )
     return Draft(request.owner, history, node, prompt, session, show)
 

@@ -46,6 +46,38 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """An image that the answer holds, at an address that works for a limited time; the size is in pixels."""
+
+    url: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A page that the answer may cite; marks such as `[[3]]` in its text name it by `number`."""
+
+    number: int
+    url: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a web search found; several searches of one answer add up."""
+
+    found: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTask:
+    """The answer is a video that is being made; `Upstream.video` tells how far it is."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallStarted:
     """The answer calls a tool; `index` counts its calls from 0."""
 
@@ -74,7 +106,7 @@ class Finished:
     """The answer is whole."""
 
 
-Event = Started | ReasoningDelta | TextDelta | UsageReport | Finished
+Event = Started | ReasoningDelta | TextDelta | Picture | Sources | VideoTask | UsageReport | Finished
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 

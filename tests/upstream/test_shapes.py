@@ -74,7 +74,7 @@ def test_a_later_message_names_its_parent_in_all_four_places_and_a_sibling_is_an
 
 
 def test_fast_asks_for_no_thinking_and_search_is_the_prompt_s_choice() -> None:
-    prompt = Prompt(CHAT, None, "x", "m", thinking=False, thinking_budget=100, search=True)
+    prompt = Prompt(CHAT, None, "x", "m", thinking=False, thinking_budget=100, mode="search")
     assert body_of(prompt, 50)["messages"][0]["feature_config"] == {
         "thinking_enabled": False,
         "output_schema": "phase",

@@ -27,10 +27,14 @@ from app.core.ports.upstream import (
     ChatMessage,
     ChatRecord,
     ChatSummary,
+    Download,
     Login,
+    Mode,
     ModelInfo,
     Prompt,
+    UploadedFile,
     Upstream,
+    VideoState,
 )
 
 __all__ = [
@@ -44,12 +48,14 @@ __all__ = [
     "ChatSummary",
     "CutAnswer",
     "Deletion",
+    "Download",
     "Erased",
     "KnownChat",
     "KnownNode",
     "Login",
     "Match",
     "Meter",
+    "Mode",
     "ModelInfo",
     "NewNode",
     "NewSession",
@@ -63,5 +69,7 @@ __all__ = [
     "SessionStore",
     "SessionSummary",
     "StoreOverview",
+    "UploadedFile",
     "Upstream",
+    "VideoState",
 ]

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from app.core.attachments import FileContent, FileKind
 from app.core.events import Event
+
+Mode = Literal["chat", "search", "image", "video", "research"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model of upstream's live list. `context_tokens` is None where upstream does not tell."""
+    """A model of upstream's live list.
+
+    None where upstream does not tell: the tokens of its context and of one answer, the kinds of files that it
+    understands, the modes that it can answer in.
+    """
 
     id: str
     name: str
@@ -21,6 +28,44 @@ class ModelInfo:
     can_think: bool
     must_think: bool
     is_general: bool
+    answer_tokens: int | None = None
+    understands: frozenset[FileKind] | None = None
+    modes: frozenset[Mode] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that upstream has. `reference` is the adapter's own text, which it writes into a message.
+
+    It can be sent until `expires_at`.
+    """
+
+    id: str
+    kind: FileKind
+    name: str
+    size: int
+    reference: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VideoState:
+    """How far a video is; `url` once it succeeded, `error` (for a person) once it failed."""
+
+    state: Literal["running", "succeeded", "failed"]
+    url: str = ""
+    error: str = ""
+
+
+class Download(Protocol):
+    """A file on its way from upstream: `size` in bytes is None where it is not told; iterating gives the bytes."""
+
+    content_type: str
+    size: int | None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the bytes in pieces. Raises UpstreamError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +73,8 @@ class Prompt:
     """One message for upstream: its place in the tree, its text, and how to answer it.
 
     `parent_id` is the response id of the answer that it follows, None for the first message of a chat. `is_sibling`
-    says that another message already follows the same parent. `thinking_budget` is in tokens.
+    says that another message already follows the same parent. `thinking_budget` is in tokens. `size` is the aspect
+    ratio of an image or a video, one of 1:1, 4:3, 3:4, 16:9, 9:16.
     """
 
     chat_id: str
@@ -38,7 +84,9 @@ class Prompt:
     is_sibling: bool = False
     thinking: bool = True
     thinking_budget: int | None = None
-    search: bool = False
+    mode: Mode = "chat"
+    files: tuple[UploadedFile, ...] = ()
+    size: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +165,8 @@ class Upstream(Protocol):
         """Fetch the account's settings, which the adapter may need to shape its requests."""
         ...
 
-    async def create_chat(self, model: str) -> str:
-        """Make an empty chat and return its id."""
+    async def create_chat(self, model: str, mode: Mode = "chat") -> str:
+        """Make an empty chat for a first message in that mode, and return its id."""
         ...
 
     def send(self, prompt: Prompt) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
@@ -129,6 +177,21 @@ class Upstream(Protocol):
         batch, `Finished` last, after which it ends. It raises
         what upstream says in mid-answer, `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
         Leaving the context early closes the connection but does not end the generation: see `stop`.
+        """
+        ...
+
+    async def upload(self, file: FileContent) -> UploadedFile:
+        """Bring a file to upstream, until it can be sent. Raises UpstreamRejected for one that cannot be read there."""
+        ...
+
+    async def video(self, task_id: str) -> VideoState:
+        """Ask how far a video is."""
+        ...
+
+    def download(self, url: str) -> AbstractAsyncContextManager[Download]:
+        """Fetch an image or a video that upstream made. Raises UpstreamRejected for an address that is not upstream's.
+
+        Raises UpstreamRejected with the cause "expired" once the address has expired.
         """
         ...
 

@@ -68,7 +68,7 @@ def _feature_config(prompt: Prompt, thinking_budget: int | None) -> dict[str, An
         "research_mode": "normal",
         "auto_thinking": False,
         "thinking_mode": "Thinking" if prompt.thinking else "Fast",
-        "auto_search": prompt.search,
+        "auto_search": prompt.mode == "search",
     }
     if prompt.thinking:
         config["thinking_format"] = "summary"
