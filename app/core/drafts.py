@@ -58,7 +58,8 @@ def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
         is_sibling=place.has_children,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
-        mode="search" if choice.search else "chat",
+        mode=choice.mode,
+        size=request.size,
     )
     return Draft(request.owner, history, node, prompt, None, show)
 
@@ -99,7 +100,8 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         model=choice.id,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
-        mode="search" if choice.search else "chat",
+        mode=choice.mode,
+        size=request.size,
     )
     return Draft(request.owner, history, node, prompt, session, show)
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from app.core.admission import Admission
 from app.core.answer import answer_format, answer_instructions
 from app.core.budget import check_budget
-from app.core.catalog import ModelCatalog
+from app.core.catalog import Choice, ModelCatalog
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.history import History, read_history
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
+from app.core.modes import ABILITIES
 from app.core.recovery import Recovery
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
@@ -23,7 +24,7 @@ from app.core.tools.results import shortened
 from app.core.tools.scheme import SCHEME
 from app.core.turn import Turn
 from app.core.watch import AnswerWatch
-from app.errors import ChatGone, ChatInProgress, ParentUnknown
+from app.errors import ChatGone, ChatInProgress, ParentUnknown, UnsupportedFeature
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
@@ -95,8 +96,9 @@ class Gateway:
 
     async def _start(self, request: ChatRequest, watch: AnswerWatch) -> Turn:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
-        choice = await self._catalog.choose(request.model)
+        choice = await self._catalog.choose(request.model, request.mode)
         watch.chosen(choice.info.id if choice.info is not None else None)
+        _refuse_unfit(request, choice)
         account = self._around.upstream.account().account
         shape = side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
@@ -163,3 +165,17 @@ class Gateway:
             self._live.discard(turn)
         else:
             turn.closing.add_done_callback(lambda _: self._live.discard(turn))
+
+
+def _refuse_unfit(request: ChatRequest, choice: Choice) -> None:
+    """Raise UnsupportedFeature for a form of answer that the mode does not have."""
+    if choice.mode in {"chat", "search"}:
+        return
+    has_tools = request.tool_use is not None and request.tool_use.mode != "none"
+    field = "tools" if has_tools else "response_format" if request.json_format is not None else None
+    if field:
+        raise UnsupportedFeature(
+            f"An answer that is to {ABILITIES[choice.mode]} has no '{field}'; leave it out, or take the model without "
+            "that suffix.",
+            param=field,
+        )

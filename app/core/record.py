@@ -47,8 +47,10 @@ class TurnRecord:
         """Make the chat if need be, and record the node. Raises UpstreamError, StoreError."""
         session = self.draft.session
         if session is not None:
-            model, upstream = self.draft.prompt.model, self._around.upstream
-            self.chat_id = await retrying(lambda: upstream.create_chat(model), self._around.patience)
+            prompt, upstream = self.draft.prompt, self._around.upstream
+            self.chat_id = await retrying(
+                lambda: upstream.create_chat(prompt.model, prompt.mode), self._around.patience
+            )
             account = self._around.upstream.account().account  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
         try:

@@ -3,6 +3,7 @@
 Only `app/main.py` names one.
 """
 
+from app.core.modes import Mode
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
 from app.core.ports.meter import AnswerMeter, Meter
 from app.core.ports.store import (
@@ -29,7 +30,6 @@ from app.core.ports.upstream import (
     ChatSummary,
     Download,
     Login,
-    Mode,
     ModelInfo,
     Prompt,
     UploadedFile,
