@@ -30,6 +30,7 @@
         ├── UpstreamTimeout         504
         ├── UpstreamCut             502  the stream ended in mid-answer
         ├── UpstreamEmpty           502  the answer had no text
+        ├── VideoFailed             502  the site could not make a video
         ├── UpstreamProtocolError   502  an answer of a shape that we do not know
         ├── UpstreamInputTooLong    400  context_length_exceeded, said by the site
         ├── UpstreamModelUnknown    404  the model left the site's list
@@ -339,6 +340,14 @@ class UpstreamEmpty(UpstreamError):
         "The site sometimes does this for input that is too long or that it will not discuss; change it and try again."
     )
     advice_zh = "输入太长，或者网站不愿讨论时，有时会这样；请修改后再试。"
+
+
+class VideoFailed(UpstreamError):
+    """The site could not make a video."""
+
+    code = "video_failed"
+    advice = "Word it differently, or try again later."
+    advice_zh = "请换一种说法，或者稍后再试。"
 
 
 class UpstreamProtocolError(UpstreamError):

@@ -33,6 +33,8 @@ CHINESE = {
     "body_budget": "发给网站的一条消息的字节数；0：只受 token 数限制",
     "result_budget": "一个工具结果的字节数，更长的从中间截短；0：不限",
     "tool_retries": "工具调用或 JSON 无法使用时，再问模型几次",
+    "citations": "联网搜索的标记（如 `[[3]]`）：`annotations` 保持原样并附注释；`links` 另外写成 Markdown 链接",
+    "images_as": "回答的 `images` 里放什么：`data` 为图片本身；`url` 为网站上的地址，会过期",
     "max_body_bytes": "发给本服务器的一个请求的字节数",
     "default_model": "目标已不存在的别名所用的模型；为空：列表里第一个通用模型",
     "is_delete": "1：每次回答后删除对话；对话于是以重放方式继续",

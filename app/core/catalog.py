@@ -32,7 +32,8 @@ class Choice:
     def in_mode(self, mode: Mode) -> "Choice":
         """Return the choice in a mode. Raises InvalidRequest where another one was asked for already."""
         if self.mode not in {"chat", mode}:
-            raise InvalidRequest(f"One answer cannot {ABILITIES[self.mode]} and {ABILITIES[mode]}.", param="model")
+            both = " and ".join(sorted((ABILITIES[self.mode], ABILITIES[mode])))
+            raise InvalidRequest(f"One answer cannot {both}.", param="model")
         return replace(self, mode=mode)
 
     def that_thinks(self, thinking: bool) -> "Choice":

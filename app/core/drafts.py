@@ -19,7 +19,10 @@ _TITLE_CHARS = 80
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first."""
+    """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first.
+
+    `leaves_video`: a video is not waited for, the answer ends with its task.
+    """
 
     owner: str
     history: History
@@ -27,6 +30,7 @@ class Draft:
     prompt: Prompt
     session: NewSession | None
     show_reasoning: bool
+    leaves_video: bool = False
 
 
 def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
@@ -103,7 +107,7 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         mode=choice.mode,
         size=request.size,
     )
-    return Draft(request.owner, history, node, prompt, session, show)
+    return Draft(request.owner, history, node, prompt, session, show, leaves_video=request.purpose == "video")
 
 
 def _node(

@@ -10,6 +10,7 @@ from app.core.admission import Admission
 from app.core.answer import answer_format, answer_instructions
 from app.core.budget import check_budget
 from app.core.catalog import Choice, ModelCatalog
+from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.history import History, read_history
@@ -35,8 +36,8 @@ class Policy:
     """What the server's owner decided.
 
     Bytes and tokens of one message, whether chats outlive their answer, whether a client that trims its window is
-    recognised by its last turns, bytes of one tool result, and how often a model is asked again for an answer that
-    cannot be used.
+    recognised by its last turns, bytes of one tool result, how often a model is asked again for an answer that cannot
+    be used, and whether what it cites is written as links.
     """
 
     body_budget: int
@@ -45,6 +46,7 @@ class Policy:
     window_match: bool
     result_budget: int
     tool_retries: int
+    links_citations: bool
 
 
 class Gateway:
@@ -100,14 +102,16 @@ class Gateway:
         watch.chosen(choice.info.id if choice.info is not None else None)
         _refuse_unfit(request, choice)
         account = self._around.upstream.account().account
-        shape = side_call(request)
+        shape = request.purpose if request.purpose != "conversation" else side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
         history = read_history(messages, request.owner, account, answer_instructions(request, SCHEME))
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
+        if request.purpose == "video":
+            delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
-        found = None if delete_because else await self._find(history, request.owner)
+        found = None if shape or delete_because else await self._find(history, request.owner)
         if found is not None:
             place = found.place
             try:
@@ -148,7 +152,9 @@ class Gateway:
         check_budget(draft.prompt.text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
         written = answer_format(request, SCHEME, new_call_id)
         cut = Cut(request.stop, request.max_tokens)
-        turn = Turn(self._around, draft, cut, written, watch, retries=self._policy.tool_retries)
+        citations = CitationReader(as_links=self._policy.links_citations and request.json_format is None)
+        retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries
+        turn = Turn(self._around, draft, cut, written, citations, watch, retries=retries)
         self._live.add(turn)
         try:
             await turn.begin()

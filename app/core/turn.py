@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Any
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
+from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.delivery import delivering
 from app.core.drafts import Draft
@@ -18,16 +19,20 @@ from app.core.events import (
     Event,
     Finished,
     FinishReason,
+    Picture,
     ReasoningDelta,
+    Sources,
     Started,
     TextDelta,
     Usage,
     UsageReport,
+    VideoTask,
 )
 from app.core.ports import Prompt
 from app.core.record import State, TurnRecord
 from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
+from app.core.video import following
 from app.core.watch import AnswerWatch
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
 from app.log import Joined
@@ -47,6 +52,7 @@ class Turn:
         draft: Draft,
         cut: Cut,
         written: AnswerFormat,
+        citations: CitationReader,
         watch: AnswerWatch,
         *,
         retries: int = 0,
@@ -56,12 +62,16 @@ class Turn:
         self._record = TurnRecord(around, draft, watch)
         self._cut = cut
         self._format = written
+        self._citations = citations
         self._watch = watch
         self._retries = retries
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
         self._batches: AsyncIterator[Sequence[Event]] | None = None
         self._first: Sequence[Event] = ()
+        self._shown = False  # whether there was a picture
+        self._stands_apart = False  # whether a new paragraph begins with the next words
+        self._video: VideoTask | None = None
         self._generating = False
         self._is_recorded = False
 
@@ -150,6 +160,8 @@ class Turn:
                 break
             asked += 1
             self._format.again()
+        if out := self._last_words():
+            yield out
         reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
         await self._complete(reason)
         yield [Ended(reason, self.used)]
@@ -170,10 +182,31 @@ class Turn:
         if rest := self._cut.rest():
             self._hear(rest, out)
         _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._record.heard))
-        if not self._cut.reason and not any(piece.strip() for piece in self._record.heard):
+        if not self._cut.reason and not self._has_content:
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
             yield out
+        if self._video is not None and not self.draft.leaves_video:
+            async for out in self._follow(self._video):
+                yield out
+
+    @property
+    def _has_content(self) -> bool:
+        return self._shown or self._video is not None or any(piece.strip() for piece in self._record.heard)
+
+    async def _follow(self, video: VideoTask) -> AsyncGenerator[list[AnswerEvent], None]:
+        """Tell how far a video is, at last where it is. Raises VideoFailed, UpstreamTimeout."""
+        async with aclosing(following(self._around.upstream, video.task_id, self._around.patience)) as states:
+            async for waited, state in states:
+                if state.state == "succeeded":
+                    self._generating = False
+                    out: list[AnswerEvent] = []
+                    self._say_apart(f"[video]({state.url})", out)
+                    yield out
+                elif self.draft.show_reasoning:
+                    progress = ReasoningDelta(f"The video is being made ({waited:.0f} s).\n")
+                    self._record.reasoning.append(progress.text)
+                    yield [progress]
 
     async def _ask_again(self, text: str) -> bool:
         """Ask the model again in the same chat; return whether that was possible.
@@ -205,10 +238,18 @@ class Turn:
                 if self.draft.show_reasoning:
                     self._record.reasoning.append(event.text)
                     out.append(event)
+            elif isinstance(event, Picture):
+                self._show(event, out)
+            elif isinstance(event, Sources):
+                self._citations.found(event.found)
+            elif isinstance(event, VideoTask):
+                self._video = event
+                if self.draft.leaves_video:
+                    out.append(event)
             elif isinstance(event, Started):
                 self._record.response_id = event.response_id
             elif isinstance(event, Finished):
-                self._generating = False
+                self._generating = self._video is not None and not self.draft.leaves_video
                 return True
         return False
 
@@ -239,11 +280,38 @@ class Turn:
         """Send on what became of the model's words."""
         for piece in pieces:
             if isinstance(piece, TextDelta):
-                self._record.text.append(piece.text)
-            elif isinstance(piece, CallArguments):
+                text = f"\n\n{piece.text}" if self._stands_apart and piece.text else piece.text
+                self._stands_apart = self._stands_apart and not text
+                self._write(self._citations.feed(text), out)
+                continue
+            if isinstance(piece, CallArguments):
                 _, name, arguments = self._format.calls[piece.index]
                 self._record.text.append("\n\n" + SCHEME.write_call(name, arguments))
             out.append(piece)
+
+    def _show(self, picture: Picture, out: list[AnswerEvent]) -> None:
+        self._shown = True
+        if self._format.take_picture():
+            self._say_apart(f"![image]({picture.url})", out)
+        out.append(picture)
+
+    def _say_apart(self, text: str, out: list[AnswerEvent]) -> None:
+        """Send a paragraph of its own, whatever is said before and after it."""
+        self._stands_apart = bool(self._record.text)
+        self._say([TextDelta(text)], out)
+        self._stands_apart = True
+
+    def _write(self, text: str, out: list[AnswerEvent]) -> None:
+        if text:
+            self._record.text.append(text)
+            out.append(TextDelta(text))
+
+    def _last_words(self) -> list[AnswerEvent]:
+        out: list[AnswerEvent] = []
+        self._write(self._citations.rest(), out)
+        if cited := self._citations.citations():
+            out.append(cited)
+        return out
 
     async def _complete(self, reason: FinishReason) -> None:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""

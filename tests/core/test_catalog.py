@@ -116,7 +116,7 @@ async def test_a_mode_may_be_asked_for_beside_the_name() -> None:
 @pytest.mark.parametrize(
     ("name", "mode", "why"),
     [
-        ("coder-image-search", "chat", "One answer cannot search the web and make images."),
+        ("coder-image-search", "chat", "One answer cannot make images and search the web."),
         ("coder-image", "search", "One answer cannot make images and search the web."),
         ("coder-thinking-fast", "chat", "-thinking and -fast contradict each other."),
         (
