@@ -179,7 +179,19 @@ def model(identity: object = "m", active: object = True, **meta: object) -> dict
 
 
 def test_reads_a_model_at_both_depths() -> None:
-    expected = [ModelInfo("m", "M", "qwen", 1780000000, 1000, can_think=True, must_think=False, is_general=True)]
+    expected = [
+        ModelInfo(
+            "m",
+            "M",
+            "qwen",
+            1780000000,
+            1000,
+            can_think=True,
+            must_think=False,
+            is_general=True,
+            modes=frozenset({"chat", "video"}),
+        )
+    ]
     assert read_models([model()]) == expected
     assert read_models({"data": [model()]}) == expected
 
@@ -209,6 +221,56 @@ def test_reads_whether_a_model_can_and_must_think(meta: dict[str, object], can: 
 @pytest.mark.parametrize(("types", "general"), [(["t2v"], False), (["search", "t2t"], True), (None, True), ("x", True)])
 def test_reads_whether_a_model_chats(types: object, general: bool) -> None:
     assert read_models([model(chat_type=types)])[0].is_general is general
+
+
+SEES_AND_READS = {"vision": True, "document": True, "video": False, "thinking": True}
+
+
+@pytest.mark.parametrize(
+    ("meta", "kinds"),
+    [
+        ({"capabilities": SEES_AND_READS}, {"image", "document"}),
+        ({"abilities": {"vision": 1, "audio": 1, "video": 2, "thinking": 3}}, {"image", "audio"}),
+        ({"capabilities": {"vision": True}, "abilities": {"audio": 1}}, {"image", "audio"}),
+        ({"capabilities": {"thinking": True}}, set()),
+        ({"capabilities": {"vision": "yes"}, "abilities": {"vision": True}}, {"image"}),
+        ({}, None),
+        ({"capabilities": [], "abilities": "odd"}, None),
+    ],
+)
+def test_reads_what_files_a_model_understands(meta: dict[str, object], kinds: set[str] | None) -> None:
+    read = read_models([model(**meta)])[0].understands
+    assert (None if read is None else set(read)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("types", "capabilities", "modes"),
+    [
+        (
+            ["t2t", "t2v", "t2i", "image_edit", "search", "deep_research", "slides"],
+            {},
+            "chat video image search research",
+        ),
+        (["t2t"], {"search": True}, "chat search"),
+        (["t2v"], {"search": True}, "video"),
+        (["t2t", 7, None, ["t2i"]], {}, "chat"),
+        ([], {}, ""),
+        (None, {}, None),
+        ("t2t", {}, None),
+    ],
+)
+def test_reads_the_modes_a_model_answers_in(types: object, capabilities: object, modes: str | None) -> None:
+    read = read_models([model(chat_type=types, capabilities=capabilities)])[0].modes
+    assert read == (None if modes is None else set(modes.split()))
+
+
+def test_reads_how_long_an_answer_may_be() -> None:
+    lengths = [
+        {"max_generation_length": 8, "max_summary_generation_length": 9},
+        {"max_summary_generation_length": 9},
+        {"max_generation_length": -1},
+    ]
+    assert [read_models([model(**meta)])[0].answer_tokens for meta in lengths] == [8, 9, None]
 
 
 def test_a_bare_entry_is_a_model() -> None:
