@@ -12,7 +12,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.core.events import Event
 from app.core.ids import new_uuid
-from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, ModelInfo, Prompt
+from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, Mode, ModelInfo, Prompt
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -115,9 +115,9 @@ class QwenUpstream:
         self._thinking_budgets = read_thinking_budgets(outer.data)
         _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
 
-    async def create_chat(self, model: str) -> str:
-        """Make an empty chat and return its id."""
-        body = create_body(model, milliseconds=int(self._clock.now().timestamp() * 1000))
+    async def create_chat(self, model: str, mode: Mode = "chat") -> str:
+        """Make an empty chat for a first message in that mode, and return its id."""
+        body = create_body(model, mode, milliseconds=int(self._clock.now().timestamp() * 1000))
         outer = await self._call("POST", f"{_CHATS}new", "model", body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
