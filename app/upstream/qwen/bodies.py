@@ -39,7 +39,7 @@ def completion_body(
     """
     chat_type = _CHAT_TYPES[prompt.mode]
     meta = {"subChatType": chat_type}
-    message = {
+    message: dict[str, Any] = {
         "id": None,
         "fid": message_id,
         "parentId": prompt.parent_id,
@@ -57,7 +57,7 @@ def completion_body(
         "sub_chat_type": chat_type,
         "parent_id": prompt.parent_id,
     }
-    body = {
+    body: dict[str, Any] = {
         "stream": prompt.mode != "video",
         "version": "2.1",
         "incremental_output": True,

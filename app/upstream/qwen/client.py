@@ -12,7 +12,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.core.events import Event
 from app.core.ids import new_uuid
-from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, Mode, ModelInfo, Prompt
+from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, Mode, ModelInfo, Prompt, VideoState
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -39,6 +39,7 @@ from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.replies import Outer
 from app.upstream.qwen.seam import mapped
 from app.upstream.qwen.transport import Transport
+from app.upstream.qwen.video import VideoReply, checked_task, read_stored_video, read_video_state
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -167,9 +168,12 @@ class QwenUpstream:
                         begun=begun,
                         note=self._note,
                         on_failure=lambda problem: self._failed(problem, credential),
+                        mode=prompt.mode,
                     )
                     try:
-                        await answer.begin()
+                        video = await answer.begin()
+                        if video is not None:
+                            answer.promise(await self._stored_video(video, prompt, credential))
                     except BaseException:
                         response.close()
                         raise
@@ -177,6 +181,19 @@ class QwenUpstream:
             problem.accepted = problem.cause in _MAYBE_ACCEPTED
             raise
         return answer
+
+    async def _stored_video(self, video: VideoReply, prompt: Prompt, credential: Credential) -> VideoReply:
+        """Complete what the site's answer left out with what the chat says."""
+        if video.is_whole:
+            return video
+        path = _CHATS + _checked(prompt.chat_id)
+        outer = await self._transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
+        return video.completed_by(read_stored_video(outer.data, prompt.parent_id))
+
+    async def video(self, task_id: str) -> VideoState:
+        """Ask how far a video is."""
+        outer = await self._call("GET", f"/api/v1/tasks/status/{checked_task(task_id)}", "account")
+        return read_video_state(outer)
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs, or if the chat is gone."""
