@@ -78,9 +78,9 @@ class Answer:
             raise self._reader.failure
         return None
 
-    def promise(self, video: VideoReply) -> None:
-        """Make the answer that a plain one means. Raises UpstreamProtocolError where it promises nothing."""
-        self._first = video.events()
+    def promise(self, events: list[Event]) -> None:
+        """Let these events be the answer, in place of a stream."""
+        self._first = events
         self._reader.finished = True
 
     def __aiter__(self) -> "Answer":

@@ -4,15 +4,27 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from app.clock import Clock
 from app.config import Settings
+from app.core.attachments import FileContent
 from app.core.events import Event
 from app.core.ids import new_uuid
-from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, Mode, ModelInfo, Prompt, VideoState
+from app.core.ports import (
+    AccountStatus,
+    ChatRecord,
+    ChatSummary,
+    Download,
+    Meter,
+    Mode,
+    ModelInfo,
+    Prompt,
+    UploadedFile,
+    VideoState,
+)
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -34,6 +46,7 @@ from app.upstream.qwen.bodies import completion_body, create_body
 from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.credentials import Credential
+from app.upstream.qwen.files import Files, Patience
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.replies import Outer
@@ -67,6 +80,7 @@ class QwenUpstream:
         tokens: TokenSource,
         kind: Literal["qwen", "emulator"],
         meter: Meter | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -74,6 +88,14 @@ class QwenUpstream:
         self._kind = kind
         self._meter = meter
         self._transport = Transport(settings, clock, base_url)
+        self._files = Files(
+            settings,
+            clock,
+            base_url,
+            call=self._call,
+            patience=patience or Patience(),
+            on_failure=self._count,
+        )
         self._pause = Pause(clock, first=settings.block_pause_seconds)
         self._thinking_budgets: dict[str, int] = {}
         self._noted: set[str] = set()
@@ -87,6 +109,7 @@ class QwenUpstream:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tokens.close()
+        await self._files.close()
         await self._transport.__aexit__(kind, problem, trace)
 
     def account(self) -> AccountStatus:
@@ -173,7 +196,7 @@ class QwenUpstream:
                     try:
                         video = await answer.begin()
                         if video is not None:
-                            answer.promise(await self._stored_video(video, prompt, credential))
+                            answer.promise(await self._promised(video, prompt, credential))
                     except BaseException:
                         response.close()
                         raise
@@ -182,13 +205,25 @@ class QwenUpstream:
             raise
         return answer
 
-    async def _stored_video(self, video: VideoReply, prompt: Prompt, credential: Credential) -> VideoReply:
-        """Complete what the site's answer left out with what the chat says."""
-        if video.is_whole:
-            return video
-        path = _CHATS + _checked(prompt.chat_id)
-        outer = await self._transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
-        return video.completed_by(read_stored_video(outer.data, prompt.parent_id))
+    async def _promised(self, video: VideoReply, prompt: Prompt, credential: Credential) -> list[Event]:
+        """Return the events of a video's answer; what the answer left out, the chat may say."""
+        try:
+            if not video.is_whole:
+                path = _CHATS + _checked(prompt.chat_id)
+                outer = await self._transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
+                video = video.completed_by(read_stored_video(outer.data, prompt.parent_id))
+            return video.events()
+        except UpstreamError as problem:
+            problem.accepted = True
+            raise
+
+    async def upload(self, file: FileContent) -> UploadedFile:
+        """Bring a file to the site, until it can be sent, as `app.core.ports.Upstream` says."""
+        return await self._files.upload(file)
+
+    def download(self, url: str) -> AbstractAsyncContextManager[Download]:
+        """Fetch what the site made, as `app.core.ports.Upstream` says."""
+        return self._files.download(url)
 
     async def video(self, task_id: str) -> VideoState:
         """Ask how far a video is."""
@@ -273,9 +308,12 @@ class QwenUpstream:
                 raise
             self._tokens.accepted(credential)
 
-    def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+    def _count(self, problem: UpstreamError) -> None:
         if self._meter is not None:
             self._meter.upstream_failed(problem.code or problem.type)
+
+    def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+        self._count(problem)
         if isinstance(problem, UpstreamLoginRequired):
             self._tokens.refused(credential, str(problem))
         elif isinstance(problem, UpstreamBlocked):
