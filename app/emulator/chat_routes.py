@@ -27,7 +27,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     model = str(models[0])
     if model not in BY_ID:
         return refuse_by_name(request, "model_not_found")
-    chat = new_chat(model)
+    chat = new_chat(model, str(body["chat_type"]))
     await request.app[STATE].storage.add_chat(chat)
     return accept(request, {"id": chat.id})
 

@@ -35,6 +35,21 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     before: int = 0
 
 
+class CoursePlan(msgspec.Struct, forbid_unknown_fields=True):
+    """The states that the next parsing, or the next video's task, goes through; an error is for the last of them."""
+
+    states: list[str]
+    error_msg: str = ""
+    error_code: str | None = None
+    retry: bool = False
+
+
+class Clock(msgspec.Struct, forbid_unknown_fields=True):
+    """By how many seconds the site's clock goes forward."""
+
+    seconds: float
+
+
 class Turn(msgspec.Struct, forbid_unknown_fields=True):
     """A turn that a person takes in the browser; `browser.browse` says what the ids mean."""
 
@@ -64,6 +79,7 @@ async def read_state(request: web.Request) -> web.Response:
             "chats": {chat.id: chat.title for chat in state.storage.chats.values()},
             "shown": [asdict(shown) for shown in state.shown],
             "requests": [asdict(requested) for requested in state.requests],
+            "files": {file.id: asdict(file) for file in state.files.files.values()},
             "stops": state.stops,
             "delete_all_calls": state.delete_all_calls,
             "faults": NAMES,
@@ -98,6 +114,38 @@ async def plan(request: web.Request) -> web.Response:
     except (msgspec.DecodeError, ValueError) as problem:
         return _problem(str(problem), 400)
     return web.json_response({"planned": True})
+
+
+async def plan_parse(request: web.Request) -> web.Response:
+    """Plan the states of the next document that is parsed; the body is a `CoursePlan` as JSON."""
+    try:
+        given = msgspec.json.decode(await request.read(), type=CoursePlan)
+        request.app[STATE].script.parse(
+            *given.states, error_msg=given.error_msg, error_code=given.error_code, retry=given.retry
+        )
+    except (msgspec.DecodeError, ValueError) as problem:
+        return _problem(str(problem), 400)
+    return web.json_response({"planned": True})
+
+
+async def plan_task(request: web.Request) -> web.Response:
+    """Plan the states of the next video's task; the body is a `CoursePlan` as JSON, without an error."""
+    try:
+        given = msgspec.json.decode(await request.read(), type=CoursePlan)
+        request.app[STATE].script.task(*given.states)
+    except (msgspec.DecodeError, ValueError) as problem:
+        return _problem(str(problem), 400)
+    return web.json_response({"planned": True})
+
+
+async def pass_time(request: web.Request) -> web.Response:
+    """Put the site's clock forward, by which tokens, permissions and signed addresses end."""
+    try:
+        given = msgspec.json.decode(await request.read(), type=Clock)
+    except msgspec.DecodeError as problem:
+        return _problem(str(problem), 400)
+    request.app[STATE].tokens.shift += given.seconds
+    return web.json_response({"shift": request.app[STATE].tokens.shift})
 
 
 async def add_turn(request: web.Request) -> web.Response:

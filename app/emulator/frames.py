@@ -127,9 +127,9 @@ class Frames:
         return data(event)
 
 
-def usage(shown: int, thought: int, said: int) -> dict[str, Any]:
-    """Write the count of tokens so far."""
-    return {
+def usage(shown: int, thought: int, said: int, pictures: int = 0) -> dict[str, Any]:
+    """Write the count of tokens so far; the count of what was seen of pictures stands there only if there are any."""
+    counted: dict[str, Any] = {
         "input_tokens": shown,
         "output_tokens": thought + said,
         "total_tokens": shown + thought + said,
@@ -138,3 +138,8 @@ def usage(shown: int, thought: int, said: int) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": thought, "text_tokens": thought + said},
         "prompt_tokens_details": {"cached_tokens": 0},
     }
+    if pictures:
+        counted["input_tokens"] += pictures
+        counted["total_tokens"] += pictures
+        counted["input_tokens_details"]["image_tokens"] = counted["image_tokens"] = pictures
+    return counted

@@ -38,6 +38,7 @@ class Job:
     text: str
     thoughts: tuple[str, ...]
     shown_tokens: int
+    image_tokens: int
     planned: Planned
     disturbance: Disturbance | None
     index: str | None
@@ -120,7 +121,8 @@ class Generation:
     def _usage(self) -> dict[str, Any] | None:
         if self.job.planned.without_usage:
             return None
-        return wire.usage(self.job.shown_tokens + _HIDDEN_PROMPT_TOKENS, self._thought, self._said)
+        shown = self.job.shown_tokens + _HIDDEN_PROMPT_TOKENS
+        return wire.usage(shown, self._thought, self._said, self.job.image_tokens)
 
     async def _generate(self) -> None:
         disturbance = self.job.disturbance

@@ -4,8 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from app.emulator.faults import NAMES, REFUSALS, TARGETS, Target
+from app.emulator.faults import BUCKET_FAULTS, NAMES, REFUSALS, TARGETS, Target
 
 
 @dataclass(slots=True)
@@ -46,12 +47,25 @@ class Planned:
     without_usage: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How something goes that is asked about again and again: one state for each time, and the last one stays.
+
+    `problem` is what the last state says besides.
+    """
+
+    states: Sequence[str]
+    problem: dict[str, Any] = field(default_factory=dict)
+
+
 class Script:
     """Queues for the routes that can be planned; what is planned is used once, in order."""
 
     def __init__(self) -> None:
         self._answers: deque[Planned] = deque()
         self._faults: dict[Target, deque[str]] = {target: deque() for target in TARGETS}
+        self._parses: deque[Course] = deque()
+        self._tasks: deque[Course] = deque()
         self.holds: dict[str, Hold] = {}
         self._renewal: Hold | None = None
 
@@ -88,8 +102,25 @@ class Script:
             _check(name, NAMES)
             self._answers.extend(Planned(fault=name) for _ in range(times))
         else:
-            _check(name, sorted(REFUSALS))
+            _check(name, sorted({*REFUSALS, *BUCKET_FAULTS} if target == "bucket" else REFUSALS))
             self._faults[target].extend([name] * times)
+
+    def parse(self, *states: str, error_msg: str = "", error_code: str | None = None, retry: bool = False) -> None:
+        """Plan the states of the next document that is parsed, as `pending`, `failed`; the last may have an error."""
+        problem = {"error_msg": error_msg, "error_code": error_code, "retry": retry}
+        self._parses.append(Course(_some(states), problem))
+
+    def next_parse(self) -> Course | None:
+        """Take what is planned for the next parsing."""
+        return self._parses.popleft() if self._parses else None
+
+    def task(self, *states: str) -> None:
+        """Plan the states of the next video's task: `running`, `success`, `failed`."""
+        self._tasks.append(Course(_some(states)))
+
+    def next_task(self) -> Course | None:
+        """Take what is planned for the next task."""
+        return self._tasks.popleft() if self._tasks else None
 
     def coming(self) -> Planned:
         """Look at what is planned for the next completion."""
@@ -118,12 +149,19 @@ class Script:
 
     def clear(self) -> None:
         """Drop all plans and let every held answer go on."""
-        self._answers.clear()
+        for plans in (self._answers, self._parses, self._tasks):
+            plans.clear()
         for queue in self._faults.values():
             queue.clear()
         for hold in self.holds.values():
             hold.release()
         self.holds.clear()
+
+
+def _some(states: Sequence[str]) -> Sequence[str]:
+    if not states:
+        raise ValueError("Plan at least one state.")
+    return states
 
 
 def _check(name: str, names: Sequence[str]) -> None:

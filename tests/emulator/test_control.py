@@ -10,6 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 from app.emulator.control import is_local, serve_locally
 from app.emulator.faults import NAMES
 from tests.emulator.page import SUMMARY, Site
+from tests.emulator.upload import get, parsed, place, upload
 
 
 async def control(site: Site, method: str, path: str, body: Any = None) -> Any:
@@ -103,6 +104,29 @@ async def test_a_turn_that_cannot_be_is_refused_with_a_reason(site: Site, turn: 
     assert reply["status"] == 400
     assert reply["error"]
     assert not site.emulator.chats
+
+
+async def test_a_parse_is_planned_from_outside(site: Site) -> None:
+    plan = {"states": ["pending", "failed"], "error_msg": "no", "error_code": "E1", "retry": True}
+    assert (await control(site, "POST", "parse", plan))["planned"] is True
+    file = await upload(site, "a.txt", b"hi", "file", parse=False)
+    pending, failed = await parsed(site, file["id"])
+    assert (pending["status"], failed["status"], failed["error_code"]) == ("pending", "failed", "E1")
+    assert (await control(site, "GET", "state"))["files"][file["id"]]["parse"] == "failed"
+
+
+@pytest.mark.parametrize("path", ["parse", "task", "clock"])
+@pytest.mark.parametrize("plan", [{}, {"states": []}, {"states": ["x"], "typo": 1}, []])
+async def test_a_course_that_cannot_be_is_refused_with_a_reason(site: Site, path: str, plan: Any) -> None:
+    reply = await control(site, "POST", path, plan)
+    assert reply["status"] == 400
+    assert reply["error"]
+
+
+async def test_the_clock_is_put_forward_from_outside(site: Site) -> None:
+    where = await place(site, "a.png", 1)
+    assert (await control(site, "POST", "clock", {"seconds": 301}))["shift"] == 301
+    assert b"expired" in (await get(site, where["file_url"])).body
 
 
 async def test_what_was_shown_is_a_list_of_its_own(site: Site) -> None:
