@@ -12,6 +12,7 @@ from aiohttp import web
 
 from app.emulator.browser import browse
 from app.emulator.faults import NAMES, Target
+from app.emulator.hosted import Tool, ToolName
 from app.emulator.keys import STATE
 from app.emulator.script import Hold
 
@@ -21,7 +22,9 @@ PREFIX = "/_emulator/"
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
     """What the next completion does, or which fault the next requests to a route meet.
 
-    With `hold` the answer waits after `before` pieces for its release under that name. `delay` is in seconds.
+    With `hold` the answer waits after `before` pieces for its release under that name. `delay` is in seconds. `tools`
+    are names of hosted tools or whole calls (`hosted.Tool`), `images` is how many pictures are made, `asks` whether a
+    deep research asks back.
     """
 
     answer: str | None = None
@@ -33,6 +36,9 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     target: Target = "completions"
     hold: str | None = None
     before: int = 0
+    tools: list[ToolName | Tool] = []
+    images: int | None = None
+    asks: bool | None = None
 
 
 class CoursePlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,9 +103,11 @@ async def plan(request: web.Request) -> web.Response:
     script = request.app[STATE].script
     try:
         given = msgspec.json.decode(await request.read(), type=Plan)
-        if given.answer is None and given.pieces is None:
+        if given.images is not None:
+            script.paint(given.images, fault=given.fault, delay=given.delay, hold=given.hold, before=given.before)
+        elif given.answer is None and given.pieces is None:
             if given.fault is None:
-                return _problem("Plan an answer, pieces of one, or a fault.", 400)
+                return _problem("Plan an answer, pieces of one, pictures, or a fault.", 400)
             script.fault(given.fault, times=given.times, target=given.target)
         elif given.hold is not None:
             script.hold(given.answer or "", pieces=given.pieces, before=given.before, name=given.hold)
@@ -110,6 +118,8 @@ async def plan(request: web.Request) -> web.Response:
                 pieces=given.pieces,
                 fault=given.fault,
                 delay=given.delay,
+                tools=given.tools,
+                asks=given.asks,
             )
     except (msgspec.DecodeError, ValueError) as problem:
         return _problem(str(problem), 400)

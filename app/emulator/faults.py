@@ -59,6 +59,15 @@ class Disturbance(Enum):
     TWO_CANDIDATES = "two_candidates"
     CUMULATIVE = "cumulative"
     WEB_SEARCH = "web_search"
+    IMAGE_SEARCH = "image_search"
+    CODE_INTERPRETER = "code_interpreter"
+    WEB_EXTRACTOR = "web_extractor"
+    IMAGE_GEN_TOOL = "image_gen_tool"
+    IMAGE_EDIT_TOOL = "image_edit_tool"
+    IMAGE_EDIT_PHASE = "image_edit_phase"
+    TASK_IN_STREAM = "task_in_stream"
+    NO_TASK_ID = "no_task_id"
+    REPORT_AS_ANSWER = "report_as_answer"
     DONE_MARK = "done_mark"
 
 

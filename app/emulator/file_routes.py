@@ -7,7 +7,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from app.emulator.bucket import BUCKET, REGION, Gate
-from app.emulator.envelope import Refused, accept, body_of, fault_at, plain, require
+from app.emulator.envelope import Refused, accept, body_of, fault_at, origin, plain, require
 from app.emulator.faults import Refusal
 from app.emulator.files import KINDS, LARGEST, PARSED, StoredFile
 from app.emulator.keys import STATE
@@ -49,11 +49,6 @@ def _size(given: Any) -> int:
     if isinstance(given, bool) or not text.isdecimal():
         raise Refused(Refusal("ValidationError", "filesize: a number is required", 400))
     return int(text)
-
-
-def origin(request: web.Request) -> str:
-    """Return how the client reaches this emulator."""
-    return f"{request.scheme}://{request.host}"
 
 
 async def parse(request: web.Request) -> web.StreamResponse:

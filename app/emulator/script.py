@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.emulator.faults import BUCKET_FAULTS, NAMES, REFUSALS, TARGETS, Target
+from app.emulator.hosted import Tool, ToolName
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class Hold:
 class Planned:
     """What the next completion does. `text` None leaves the answer to the model; `pieces` split it as given.
 
-    `before` pieces are said before the hold, if there is one. `delay` is the seconds between two pieces.
+    `before` pieces (or pictures) are said before the hold, if there is one. `delay` is the seconds between two pieces.
+    `tools` are hosted ones that are used before the answer. `images` is how many pictures are made, where pictures are.
+    `asks` says whether a deep research asks back.
     """
 
     text: str | None = None
@@ -45,6 +48,9 @@ class Planned:
     before: int = 0
     delay: float | None = None
     without_usage: bool = False
+    tools: Sequence[Tool] = ()
+    images: int | None = None
+    asks: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,40 @@ class Script:
         fault: str | None = None,
         delay: float | None = None,
         without_usage: bool = False,
+        tools: Sequence[Tool | ToolName] = (),
+        asks: bool | None = None,
     ) -> None:
-        """Plan the next answer; with `pieces` their concatenation is the text. Raises ValueError for no such fault."""
+        """Plan the next answer; with `pieces` their concatenation is the text. Raises ValueError for no such fault.
+
+        `tools` are used before it; `asks` says whether a deep research asks back with it or reports it.
+        """
         if fault is not None:
             _check(fault, NAMES)
         said = "".join(pieces) if pieces else text
-        self._answers.append(Planned(said, thinking, pieces, fault, delay=delay, without_usage=without_usage))
+        used = [Tool(tool) if isinstance(tool, str) else tool for tool in tools]
+        self._answers.append(
+            Planned(said, thinking, pieces, fault, None, 0, delay, without_usage, tools=used, asks=asks)
+        )
+
+    def paint(
+        self,
+        count: int,
+        *,
+        fault: str | None = None,
+        delay: float | None = None,
+        hold: str | None = None,
+        before: int = 0,
+    ) -> Hold:
+        """Plan how many pictures come next; with a name to hold it, it waits after `before` pictures."""
+        if fault is not None:
+            _check(fault, NAMES)
+        gate = Hold()
+        if hold is not None:
+            self.holds[hold] = gate
+        self._answers.append(
+            Planned(fault=fault, hold=gate if hold is not None else None, before=before, delay=delay, images=count)
+        )
+        return gate
 
     def hold(self, text: str, *, pieces: Sequence[str] | None = None, before: int = 0, name: str = "") -> Hold:
         """Plan an answer that waits, after `before` pieces, until the returned gate is released."""

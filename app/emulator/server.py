@@ -6,16 +6,26 @@ from typing import Self
 
 from aiohttp import web
 
-from app.emulator import account_routes, bucket_routes, chat_routes, completion_routes, control, file_routes
+from app.emulator import (
+    account_routes,
+    bucket_routes,
+    chat_routes,
+    completion_routes,
+    control,
+    file_routes,
+    output_routes,
+)
 from app.emulator.browser import browse
 from app.emulator.envelope import Refused, refuse
 from app.emulator.faults import Refusal, unauthorized
 from app.emulator.files import FileStore, StoredFile
 from app.emulator.keys import STATE
 from app.emulator.options import EmulatorOptions
+from app.emulator.outputs import PREFIX as OUTPUT_PREFIX
 from app.emulator.script import Script
 from app.emulator.state import EmulatorState, Requested, Shown
 from app.emulator.storage import ChatStorage
+from app.emulator.tasks import Tasks
 from app.emulator.tokens import REFRESH_SECONDS, Kind
 from app.emulator.tree import Chat
 
@@ -49,7 +59,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
 @web.middleware
 async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ask for a good token, as bearer or as cookie, where the site does."""
-    if request.path in _OPEN_TO_GUESTS or request.path.startswith(control.PREFIX):
+    if request.path in _OPEN_TO_GUESTS or request.path.startswith((control.PREFIX, OUTPUT_PREFIX)):
         return await handler(request)
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else ""
@@ -66,7 +76,9 @@ class Emulator:
         chosen = options or EmulatorOptions()
         path = chosen.data_file
         folder = path.with_name(path.name + ".files") if path is not None else None
-        self._state = EmulatorState(chosen, ChatStorage(path), FileStore(folder, chosen.file_bytes))
+        storage = ChatStorage(path)
+        tasks = Tasks(storage, chosen.task_polls)
+        self._state = EmulatorState(chosen, storage, FileStore(folder, chosen.file_bytes), tasks)
         self._runners: list[web.AppRunner] = []
         self.url = ""
         self.auth_url = ""
@@ -196,6 +208,8 @@ class Emulator:
                 web.post("/api/v2/files/parse", file_routes.parse),
                 web.post("/api/v2/files/parse/status", file_routes.parse_status),
                 web.post("/api/v2/files/getfilelink", file_routes.link),
+                web.get("/api/v1/tasks/status/{task_id}", output_routes.task_status),
+                web.get("/output/{path:.+}", output_routes.serve),
                 web.get("/_emulator/state", control.read_state),
                 web.get("/_emulator/shown", control.read_shown),
                 web.post("/_emulator/script", control.plan),

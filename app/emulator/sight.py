@@ -1,11 +1,13 @@
 """What a model is shown of a message: its text, and the files that it refers to (docs/upstream-protocol.md, Files)."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from app.emulator import outputs
 from app.emulator.asking import Asked
 from app.emulator.bucket import PREFIX
 from app.emulator.envelope import Refused
@@ -84,9 +86,29 @@ async def _find(state: EmulatorState, entry: dict[str, Any]) -> ShownFile | None
     """Return a file as the model is shown it: by its id, or by its address where there is no id."""
     url = str(entry.get("url", ""))
     path = unquote(urlsplit(url).path)
+    if path.startswith(outputs.PREFIX):
+        made = outputs.find(state.tokens, url)
+        return _made(made, url) if made is not None else None
     file_id = str(entry.get("id") or "")
     file = state.files.files.get(file_id) if file_id else state.files.find(path.removeprefix(PREFIX))
     return await _shown(state, file, url) if file is not None and file.is_ready else None
+
+
+def _made(output: outputs.Output, url: str) -> ShownFile:
+    """Show what the site made itself; its own keys do not end for it."""
+    width, height = pixel_size(output.data) or (None, None)
+    return ShownFile(
+        id="",
+        name=output.name,
+        type=output.type,
+        content_type=output.content_type,
+        size=len(output.data),
+        digest=hashlib.sha256(output.data).hexdigest(),
+        width=width,
+        height=height,
+        text=None,
+        url=url,
+    )
 
 
 async def _shown(state: EmulatorState, file: StoredFile, url: str) -> ShownFile:

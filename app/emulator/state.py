@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.emulator.files import FileStore
-from app.emulator.generation import Generation, Job
+from app.emulator.generation import Generation
 from app.emulator.options import EmulatorOptions
 from app.emulator.script import Script
 from app.emulator.storage import ChatStorage
+from app.emulator.tasks import Tasks
 from app.emulator.tokens import TokenOffice
 from app.emulator.tree import Chat
 from app.emulator.viewing import ShownFile
@@ -74,6 +75,7 @@ class EmulatorState:
     options: EmulatorOptions
     storage: ChatStorage
     files: FileStore
+    tasks: Tasks
     script: Script = field(default_factory=Script)
     tokens: TokenOffice = field(default_factory=TokenOffice)
     settings: dict[str, Any] = field(default_factory=default_settings)
@@ -106,15 +108,14 @@ class EmulatorState:
         """Say whether the chat is generating, or was until just now."""
         return chat_id in self._running or time.monotonic() < self._locked_until.get(chat_id, 0.0)
 
-    def generate(self, job: Job) -> Generation:
-        """Start a generation that this object owns; while it closes, one that is stopped from the first."""
-        generation = Generation(job)
+    def generate(self, generation: Generation) -> None:
+        """Start a generation, which this object owns from now; while it closes, it is stopped from the first."""
+        job = generation.job
         if self._closing:
             generation.stop()
         task = asyncio.get_running_loop().create_task(generation.run(), name=f"generate in {job.chat.id}")
         self._running[job.chat.id] = (generation, task)
         task.add_done_callback(lambda ended: self._ended(job.chat, ended))
-        return generation
 
     def _ended(self, chat: Chat, task: asyncio.Task[None]) -> None:
         self._running.pop(chat.id, None)

@@ -62,6 +62,8 @@ async def test_a_hold_that_nobody_planned_is_not_found(site: Site, method: str, 
         {"target": "x"},
         [],
         {"answer": "x", "fault": "typo"},
+        {"answer": "x", "tools": ["typo"]},
+        {"images": 1, "fault": "typo"},
     ],
 )
 async def test_a_plan_that_cannot_be_is_refused_with_a_reason(site: Site, plan: Any) -> None:
@@ -104,6 +106,21 @@ async def test_a_turn_that_cannot_be_is_refused_with_a_reason(site: Site, turn: 
     assert reply["status"] == 400
     assert reply["error"]
     assert not site.emulator.chats
+
+
+async def test_tools_pictures_and_questions_are_planned_from_outside(site: Site) -> None:
+    used = ["image_search", {"name": "web_search", "docs": [], "used_id": 4}]
+    await control(site, "POST", "script", {"answer": "so", "tools": used})
+    turn = await site.say(await site.new_chat(), "hi")
+    assert turn.phase("image_search")
+    assert turn.phase("web_search")[-1]["extra"]["tool_result"]["used_id"] == 4
+    await control(site, "POST", "script", {"images": 2, "fault": "done_mark"})
+    painted = await site.say(await site.new_chat(), "A dog", chat_type="t2i", size="1:1")
+    assert [delta["status"] for delta in painted.phase("image_gen")] == ["typing", "typing", "finished"]
+    assert b"[DONE]" in painted.raw
+    await control(site, "POST", "script", {"answer": "Which?", "asks": True})
+    asked = await site.say(await site.new_chat(), "x" * 99, chat_type="deep_research")
+    assert (asked.text, asked.phase("DeepThinking")) == ("Which?", [])
 
 
 async def test_a_parse_is_planned_from_outside(site: Site) -> None:
