@@ -212,3 +212,9 @@ async def test_the_store_asks_for_no_token_of_the_site(site: Site) -> None:
     await put(site, where, DATA, signed_v4(where, "image/png"))
     assert "Authorization" not in site.session.headers
     assert (await get(site, where["file_url"])).status == 200
+
+
+async def test_a_file_may_be_larger_than_any_message(site: Site) -> None:
+    data = bytes(17 * 1024 * 1024)
+    where = await place(site, "a.png", len(data))
+    assert (await put(site, where, data, signed_v4(where, "image/png"))).status == 200

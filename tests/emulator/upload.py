@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import io
 import struct
 import zlib
 from collections.abc import Mapping
@@ -94,7 +95,7 @@ def signed_v4(
 async def put(site: Site, where: Mapping[str, Any], data: bytes, headers: Mapping[str, str]) -> Answered:
     """Put bytes to the address that a client finds without a resolver of its own."""
     url = str(where["file_url"]).partition("?")[0]
-    async with site.session.put(url, data=data, headers=headers) as response:
+    async with site.session.put(url, data=io.BytesIO(data), headers=headers) as response:
         return Answered(response.status, response.headers, await response.read())
 
 
