@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.emulator.files import FileStore, StoredFile
 from app.emulator.pixels import pixel_size
 from tests.emulator.page import Site, Stream, emulated
 from tests.emulator.upload import entry, get, parsed, path_of, place, png, put, signed_v4, upload
@@ -281,6 +282,27 @@ async def test_files_outlast_a_restart(tmp_path: Path) -> None:
             assert "64x36" in (await say(site, "Look.", picture)).text
             before = await site.tree(chat)
     assert not any(file.stat().st_mode & 0o077 for file in (tmp_path / "chats.jsonl.files").iterdir())
+
+
+async def test_a_torn_line_of_the_journal_costs_that_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    async with emulated(data_file=path) as site:
+        kept, torn = [await upload(site, name, CAT) for name in ("a.png", "b.png")]
+    index = tmp_path / "chats.jsonl.files" / "index.jsonl"
+    lines = [line for line in index.read_text().splitlines() if torn["id"] not in line]
+    index.write_text("\n".join([*lines, '{"id": "no file"}', '{"id": "' + torn["id"]]))
+    async with emulated(data_file=path) as site:
+        assert list(site.emulator.files) == [kept["id"]]
+        assert (await say(site, "Look.", kept)).is_finished
+        assert (await say(site, "Look.", torn)).code == "Bad_Request"
+
+
+async def test_so_many_files_are_remembered_and_no_more() -> None:
+    store = FileStore(None, 100)
+    files = [StoredFile(str(number), "a", "file", 1, f"p/{number}", 0) for number in range(2001)]
+    await store.keep(*files)
+    assert len(store.files) == 2000
+    assert (store.find("p/0"), store.find("p/2000")) == (None, files[-1])
 
 
 async def test_the_oldest_contents_go_first(tmp_path: Path) -> None:

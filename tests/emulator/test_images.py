@@ -207,6 +207,14 @@ async def test_a_stream_may_break_off_between_two_pictures_and_the_chat_has_both
     assert len(items) == 2
 
 
+async def test_a_stream_may_end_before_its_first_event_and_the_chat_has_the_picture(site: Site) -> None:
+    site.emulator.script.fault("cut_at_once")
+    assert (await paint(site, "A dog")).raw == b""
+    [chat] = site.emulator.chats.values()
+    [item] = chat.nodes[str(chat.current_id)].items
+    assert (await get(site, item["content"])).status == 200
+
+
 @pytest.mark.parametrize("fault", ["error_in_stream", "error_in_stream_flat"])
 async def test_an_error_may_come_in_place_of_a_picture(site: Site, fault: str) -> None:
     site.emulator.script.paint(1, fault=fault)

@@ -64,3 +64,10 @@ async def test_a_report_that_is_cut_is_whole_in_the_chat(site: Site) -> None:
     items = (await site.tree(turn.created["chat_id"]))["chat"]["history"]["messages"][turn.node]["content_list"]
     assert items[-1]["content"] == "One two three four."
     assert answer_of({"content": "", "content_list": items}) == ""
+
+
+async def test_a_stream_may_end_before_its_first_event_and_the_chat_has_the_report(site: Site) -> None:
+    site.emulator.script.fault("cut_at_once")
+    assert (await research(site, LONG)).raw == b""
+    [chat] = site.emulator.chats.values()
+    assert chat.nodes[str(chat.current_id)].text.startswith("# A report")
