@@ -24,9 +24,10 @@ exhaustive_ignores =
 layers =
     main
     web | tasks | commands
-    openai | upstream | store | telemetry
+    openai | upstream | store | telemetry | files
     core
     config
+    file_errors
     errors | log | clock
     config_values | env_file
 
@@ -40,6 +41,7 @@ source_modules =
 forbidden_modules =
     app.upstream
     app.store
+    app.files
 
 [importlinter:contract:core]
 name = The core knows neither HTTP nor SQL
@@ -73,6 +75,7 @@ source_modules =
     app.openai
     app.upstream
     app.store
+    app.files
 forbidden_modules =
     prometheus_client
 
@@ -88,6 +91,7 @@ forbidden_modules =
     app.openai
     app.upstream
     app.store
+    app.files
     app.core
 """
 

@@ -6,8 +6,10 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
+from app.core.attachments import Attachment
 from app.core.messages import ChatRequest, Message, ToolCall
 from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai.parts import Part, attachment, part_text
 from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format, tool_use
 
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
@@ -22,6 +24,7 @@ _KINDS = {
     "str | array | null": "a text or a list",
     "object | null": "an object",
     "array | null": "a list",
+    "str | object | null": "a text or an object",
     "str": "a text",
     "int": "a whole number",
     "float": "a number with a fraction",
@@ -42,15 +45,9 @@ class _ToolCall(msgspec.Struct):
     id: str = ""
 
 
-class _Part(msgspec.Struct):
-    type: str
-    text: str = ""
-    refusal: str = ""
-
-
 class _Message(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[_Part] | None = None
+    content: str | list[Part] | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _CalledFunction | None = None
     tool_call_id: str | None = None
@@ -209,27 +206,29 @@ def _message(wire: _Message, path: str) -> Message:
             role = "tool"
         case "user" | "assistant":
             role = wire.role
-    return Message(role, _text(wire, path), tuple(calls), wire.tool_call_id, wire.name)
+    text, attachments = _content(wire, path)
+    return Message(role, text, tuple(calls), wire.tool_call_id, wire.name, attachments)
 
 
-def _text(wire: _Message, path: str) -> str:
-    """Join the text of the parts; an assistant's other parts are ignored, a user's are refused."""
+def _content(wire: _Message, path: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored."""
     if wire.content is None or isinstance(wire.content, str):
-        return wire.content or ""
-    texts = []
+        return wire.content or "", ()
+    texts, files = [], []
     for index, part in enumerate(wire.content):
-        if part.type in {"text", "input_text", "output_text"}:
-            texts.append(part.text)
-        elif part.type == "refusal":
-            texts.append(part.refusal)
+        text = part_text(part)
+        if text is not None:
+            texts.append(text)
         elif wire.role in {"tool", "function"}:
             texts.append(f"[{part.type} not passed on]")
+        elif wire.role == "user":
+            files.append(attachment(part, f"{path}.content[{index}]"))
         elif wire.role != "assistant":
             raise UnsupportedFeature(
-                f"'{path}.content[{index}]': parts of type {part.type!r} are not available yet; only text is.",
+                f"'{path}.content[{index}]': a {wire.role} message holds text only.",
                 param=f"{path}.content[{index}].type",
             )
-    return "".join(texts)
+    return "".join(texts), tuple(files)
 
 
 def _thinking(body: ChatBody, messages: tuple[Message, ...]) -> tuple[bool | None, int | None]:

@@ -110,9 +110,9 @@ def test_parts_that_an_assistant_message_may_hold_are_tolerated() -> None:
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema", "missing"),
         ({"modalities": ["text", "audio"]}, "modalities", "only text"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]},
             "messages[0].content[0].type",
-            "'image_url'",
+            "'hologram'",
         ),
     ],
 )

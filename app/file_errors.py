@@ -1,0 +1,67 @@
+"""The errors of files that come with messages or are stored, below InvalidRequest in the tree of `app/errors.py`.
+
+FileUnreadable              400  what a client gave as a file cannot be read
+└── FileNotFetched          400  an address that cannot be fetched, or must not be
+FileLimit                   400  more or larger files than the site takes
+FileKindNotUnderstood       400  the model cannot see, hear or read such a file
+StoredFileNotFound          404  no such file is stored
+FileTooLarge                413  one file above FILE_BYTES
+FileStorageFull             413  all stored files above FILES_BUDGET
+"""
+
+from app.errors import InvalidRequest
+
+
+class FileUnreadable(InvalidRequest):
+    """What a client gave as a file is no file, or holds nothing."""
+
+    code = "invalid_file"
+
+
+class FileNotFetched(FileUnreadable):
+    """The file behind an address could not be fetched, or the address is one that the server does not call."""
+
+    code = "file_not_fetched"
+    advice = "Send the file itself as a data URL, or look at FETCH_URLS and FETCH_PRIVATE."
+    advice_zh = "请以 data URL 直接发送文件，或者查看 FETCH_URLS 和 FETCH_PRIVATE 设置。"
+
+
+class FileLimit(InvalidRequest):
+    """A message holds more files than the site takes, or one that is too large for it."""
+
+    code = "file_limit_exceeded"
+    advice = "Send fewer or smaller files in one message."
+    advice_zh = "请减少一条消息里的文件，或者缩小文件。"
+
+
+class FileKindNotUnderstood(InvalidRequest):
+    """The model cannot take files of this kind; the message names models of the list that can."""
+
+    code = "unsupported_file"
+    advice = "Take one of those models, or leave the file out."
+    advice_zh = "请换用其中一个模型，或者不要发送该文件。"
+
+
+class StoredFileNotFound(InvalidRequest):
+    """No file of this owner has the id."""
+
+    status = 404
+    code = "file_not_found"
+    advice = "GET /v1/files lists the files."
+    advice_zh = "GET /v1/files 列出所有文件。"
+
+
+class FileTooLarge(InvalidRequest):
+    """One file is above FILE_BYTES."""
+
+    status = 413
+    code = "file_too_large"
+
+
+class FileStorageFull(InvalidRequest):
+    """The stored files would be above FILES_BUDGET."""
+
+    status = 413
+    code = "file_storage_full"
+    advice = "Delete some with DELETE /v1/files/{id}, or raise FILES_BUDGET."
+    advice_zh = "请用 DELETE /v1/files/{id} 删除一些文件，或者调大 FILES_BUDGET。"

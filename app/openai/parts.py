@@ -1,0 +1,173 @@
+"""The parts of a message's content: text, and files in every form that clients send (docs/files-and-media.md)."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Callable
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+import msgspec
+
+from app.core.attachments import Attachment, FileKind
+from app.core.canonical import digest
+from app.core.file_types import bytes_digest, file_content, safe_name
+from app.errors import UnsupportedFeature
+from app.file_errors import FileUnreadable
+
+_TEXTS = frozenset({"text", "input_text", "output_text"})
+_BLANKS = b" \t\r\n\v\f"
+
+
+class _Address(msgspec.Struct):
+    """A data URL or an http(s) address; `detail` has no effect."""
+
+    url: str = ""
+    detail: str | None = None
+
+
+class _Sound(msgspec.Struct):
+    """Base64, and what it is: wav, mp3 or the like."""
+
+    data: str = ""
+    format: str = ""
+
+
+class _File(msgspec.Struct):
+    """A file's own bytes (a data URL or base64), or the id of a stored one."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class Part(msgspec.Struct):
+    """One part of a message; which fields count is said by `type`."""
+
+    type: str
+    text: str = ""
+    refusal: str = ""
+    image_url: str | _Address | None = None
+    audio_url: str | _Address | None = None
+    video_url: str | _Address | None = None
+    input_audio: _Sound | None = None
+    file: _File | None = None
+    file_data: str | None = None
+    file_id: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
+    detail: str | None = None
+
+
+def part_text(part: Part) -> str | None:
+    """Return the text of a part, None for one of another type."""
+    return part.text if part.type in _TEXTS else part.refusal if part.type == "refusal" else None
+
+
+def attachment(part: Part, path: str) -> Attachment:
+    """Return the file of a user's part. Raises UnsupportedFeature for other types, FileUnreadable; both name `path`."""
+    read = _READERS.get(part.type)
+    if read is None:
+        known = ", ".join(sorted({*_TEXTS, *_READERS}))
+        raise UnsupportedFeature(
+            f"'{path}': parts of type {part.type!r} do not exist here; {known} do.", param=f"{path}.type"
+        )
+    return read(part, path)
+
+
+def _address(kind: FileKind, field: str) -> Callable[[Part, str], Attachment]:
+    """Make the reader of a part whose file has an address, plain or in an object."""
+
+    def read(part: Part, path: str) -> Attachment:
+        given: str | _Address | None = getattr(part, field)
+        nested = isinstance(given, _Address)
+        url = given.url if isinstance(given, _Address) else given or ""
+        return _by_url(kind, url, part.filename or "", f"{path}.{field}{'.url' if nested else ''}")
+
+    return read
+
+
+def _input_image(part: Part, path: str) -> Attachment:
+    if part.file_id:
+        return _stored("image", part.file_id, part.filename)
+    return _READERS["image_url"](part, path)
+
+
+def _input_audio(part: Part, path: str) -> Attachment:
+    sound = part.input_audio or _Sound()
+    where = f"{path}.input_audio.data"
+    if sound.data[:5].lower() == "data:":
+        return _by_url("audio", sound.data, "", where)
+    name = safe_name(f"audio.{sound.format.lower()}") if sound.format else ""
+    return _inline(_base64(sound.data, where), f"audio/{sound.format.lower()}" if sound.format else "", name, where)
+
+
+def _file(part: Part, path: str) -> Attachment:
+    """Read the file of a `file` part, which is an object, or of an `input_file` part, which holds the same itself."""
+    where, given = path, _File(part.file_data, part.file_id, part.filename)
+    if part.file is not None:
+        where, given = f"{path}.file", part.file
+    name = safe_name(given.filename or "")
+    if given.file_data:
+        if given.file_data[:5].lower() == "data:":
+            return _by_url("document", given.file_data, name, f"{where}.file_data")
+        return _inline(_base64(given.file_data, f"{where}.file_data"), "", name, f"{where}.file_data")
+    if given.file_id:
+        return _stored("document", given.file_id, name)
+    if part.file_url:
+        return _by_url("document", part.file_url, name, f"{path}.file_url")
+    raise _fault(where, "needs 'file_data' or 'file_id'")
+
+
+_READERS: dict[str, Callable[[Part, str], Attachment]] = {
+    "image_url": _address("image", "image_url"),
+    "audio_url": _address("audio", "audio_url"),
+    "video_url": _address("video", "video_url"),
+    "input_image": _input_image,
+    "input_audio": _input_audio,
+    "file": _file,
+    "input_file": _file,
+}
+
+
+def _by_url(kind: FileKind, url: str, name: str, where: str) -> Attachment:
+    if url[:5].lower() == "data:":
+        head, comma, rest = url[5:].partition(",")
+        if not comma:
+            raise _fault(where, "is a data URL without a comma")
+        is_base64 = head.rstrip().lower().endswith(";base64")
+        data = _base64(unquote(rest) if "%" in rest else rest, where) if is_base64 else unquote_to_bytes(rest)
+        return _inline(data, head.partition(";")[0], name, where)
+    address = url.strip()
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise _fault(where, "is no address") from None
+    if parts.scheme.lower() not in {"http", "https"} or not parts.netloc:
+        raise _fault(where, "must be a data URL or an http(s) address")
+    last = safe_name(unquote(parts.path))
+    return Attachment(kind, name or last or kind, "", digest("address", address), url=address)
+
+
+def _stored(kind: FileKind, file_id: str, name: str | None) -> Attachment:
+    return Attachment(kind, safe_name(name or "") or file_id, "", digest("stored file", file_id), file_id=file_id)
+
+
+def _inline(data: bytes, declared: str, name: str, where: str) -> Attachment:
+    if not data:
+        raise _fault(where, "is empty")
+    content = file_content(data, declared, name)
+    return Attachment(content.kind, content.name, content.content_type, bytes_digest(data), data)
+
+
+def _base64(text: str, where: str) -> bytes:
+    """Decode base64, also in its form for addresses, without padding, and broken into lines."""
+    raw = text.encode("ascii", "replace").translate(None, _BLANKS)
+    if b"-" in raw or b"_" in raw:
+        raw = raw.translate(bytes.maketrans(b"-_", b"+/"))
+    try:
+        return b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
+    except binascii.Error:
+        raise _fault(where, "is not valid base64") from None
+
+
+def _fault(where: str, why: str) -> FileUnreadable:
+    return FileUnreadable(f"'{where}' {why}.", param=where)
