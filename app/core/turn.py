@@ -141,9 +141,15 @@ class Turn:
         """
         asked = 0
         while True:
-            async for batch in self._one_answer():
-                self._watch.chunk()
-                yield batch
+            try:
+                async for batch in self._one_answer():
+                    self._watch.chunk()
+                    yield batch
+            except UpstreamError as problem:
+                if not asked or not self._shown:
+                    raise
+                _log.warning("The pictures that came are all there are: %s", problem)
+                break
             end = (
                 AnswerEnd(self._format.cut())
                 if self._cut.reason

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import msgspec
 
 from app.core.attachments import Attachment
 from app.core.messages import ChatRequest, Message, ToolCall
 from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai.decoding import decode_body
 from app.openai.parts import Part, attachment, part_text
 from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format, tool_use
 
@@ -16,23 +17,6 @@ _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high"
 _SWITCH = re.compile(r"/(no_)?think\s*$")
 _MAX_STOPS = 4
 _MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
-_HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F])")
-_KINDS = {
-    "int | null": "a whole number",
-    "bool | null": "true or false",
-    "str | null": "a text",
-    "str | array | null": "a text or a list",
-    "object | null": "an object",
-    "array | null": "a list",
-    "str | object | null": "a text or an object",
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number with a fraction",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "an object",
-    "null": "null",
-}
 
 
 class _CalledFunction(msgspec.Struct):
@@ -89,9 +73,7 @@ class ChatBody(msgspec.Struct):
     audio: Any = None
 
 
-_HONOURED = frozenset(ChatBody.__struct_fields__)
-_body_decoder = msgspec.json.Decoder(ChatBody)
-_names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_decoder = msgspec.json.Decoder(ChatBody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +92,7 @@ class ChatCall:
 
 def decode_chat(body: bytes, owner: str) -> ChatCall:
     """Decode a request body. Raises InvalidRequest with `param`, UnsupportedFeature for what does not exist here."""
-    try:
-        names = _names_decoder.decode(body)
-        parsed = _body_decoder.decode(body)
-    except msgspec.ValidationError as problem:
-        _refuse_shape(problem)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        half = _HALF_CHARACTER.search(body)
-        hint = " A text in it may have been cut in the middle of a character, such as an emoji." if half else ""
-        raise InvalidRequest(f"The request body is not valid JSON: {problem}.{hint}") from None
-    except RecursionError:
-        raise InvalidRequest("The request body is nested too deeply.") from None
+    parsed, ignored = decode_body(body, _decoder)
     _refuse_unsupported(parsed)
     messages = _messages(parsed.messages)
     thinking, budget = _thinking(parsed, messages)
@@ -143,7 +115,6 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
         mode="chat" if parsed.web_search_options is None else "search",
     )
     options = parsed.stream_options
-    ignored = tuple(name for name, value in names.items() if name not in _HONOURED and bytes(value) != b"null")
     return ChatCall(
         request=request,
         old_functions=not parsed.tools and bool(parsed.functions),
@@ -151,22 +122,6 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
         include_usage=bool(options and options.include_usage),
         ignored=ignored,
     )
-
-
-def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
-    """Say which field is wrong, in the words of the decoder."""
-    text, _, path = str(problem).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    missing = re.search(r"missing required field `(\w+)`", text)
-    if missing:
-        path = f"{path}.{missing[1]}".lstrip(".")
-        raise InvalidRequest(f"'{path}' is missing.", param=path) from None
-    where = f"'{path}': " if path else "The request body: "
-    if path.endswith(".role"):
-        text = f"{text}; the roles are system, developer, user, assistant, tool and function"
-    for name, words in _KINDS.items():
-        text = text.replace(f"`{name}`", words)
-    raise InvalidRequest(f"{where}{text[:1].lower()}{text[1:]}.", param=path or None) from None
 
 
 def _refuse_unsupported(body: ChatBody) -> None:

@@ -1,6 +1,5 @@
 """`POST /v1/chat/completions`."""
 
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
@@ -8,23 +7,21 @@ from aiohttp import web
 
 from app.core.events import AnswerEvent, Picture
 from app.core.turn import Turn
-from app.errors import GatewayError, InvalidRequest, UnsupportedMediaType
+from app.errors import GatewayError
 from app.openai.errors import error_body
-from app.openai.requests import ChatCall, decode_chat
+from app.openai.requests import decode_chat
 from app.openai.responses import DONE, ChunkWriter, Heading, completion
 from app.web.event_stream import EventStream
+from app.web.forms import read_json
+from app.web.ignored import ignored_header
 from app.web.keys import OWNER, SERVICES, VISIT, Services
 from app.web.pictures import with_data
-
-_IGNORED_BYTES = 1024
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Answer a conversation, as one JSON object or as a stream."""
-    if request.content_type != "application/json":
-        raise UnsupportedMediaType(f"The body is {request.content_type}, not JSON.")
     services = request.app[SERVICES]
-    call = decode_chat(await read_body(request), request[OWNER])
+    call = decode_chat(await read_json(request), request[OWNER])
     async with services.gateway.answer(call.request) as turn:
         request[VISIT].turn = turn
         node = turn.draft.node
@@ -33,7 +30,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
             created=int(services.clock.now().timestamp()),
             model=node.model,
         )
-        headers = {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **_ignored(call)}
+        headers = {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **ignored_header(call.ignored)}
         if call.stream:
             writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
             stream = EventStream(request, headers, keep_alive=services.settings.keep_alive_seconds)
@@ -47,14 +44,6 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
             content_type="application/json",
             headers=headers,
         )
-
-
-async def read_body(request: web.Request) -> bytes:
-    """Read the whole body. Raises InvalidRequest if it cannot be decompressed or was cut short."""
-    try:
-        return await request.read()
-    except web.RequestPayloadError as problem:
-        raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
 
 
 async def _batches(turn: Turn, services: Services) -> AsyncGenerator[Sequence[AnswerEvent], None]:
@@ -83,9 +72,3 @@ async def _stream(
             turn.abandon(problem)
             await stream.send(b"data: " + error_body(problem) + b"\n\n" + DONE)
         return await stream.end()
-
-
-def _ignored(call: ChatCall) -> dict[str, str]:
-    """Name the parameters that had no effect; a header holds token characters only, and no more than 1 KB of them."""
-    names = ",".join(re.sub(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]", "_", name) for name in call.ignored)
-    return {"X-Ignored-Params": names[:_IGNORED_BYTES]} if names else {}

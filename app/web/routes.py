@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.web import chat, info, metrics, models, openapi
+from app.web import chat, images, info, metrics, models, openapi
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
@@ -16,6 +16,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/models", models.list_models),
     ("GET", "/v1/models/{model}", models.show_model),
     ("POST", "/v1/chat/completions", chat.chat_completions),
+    ("POST", "/v1/images/generations", images.generate_images),
+    ("POST", "/v1/images/edits", images.edit_images),
 )
 
 

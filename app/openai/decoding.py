@@ -1,0 +1,71 @@
+"""Decode bodies once, strictly, with errors that name the field."""
+
+import re
+from collections.abc import Mapping
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from app.errors import InvalidRequest
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+_HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F])")
+_KINDS = {
+    "int | null": "a whole number",
+    "bool | null": "true or false",
+    "str | null": "a text",
+    "str | array | null": "a text or a list",
+    "object | null": "an object",
+    "array | null": "a list",
+    "str | object | null": "a text or an object",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+_names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode_body(body: bytes, decoder: "msgspec.json.Decoder[_Body]") -> tuple[_Body, tuple[str, ...]]:
+    """Return a decoded body and the names of the fields that are ignored. Raises InvalidRequest with `param`."""
+    try:
+        names = _names_decoder.decode(body)
+        parsed = decoder.decode(body)
+    except msgspec.ValidationError as problem:
+        _refuse_shape(problem)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        half = _HALF_CHARACTER.search(body)
+        hint = " A text in it may have been cut in the middle of a character, such as an emoji." if half else ""
+        raise InvalidRequest(f"The request body is not valid JSON: {problem}.{hint}") from None
+    except RecursionError:
+        raise InvalidRequest("The request body is nested too deeply.") from None
+    known = parsed.__struct_fields__
+    return parsed, tuple(name for name, value in names.items() if name not in known and bytes(value) != b"null")
+
+
+def decode_fields(fields: Mapping[str, str], kind: type[_Body]) -> tuple[_Body, tuple[str, ...]]:
+    """Return a form's decoded fields and the names of those that are ignored. Raises InvalidRequest with `param`."""
+    try:
+        parsed = msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as problem:
+        _refuse_shape(problem)
+    return parsed, tuple(name for name in fields if name not in parsed.__struct_fields__)
+
+
+def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
+    """Say which field is wrong, in the words of the decoder."""
+    text, _, path = str(problem).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    missing = re.search(r"missing required field `(\w+)`", text)
+    if missing:
+        path = f"{path}.{missing[1]}".lstrip(".")
+        raise InvalidRequest(f"'{path}' is missing.", param=path) from None
+    where = f"'{path}': " if path else "The request body: "
+    if path.endswith(".role"):
+        text = f"{text}; the roles are system, developer, user, assistant, tool and function"
+    for name, words in _KINDS.items():
+        text = text.replace(f"`{name}`", words)
+    raise InvalidRequest(f"{where}{text[:1].lower()}{text[1:]}.", param=path or None) from None

@@ -1,0 +1,43 @@
+"""Read the bodies of requests: JSON, and multipart forms."""
+
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from app.errors import InvalidRequest, UnsupportedMediaType
+from app.openai.forms import FormPart
+
+JSON, FORM = "application/json", "multipart/form-data"
+_SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of a form that is none
+
+
+async def read_json(request: web.Request) -> bytes:
+    """Read the whole body. Raises UnsupportedMediaType, and InvalidRequest if it was spoilt or cut short."""
+    if request.content_type != JSON:
+        raise UnsupportedMediaType(f"The body is {request.content_type}, not JSON.")
+    try:
+        return await request.read()
+    except web.RequestPayloadError as problem:
+        raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
+
+
+async def read_form(request: web.Request, *, most: int) -> list[FormPart]:
+    """Read a form of `most` bytes at most. Raises UnsupportedMediaType, InvalidRequest; HTTPRequestEntityTooLarge."""
+    if request.content_type != FORM:
+        raise UnsupportedMediaType(f"The body is {request.content_type}, not a multipart form.")
+    parts: list[FormPart] = []
+    left = most
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                raise InvalidRequest("A part of the form has no name, or parts of its own.")
+            data = bytearray()
+            while piece := await part.read_chunk():
+                left -= len(piece)
+                if left < 0:
+                    raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=most - left)
+                data += piece
+            kind = part.headers.get("Content-Type", "")
+            parts.append(FormPart(part.name, part.filename, kind, bytes(part.decode(data))))
+    except (*_SPOILT, web.RequestPayloadError) as problem:
+        raise InvalidRequest(f"The form could not be read: {str(problem)!a}.") from problem
+    return parts
