@@ -26,6 +26,7 @@ from app.core.ports import Login, Meter, Upstream
 from app.core.pull import Pull
 from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
+from app.core.videos import Videos
 from app.errors import StoreInUse, UpstreamError
 from app.store.archive import open_archive
 from app.store.sqlite import open_sqlite
@@ -148,7 +149,8 @@ async def open_program(
         )
         gateway = Gateway(around, catalog, admission, recovery, policy)
         access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None
-        services = Services(settings, clock, gateway, catalog, upstream, store, metrics, access_log)
+        videos = Videos(gateway, around, store.videos)
+        services = Services(settings, clock, gateway, videos, catalog, upstream, store, metrics, access_log)
         yield Program(services, cleaner, recovery, titler, TokenKeeper(upstream))
 
 

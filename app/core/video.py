@@ -33,7 +33,7 @@ async def following(
         else:
             missed = 0
             if state.state == "failed":
-                raise failure_of(state)
+                raise failure_of(state.error)
             yield waited, state
             if state.state == "succeeded":
                 return
@@ -42,7 +42,7 @@ async def following(
     raise UpstreamTimeout(f"The video was not there after {patience.video / 60:.0f} minutes.", cause="video")
 
 
-def failure_of(state: VideoState) -> UpstreamError:
-    """Return the error that a failed video is."""
-    said = f" It says: {state.error}" if state.error else ""
+def failure_of(error: str) -> UpstreamError:
+    """Return the error that a failed video is, given what the site says of it."""
+    said = f" It says: {error}" if error else ""
     return VideoFailed(f"The site could not make the video.{said}", cause="video")

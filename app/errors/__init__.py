@@ -9,7 +9,10 @@
     ├── ForbiddenOrigin             403
     ├── ModelNotFound               404
     ├── RouteNotFound               404
+    ├── VideoNotFound               404
     ├── MethodNotAllowed            405
+    ├── VideoNotReady               409
+    ├── VideoExpired                410
     ├── BodyTooLarge                413
     ├── UnsupportedMediaType        415
     ├── ResponseFormatUnmet         422  the model did not answer in the form that was asked for
@@ -57,6 +60,9 @@ from app.errors.request import (
     RouteNotFound,
     UnsupportedFeature,
     UnsupportedMediaType,
+    VideoExpired,
+    VideoNotFound,
+    VideoNotReady,
 )
 from app.errors.store import StoreBusy, StoreError, StoreInUse, StoreUnusable
 from app.errors.upstream import (
@@ -118,5 +124,8 @@ __all__ = [
     "UpstreamRenewalFailed",
     "UpstreamTimeout",
     "UpstreamUnreachable",
+    "VideoExpired",
     "VideoFailed",
+    "VideoNotFound",
+    "VideoNotReady",
 ]

@@ -61,6 +61,33 @@ class ModelNotFound(InvalidRequest):
     advice_zh = "GET /v1/models 列出所有模型。"
 
 
+class VideoNotFound(InvalidRequest):
+    """No video of this owner has the id."""
+
+    status = 404
+    code = "video_not_found"
+    advice = "GET /v1/videos lists the videos."
+    advice_zh = "GET /v1/videos 列出所有视频。"
+
+
+class VideoNotReady(InvalidRequest):
+    """The video is still being made."""
+
+    status = 409
+    code = "video_not_ready"
+    advice = "Ask GET /v1/videos/{id} until its status is completed."
+    advice_zh = "请查询 GET /v1/videos/{id}，直到状态为 completed。"
+
+
+class VideoExpired(InvalidRequest):
+    """The video was made, but the site gives it no more."""
+
+    status = 410
+    code = "video_expired"
+    advice = "Have it made again, and fetch it soon."
+    advice_zh = "请重新生成，并尽快下载。"
+
+
 class RouteNotFound(InvalidRequest):
     """No such path."""
 

@@ -131,6 +131,7 @@ class VideoFailed(UpstreamError):
     """The site could not make a video."""
 
     code = "video_failed"
+    retry = False
     advice = "Word it differently, or try again later."
     advice_zh = "请换一种说法，或者稍后再试。"
 

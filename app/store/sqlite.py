@@ -27,6 +27,7 @@ from app.core.window import Tail, TailTurn
 from app.store import statements
 from app.store.connection import Database, Values
 from app.store.opening import open_database
+from app.store.videos import SqliteVideoStore
 
 BUSY_SECONDS = 5.0
 CHECK_SECONDS = 5.0
@@ -95,9 +96,13 @@ def _told_values(told: Told | None) -> dict[str, object]:
 
 
 class SqliteSessionStore:
-    """Implements `core.ports.SessionStore`. Every method is one transaction; one statement is one by itself."""
+    """Implements `core.ports.SessionStore`. Every method is one transaction; one statement is one by itself.
+
+    `videos` are those that its sessions hold.
+    """
 
     def __init__(self, database: Database, *, store_text: bool) -> None:
+        self.videos = SqliteVideoStore(database)
         self._database = database
         self._store_text = store_text
 

@@ -9,6 +9,7 @@ from app.config import Settings
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway
 from app.core.ports import SessionStore, Upstream
+from app.core.videos import Videos
 from app.telemetry.metrics import Metrics
 from app.web.access_log import AccessLog, Visit
 
@@ -20,6 +21,7 @@ class Services:
     settings: Settings
     clock: Clock
     gateway: Gateway
+    videos: Videos
     catalog: ModelCatalog
     upstream: Upstream
     store: SessionStore

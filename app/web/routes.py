@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.web import chat, images, info, metrics, models, openapi
+from app.web import chat, images, info, metrics, models, openapi, videos
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
@@ -18,6 +18,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/v1/chat/completions", chat.chat_completions),
     ("POST", "/v1/images/generations", images.generate_images),
     ("POST", "/v1/images/edits", images.edit_images),
+    ("POST", "/v1/videos", videos.make_video),
+    ("GET", "/v1/videos", videos.list_videos),
+    ("GET", "/v1/videos/{id}", videos.show_video),
+    ("GET", "/v1/videos/{id}/content", videos.video_content),
+    ("DELETE", "/v1/videos/{id}", videos.delete_video),
 )
 
 
@@ -29,8 +34,8 @@ def make_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     app.on_response_prepare.append(mark_answer)
+    add = {"GET": app.router.add_get, "POST": app.router.add_post, "DELETE": app.router.add_delete}
     for method, path, handler in ROUTES:
-        add = app.router.add_get if method == "GET" else app.router.add_post
-        add(path.replace("{model}", "{model:.+}"), handler)
+        add[method](path.replace("{model}", "{model:.+}"), handler)
     allow_origins(app, services.settings.cors_origins)
     return app

@@ -47,10 +47,13 @@ class Piecewise:
 
     content_type: str
     data: bytes
+    breaks: UpstreamError | None = None
     size: int | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self.data[:3]
+        if self.breaks is not None:
+            raise self.breaks
         yield self.data[3:]
 
 
@@ -58,13 +61,15 @@ class Piecewise:
 class Studio:
     """Answers with `answers`, one after the other, then with words; each event comes by itself.
 
-    `videos` are the states of each task, of which the last one stays; `files` what is behind an address.
+    `videos` are the states of each task, of which the last one stays; `files` what is behind an address,
+    `breaks` how each ends before its end.
     """
 
     answers: list[Answer] = field(default_factory=list)
     videos: dict[str, list[VideoState | UpstreamError]] = field(default_factory=dict)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     expired: set[str] = field(default_factory=set)
+    breaks: UpstreamError | None = None
     prompts: list[Prompt] = field(default_factory=list)
     modes: list[Mode] = field(default_factory=list)
     chats: list[str] = field(default_factory=list)
@@ -123,7 +128,7 @@ class Studio:
             raise UpstreamRejected("The address has expired.", cause="expired")
         if url not in self.files:
             raise UpstreamRejected("The address is not the site's.")
-        yield Piecewise(*self.files[url])
+        yield Piecewise(*self.files[url], self.breaks, size=len(self.files[url][1]))
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         self.stopped.append(chat_id)

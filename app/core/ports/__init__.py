@@ -36,6 +36,7 @@ from app.core.ports.upstream import (
     Upstream,
     VideoState,
 )
+from app.core.ports.videos import Video, VideoStore
 
 __all__ = [
     "AccountStatus",
@@ -71,5 +72,7 @@ __all__ = [
     "StoreOverview",
     "UploadedFile",
     "Upstream",
+    "Video",
     "VideoState",
+    "VideoStore",
 ]

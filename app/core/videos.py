@@ -1,0 +1,128 @@
+"""The use case of videos as jobs: asked for, looked at, fetched and deleted (docs/files-and-media.md, Videos).
+
+The site makes them on its own time, so nothing runs here meanwhile: a video is looked at when its client asks.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+
+from app.core.delivery import retrying
+from app.core.events import TextDelta, VideoTask
+from app.core.gateway import Gateway
+from app.core.ids import new_hex
+from app.core.messages import ChatRequest
+from app.core.ports import Download, Video, VideoState, VideoStore
+from app.core.surroundings import Surroundings
+from app.core.video import failure_of
+from app.errors import (
+    ResponseFormatUnmet,
+    UpstreamRejected,
+    VideoExpired,
+    VideoNotFound,
+    VideoNotReady,
+)
+
+_log = logging.getLogger(__name__)
+_MOST_WORDS = 500  # characters of what a model said in place of a video
+
+
+class Videos:
+    """Makes videos and knows what became of them; one is looked at no more often than `Patience.video_every` says."""
+
+    def __init__(self, gateway: Gateway, around: Surroundings, store: VideoStore) -> None:
+        self._gateway = gateway
+        self._around = around
+        self._store = store
+        self._looked: dict[str, float] = {}  # readings of the steady clock, of videos that are being made
+
+    async def make(self, request: ChatRequest, size: str | None) -> Video:
+        """Ask for a video; return when the site has begun. `size` is the client's own word for it.
+
+        Raises GatewayError subclasses; ResponseFormatUnmet if the model answers with words.
+        """
+        video: Video | None = None
+        said: list[str] = []
+        async with self._gateway.answer(request) as turn, aclosing(turn.answer()) as batches:
+            async for batch in batches:
+                said += [event.text for event in batch if isinstance(event, TextDelta)]
+                for task in (event for event in batch if isinstance(event, VideoTask)):
+                    node = turn.draft.node
+                    video = Video(
+                        f"video_{new_hex()}", node.session_id, task.task_id, node.model, size, self._around.clock.now()
+                    )
+                    await self._store.add_video(video)
+        if video is None:
+            await self._let_go(turn.draft.node.session_id, "no video")
+            words = "".join(said).strip()[:_MOST_WORDS]
+            raise ResponseFormatUnmet(f"The model made no video, but said: {words}")
+        return video
+
+    async def show(self, owner: str, video_id: str) -> Video:
+        """Return a video as it is now. Raises VideoNotFound, and UpstreamError if the site does not say."""
+        video = await self._store.find_video(owner, video_id)
+        if video is None:
+            raise VideoNotFound(f"There is no video {video_id!r}.")
+        now, every = self._around.clock.monotonic(), self._around.patience.video_every
+        if video.state != "running" or now - self._looked.get(video.id, float("-inf")) < every:
+            return video
+        self._looked[video.id] = now
+        state = await self._ask(video)
+        if state.state == "running":
+            return video
+        self._looked.pop(video.id, None)
+        finished_at = self._around.clock.now()
+        ended = replace(video, state=state.state, url=state.url, error=state.error, finished_at=finished_at)
+        await self._store.end_video(ended)
+        return ended
+
+    async def _ask(self, video: Video) -> VideoState:
+        return await retrying(lambda: self._around.upstream.video(video.task_id), self._around.patience)
+
+    async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Sequence[Video]:
+        """Return videos as they were last seen, in the order of their making, those that come `after` one of them."""
+        return await self._store.list_videos(owner, after=after, limit=limit, newest_first=newest_first)
+
+    @asynccontextmanager
+    async def content(self, owner: str, video_id: str) -> AsyncIterator[Download]:
+        """Fetch a video. Raises VideoNotFound, VideoNotReady, VideoFailed, VideoExpired, UpstreamError."""
+        video = await self.show(owner, video_id)
+        if video.state == "running":
+            raise VideoNotReady(f"The video {video.id} is still being made.")
+        if video.state == "failed":
+            raise failure_of(video.error)
+        async with AsyncExitStack() as stack:
+            yield await self._open(stack, video)
+
+    async def _open(self, stack: AsyncExitStack, video: Video) -> Download:
+        """Begin to fetch a video; an address that has expired is asked for anew, once."""
+        upstream = self._around.upstream
+        try:
+            return await stack.enter_async_context(upstream.download(video.url))
+        except UpstreamRejected as problem:
+            if problem.cause != "expired":
+                raise
+        _log.info("The address of %s has expired; asking for another one", video.id)
+        try:
+            state = await self._ask(video)
+            if state.url and state.url != video.url:
+                await self._store.end_video(replace(video, url=state.url))
+                return await stack.enter_async_context(upstream.download(state.url))
+        except UpstreamRejected as problem:
+            _log.info("There is no other address of %s: %s", video.id, problem)
+        raise VideoExpired(f"The site gives the video {video.id} no more.")
+
+    async def remove(self, owner: str, video_id: str) -> None:
+        """Forget a video and have its chat on the site deleted. Raises VideoNotFound."""
+        video = await self._store.find_video(owner, video_id)
+        if video is None:
+            raise VideoNotFound(f"There is no video {video_id!r}.")
+        await self._store.remove_video(video.id)
+        self._looked.pop(video.id, None)
+        await self._let_go(video.session_id, "its video was deleted")
+
+    async def _let_go(self, session_id: str, reason: str) -> None:
+        now = self._around.clock.now()
+        await self._around.store.doom(session_id, reason, now, now + self._around.deletion_delay)
+        self._around.on_chat_released()

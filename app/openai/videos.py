@@ -1,0 +1,98 @@
+"""Decode requests for videos, and write what became of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from app.core.messages import ChatRequest, Message
+from app.core.ports import Video
+from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai.decoding import decode_body, decode_fields
+from app.openai.forms import FormPart, text_fields
+from app.openai.sizes import nearest_ratio
+
+_STATUS = {"running": "in_progress", "succeeded": "completed", "failed": "failed"}
+
+
+class VideoBody(msgspec.Struct):
+    """The fields that are honoured or refused; every other one, `seconds` too, is ignored and named."""
+
+    prompt: str
+    model: str | None = None
+    size: str | None = None
+    input_reference: Any = None
+
+
+_decoder = msgspec.json.Decoder(VideoBody)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCall:
+    """A decoded request; its `model` is "" where the client named none, `size` is the client's own word."""
+
+    request: ChatRequest
+    size: str | None
+    ignored: tuple[str, ...]
+
+
+def decode_video(body: bytes, owner: str) -> VideoCall:
+    """Decode a request as JSON. Raises InvalidRequest with `param`."""
+    parsed, ignored = decode_body(body, _decoder)
+    return _call(parsed, owner, ignored)
+
+
+def decode_video_form(form: Sequence[FormPart], owner: str) -> VideoCall:
+    """Decode a request as a form. Raises InvalidRequest with `param`."""
+    parsed, ignored = decode_fields(text_fields(form), VideoBody)
+    if any(part.name.startswith("input_reference") for part in form):
+        parsed.input_reference = True
+    return _call(parsed, owner, ignored)
+
+
+def _call(body: VideoBody, owner: str, ignored: tuple[str, ...]) -> VideoCall:
+    if not body.prompt.strip():
+        raise InvalidRequest("'prompt' is empty.", param="prompt")
+    if body.input_reference is not None:
+        raise UnsupportedFeature("'input_reference': videos are made from words only.", param="input_reference")
+    request = ChatRequest(
+        owner=owner,
+        model=body.model or "",
+        messages=(Message("user", body.prompt),),
+        thinking=False,
+        mode="video",
+        size=nearest_ratio(body.size),
+        purpose="video",
+    )
+    return VideoCall(request, body.size, ignored)
+
+
+def video_fields(video: Video, *, begun: bool = False) -> dict[str, Any]:
+    """Write a video; the site tells neither its length nor how far it is. `begun`: it was asked for just now."""
+    return {
+        "id": video.id,
+        "object": "video",
+        "created_at": int(video.created_at.timestamp()),
+        "status": "queued" if begun else _STATUS[video.state],
+        "progress": 100 if video.state == "succeeded" else 0,
+        "completed_at": int(video.finished_at.timestamp())
+        if video.finished_at and video.state == "succeeded"
+        else None,
+        "expires_at": None,
+        "model": video.model,
+        "seconds": None,
+        "size": video.size,
+        "error": {"code": "video_failed", "message": video.error} if video.state == "failed" else None,
+    }
+
+
+def video_list(videos: Sequence[Video], *, has_more: bool) -> dict[str, Any]:
+    """Write a page of videos."""
+    return {
+        "object": "list",
+        "data": [video_fields(video) for video in videos],
+        "first_id": videos[0].id if videos else None,
+        "last_id": videos[-1].id if videos else None,
+        "has_more": has_more,
+    }

@@ -1,0 +1,76 @@
+"""`/v1/videos` and what is below it."""
+
+import logging
+from dataclasses import replace
+
+from aiohttp import web
+
+from app.errors import InvalidRequest, UnsupportedFeature, UpstreamError
+from app.openai.videos import decode_video, decode_video_form, video_fields, video_list
+from app.web.forms import FORM, read_form, read_json
+from app.web.ignored import ignored_header
+from app.web.keys import OWNER, SERVICES
+
+_log = logging.getLogger(__name__)
+_MOST_LISTED = 100
+
+
+async def make_video(request: web.Request) -> web.Response:
+    """Begin to make a video."""
+    services, owner = request.app[SERVICES], request[OWNER]
+    if request.content_type == FORM:
+        call = decode_video_form(await read_form(request, most=services.settings.max_body_bytes), owner)
+    else:
+        call = decode_video(await read_json(request), owner)
+    wanted = call.request
+    if not wanted.model:
+        wanted = replace(wanted, model=await services.catalog.default("video"))
+    video = await services.videos.make(wanted, call.size)
+    return web.json_response(video_fields(video, begun=True), headers=ignored_header(call.ignored))
+
+
+async def show_video(request: web.Request) -> web.Response:
+    """Say how far a video is."""
+    video = await request.app[SERVICES].videos.show(request[OWNER], request.match_info["id"])
+    return web.json_response(video_fields(video))
+
+
+async def list_videos(request: web.Request) -> web.Response:
+    """List videos, the newest first unless `order` says otherwise."""
+    limit, order = request.query.get("limit", "20"), request.query.get("order", "desc")
+    if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_LISTED:
+        raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED}.", param="limit")
+    if order not in {"asc", "desc"}:
+        raise InvalidRequest("'order' must be asc or desc.", param="order")
+    found = await request.app[SERVICES].videos.page(
+        request[OWNER], after=request.query.get("after"), limit=int(limit) + 1, newest_first=order == "desc"
+    )
+    return web.json_response(video_list(found[: int(limit)], has_more=len(found) > int(limit)))
+
+
+async def video_content(request: web.Request) -> web.StreamResponse:
+    """Pass a video on from the site."""
+    if request.query.get("variant", "video") != "video":
+        raise UnsupportedFeature("'variant': there is only the video.", param="variant")
+    video_id = request.match_info["id"]
+    async with request.app[SERVICES].videos.content(request[OWNER], video_id) as download:
+        response = web.StreamResponse(headers={"Content-Type": download.content_type})
+        response.content_length = download.size
+        await response.prepare(request)
+        try:
+            async for piece in download:
+                await response.write(piece)
+        except UpstreamError as problem:
+            _log.warning("The video %s was cut on its way: %s", video_id, problem)
+            if request.transport is not None:
+                request.transport.abort()  # a clean end would look like the whole video
+            return response
+        await response.write_eof()
+        return response
+
+
+async def delete_video(request: web.Request) -> web.Response:
+    """Forget a video."""
+    video_id = request.match_info["id"]
+    await request.app[SERVICES].videos.remove(request[OWNER], video_id)
+    return web.json_response({"id": video_id, "object": "video.deleted", "deleted": True})
