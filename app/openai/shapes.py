@@ -172,6 +172,70 @@ class ModelList(msgspec.Struct):
     data: list[Model]
 
 
+class MadeImage(msgspec.Struct):
+    """An image: its address on the site, which expires, or itself."""
+
+    url: str | msgspec.UnsetType = msgspec.UNSET
+    b64_json: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ImageUsage(msgspec.Struct):
+    """Tokens as the site counts them."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class MadeImages(msgspec.Struct):
+    """The images that were made; `usage` is left out where the site did not count."""
+
+    created: int
+    data: list[MadeImage]
+    usage: ImageUsage | msgspec.UnsetType = msgspec.UNSET
+
+
+class VideoError(msgspec.Struct):
+    """Why there is no video."""
+
+    code: Literal["video_failed"]
+    message: str
+
+
+class Video(msgspec.Struct):
+    """A video; `size` is as it was asked for, the site tells neither `seconds` nor when it expires."""
+
+    id: str
+    object: Literal["video"]
+    created_at: int
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: Literal[0, 100]
+    completed_at: int | None
+    expires_at: None
+    model: str
+    seconds: None
+    size: str | None
+    error: VideoError | None
+
+
+class VideoPage(msgspec.Struct):
+    """A page of videos."""
+
+    object: Literal["list"]
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedVideo(msgspec.Struct):
+    """A video that is forgotten."""
+
+    id: str
+    object: Literal["video.deleted"]
+    deleted: Literal[True]
+
+
 class ErrorDetail(msgspec.Struct):
     """What happened and what to do; `param` names the field at fault, the codes are in docs/errors.md."""
 

@@ -7,8 +7,20 @@ import msgspec
 from aiohttp import web
 
 from app import __version__
+from app.openai.images import ImageBody
 from app.openai.requests import ChatBody
-from app.openai.shapes import ChatCompletion, ChatCompletionChunk, Error, Model, ModelList
+from app.openai.shapes import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    DeletedVideo,
+    Error,
+    MadeImages,
+    Model,
+    ModelList,
+    Video,
+    VideoPage,
+)
+from app.openai.videos import VideoBody
 
 _SCHEMAS = "#/components/schemas/"
 _STREAM = (
@@ -60,7 +72,30 @@ class Readiness(msgspec.Struct):
     problems: list[str]
 
 
-_TYPES = (ChatBody, ChatCompletion, ChatCompletionChunk, Model, ModelList, Error, ServerInfo, Health, Readiness)
+_TYPES = (
+    ChatBody,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ImageBody,
+    MadeImages,
+    VideoBody,
+    Video,
+    VideoPage,
+    DeletedVideo,
+    Model,
+    ModelList,
+    Error,
+    ServerInfo,
+    Health,
+    Readiness,
+)
+_IMAGE_FORM = {
+    "type": "object",
+    "description": "The fields of ImageBody, and the images.",
+    "properties": {"image": {"description": "One file or several; `image[]` is the same.", "type": "string"}},
+    "required": ["image", "prompt"],
+    "allOf": [{"$ref": f"{_SCHEMAS}ImageBody"}],
+}
 
 
 def description() -> dict[str, Any]:
@@ -116,6 +151,47 @@ def _paths() -> dict[str, Any]:
         },
         "/v1/models/{model}": {"get": shown},
         "/v1/chat/completions": {"post": chat},
+        **_image_paths(),
+        **_video_paths(),
+    }
+
+
+def _image_paths() -> dict[str, Any]:
+    made = _json("MadeImages", "The images.")
+    new = _operation("generateImages", "Make images, in a chat that is deleted afterwards.", made, guarded=True)
+    new["requestBody"] = {"required": True, **_content("application/json", _reference("ImageBody"))}
+    changed = _operation("editImages", "Make images from images; masks are refused.", made, guarded=True)
+    changed["requestBody"] = {"required": True, **_content("multipart/form-data", _IMAGE_FORM)}
+    return {"/v1/images/generations": {"post": new}, "/v1/images/edits": {"post": changed}}
+
+
+def _video_paths() -> dict[str, Any]:
+    video_id = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    one, begun = _json("Video", "The video as it is now."), _json("Video", "The video, which is being made.")
+    film = {"description": "The video.", **_content("video/mp4", {"type": "string", "format": "binary"})}
+    make = _operation("makeVideo", "Begin to make a video.", begun, guarded=True)
+    make["requestBody"] = {"required": True, **_content("application/json", _reference("VideoBody"))}
+    make["requestBody"]["content"] |= _content("multipart/form-data", _reference("VideoBody"))["content"]
+    listed = _operation("listVideos", "List videos, the newest first.", _json("VideoPage", "A page."), guarded=True)
+    listed["parameters"] = [
+        {"name": name, "in": "query", "schema": schema}
+        for name, schema in {
+            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+            "order": {"enum": ["asc", "desc"], "default": "desc"},
+            "after": {"type": "string"},
+        }.items()
+    ]
+    show = _operation("showVideo", "Say how far a video is.", one, guarded=True)
+    fetch = _operation("videoContent", "Fetch a video; 409 while it is being made.", film, guarded=True)
+    forget = _operation(
+        "deleteVideo", "Forget a video, and delete its chat.", _json("DeletedVideo", "It is forgotten."), guarded=True
+    )
+    for operation in (show, fetch, forget):
+        operation["parameters"] = [video_id]
+    return {
+        "/v1/videos": {"get": listed, "post": make},
+        "/v1/videos/{id}": {"get": show, "delete": forget},
+        "/v1/videos/{id}/content": {"get": fetch},
     }
 
 

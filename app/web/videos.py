@@ -57,6 +57,8 @@ async def video_content(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": download.content_type})
         response.content_length = download.size
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         try:
             async for piece in download:
                 await response.write(piece)

@@ -15,6 +15,7 @@ from app.errors import UpstreamRateLimited
 from tests.e2e.harness import Client, eventually
 from tests.e2e.studio import SITE, Studio, studio_server
 from tests.samples import PNG
+from tests.web.test_openapi import problems
 
 CAT, DOG, COW = (Picture(f"{SITE}/{name}.png?key=signed") for name in ("cat", "dog", "cow"))
 
@@ -103,6 +104,7 @@ async def test_what_has_no_effect_is_named(client: Client, studio: Studio) -> No
     body = {"prompt": "A cat", "quality": "hd", "style": "vivid", "user": "me", "model": "artist-image", "size": "auto"}
     async with client.session.post(f"{client.url}/v1/images/generations", json=body) as response:
         assert response.headers["X-Ignored-Params"] == "quality,style,user"
+        assert not problems("MadeImages", await response.json())
     assert studio.prompts[-1].size is None
 
 

@@ -12,6 +12,7 @@ from app.core.ports import VideoState
 from app.errors import UpstreamBusy, UpstreamUnreachable
 from tests.e2e.harness import Client, Conversation, Reply, eventually
 from tests.e2e.studio import SITE, Studio, studio_server
+from tests.web.test_openapi import problems
 
 CAT, DOG = f"{SITE}/cat.png?key=signed.one", f"{SITE}/dog.png?key=signed.two"
 PNG = b"\x89PNG cat"
@@ -55,6 +56,8 @@ async def test_a_picture_is_in_the_text_and_beside_it(client: Client, studio: St
     reply = await client.chat(asked, model="artist-image", stream=stream)
     assert reply.text == f"Here:\n\n![image]({CAT})\n\n![image]({DOG})\n\nBoth like milk."
     assert images(reply) == [(0, CAT), (1, DOG)]
+    for part in reply.chunks or [reply.body]:
+        assert not problems("ChatCompletionChunk" if stream else "ChatCompletion", part)
     assert (studio.modes[-1], studio.prompts[-1].mode) == ("image", "image")
 
 
@@ -181,6 +184,8 @@ async def test_a_web_search_is_cited(client: Client, studio: Studio, stream: boo
     reply = await client.chat(asked, model="artist", stream=stream, web_search_options={})
     assert reply.text == "It is so [[2]], and so [[1]]."
     assert annotations(reply) == [("Two", "[[2]]"), ("One", "[[1]]")]
+    for part in reply.chunks or [reply.body]:
+        assert not problems("ChatCompletionChunk" if stream else "ChatCompletion", part)
     assert studio.prompts[-1].mode == "search"
 
 
