@@ -6,6 +6,7 @@ FileLimit                   400  more or larger files than the site takes
 FileKindNotUnderstood       400  the model cannot see, hear or read such a file
 StoredFileNotFound          404  no such file is stored
 FileTooLarge                413  one file above FILE_BYTES
+FormExpected                415  a file that was not sent in a form
 FileStorageFull             413  all stored files above FILES_BUDGET
 """
 
@@ -56,6 +57,15 @@ class FileTooLarge(InvalidRequest):
 
     status = 413
     code = "file_too_large"
+
+
+class FormExpected(InvalidRequest):
+    """A file was sent, but not in a form."""
+
+    status = 415
+    code = "unsupported_media_type"
+    advice = "Send `Content-Type: multipart/form-data` with the fields `file` and `purpose`."
+    advice_zh = "请发送 `Content-Type: multipart/form-data`，包含 `file` 和 `purpose` 两个字段。"
 
 
 class FileStorageFull(InvalidRequest):

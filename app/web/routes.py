@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.web import chat, info, metrics, models, openapi
+from app.web import chat, files, info, metrics, models, openapi
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
@@ -16,6 +16,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/models", models.list_models),
     ("GET", "/v1/models/{model}", models.show_model),
     ("POST", "/v1/chat/completions", chat.chat_completions),
+    ("GET", "/v1/files", files.list_files),
+    ("POST", "/v1/files", files.store_file),
+    ("GET", "/v1/files/{file_id}", files.show_file),
+    ("DELETE", "/v1/files/{file_id}", files.delete_file),
+    ("GET", "/v1/files/{file_id}/content", files.file_content),
 )
 
 
@@ -28,7 +33,10 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app.on_response_prepare.append(mark_answer)
     for method, path, handler in ROUTES:
-        add = app.router.add_get if method == "GET" else app.router.add_post
-        add(path.replace("{model}", "{model:.+}"), handler)
+        pattern = path.replace("{model}", "{model:.+}")
+        if method == "GET":
+            app.router.add_get(pattern, handler)
+        else:
+            app.router.add_route(method, pattern, handler)
     allow_origins(app, services.settings.cors_origins)
     return app

@@ -33,14 +33,15 @@ from tests.store.making import (
 
 AT = "2026-11-22T09:00:00.000Z"
 RELEASED = read_migrations(MIGRATIONS)
+NEWEST = len(RELEASED)
 
 
 def copy_migrations(tmp_path: Path, **more: str) -> Path:
     """A folder of our own with the released migrations and `more` of them by name."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
-    for name, sql in more.items():
-        (folder / f"{name.removeprefix('n')}.sql").write_text(sql)
+    for number, (name, sql) in enumerate(more.items(), NEWEST + 1):
+        (folder / f"{number:04}_{name}.sql").write_text(sql)
     return folder
 
 
@@ -53,31 +54,29 @@ async def test_a_database_that_a_changed_migration_made_is_refused(path: Path, t
 
 async def test_an_older_database_is_backed_up_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;", n0005_more="SELECT 1;")
+    newer = copy_migrations(tmp_path, tags="CREATE TABLE tags (name TEXT) STRICT;", more="SELECT 1;")
     before = os.umask(0)
     try:
         async with sqlite_store(path, migrations=newer) as store:
             assert await store.find_turn("key-a1")
     finally:
         os.umask(before)
-    now, then = Outside(path), Outside(beside(path, ".schema-3.backup"))
+    now, then = Outside(path), Outside(beside(path, f".schema-{NEWEST}.backup"))
     assert [name for (name,) in now.rows("SELECT name FROM migrations")] == [
-        "sessions",
-        "matching",
-        "told",
+        *(migration.name for migration in RELEASED),
         "tags",
         "more",
     ]
-    assert now.value("PRAGMA user_version") == 5
+    assert now.value("PRAGMA user_version") == NEWEST + 2
     assert now.value("SELECT count(*) FROM tags") == 0
-    assert then.value("PRAGMA user_version") == 3
+    assert then.value("PRAGMA user_version") == NEWEST
     assert then.value("SELECT count(*) FROM nodes") == now.value("SELECT count(*) FROM nodes")
     assert mode(then.path) == 0o600
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock", then.path.name]
 
 
 async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
-    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    newer = copy_migrations(tmp_path, tags="CREATE TABLE tags (name TEXT) STRICT;")
     fresh = tmp_path / "fresh.db"
     await make(path)
     for file in (path, fresh):
@@ -89,10 +88,10 @@ async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_
 
 async def test_a_backup_put_in_the_place_of_the_database_works(path: Path, tmp_path: Path, outside: Outside) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    newer = copy_migrations(tmp_path, tags="CREATE TABLE tags (name TEXT) STRICT;")
     async with sqlite_store(path, migrations=newer):
         pass
-    beside(path, ".schema-3.backup").replace(path)
+    beside(path, f".schema-{NEWEST}.backup").replace(path)
     async with sqlite_store(path) as store:
         assert await store.find_turn("key-a1")
     assert outside.value("PRAGMA journal_mode") == "wal"
@@ -108,11 +107,11 @@ async def test_a_backup_put_in_the_place_of_the_database_works(path: Path, tmp_p
 )
 async def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path, outside: Outside, sql: str) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0004_tags=sql)
+    newer = copy_migrations(tmp_path, tags=sql)
     with pytest.raises(sqlite3.Error):
         async with sqlite_store(path, migrations=newer):
             raise AssertionError("it was opened")
-    assert outside.value("PRAGMA user_version") == 3
+    assert outside.value("PRAGMA user_version") == NEWEST
     assert outside.rows("SELECT name FROM sqlite_schema WHERE name = 'tags'") == []
     async with sqlite_store(path) as store:
         assert await store.find_turn("key-a1")
@@ -132,7 +131,7 @@ async def test_a_migration_that_fails_leaves_no_transaction_open(path: Path, tmp
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda folder: (folder / "0005_late.sql").write_text("SELECT 1;"), "without a gap: see 0005_late.sql"),
+        (lambda folder: (folder / "0099_late.sql").write_text("SELECT 1;"), "without a gap: see 0099_late.sql"),
         (lambda folder: (folder / "0001_twice.sql").write_text("SELECT 1;"), "without a gap: see 0001_twice.sql"),
         (lambda folder: (folder / "notes.sql").write_text("SELECT 1;"), "without a gap: see notes.sql"),
         (lambda folder: [file.unlink() for file in folder.iterdir()], "no migrations"),
@@ -152,7 +151,7 @@ async def test_a_spoilt_folder_of_migrations_is_told_before_a_file_is_touched(
 
 async def test_a_database_that_is_locked_at_the_start_is_told_as_busy(path: Path, tmp_path: Path) -> None:
     await make(path)
-    newer = copy_migrations(tmp_path, n0004_tags="CREATE TABLE tags (name TEXT) STRICT;")
+    newer = copy_migrations(tmp_path, tags="CREATE TABLE tags (name TEXT) STRICT;")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy, match="locked by another program"):
@@ -195,7 +194,7 @@ async def test_a_database_of_the_first_schema_is_brought_to_the_newest_with_its_
     async with sqlite_store(of_first_schema) as store:
         for [place] in (await store.find_turn("key 1"), await store.find_step("step 1")):
             assert (place.node_id, place.before_key, place.has_children) == ("n1", "", True)
-    assert outside.value("PRAGMA user_version") == 3
+    assert outside.value("PRAGMA user_version") == NEWEST
     assert outside.rows("SELECT turn, role, text, state FROM v_history") == [
         (1, "user", "Why?", "complete"),
         (1, "assistant", "The moon.", "complete"),

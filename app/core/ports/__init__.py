@@ -4,6 +4,14 @@ Only `app/main.py` names one.
 """
 
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
+from app.core.ports.files import (
+    Fetcher,
+    FileIndex,
+    FileLibrary,
+    IncomingFile,
+    StoredFile,
+    UploadIndex,
+)
 from app.core.ports.meter import AnswerMeter, Meter
 from app.core.ports.store import (
     Calling,
@@ -15,6 +23,7 @@ from app.core.ports.store import (
     NewNode,
     NewSession,
     NodeEnd,
+    NodeFile,
     NodeState,
     OpenNode,
     Place,
@@ -50,6 +59,10 @@ __all__ = [
     "Deletion",
     "Download",
     "Erased",
+    "Fetcher",
+    "FileIndex",
+    "FileLibrary",
+    "IncomingFile",
     "KnownChat",
     "KnownNode",
     "Login",
@@ -60,6 +73,7 @@ __all__ = [
     "NewNode",
     "NewSession",
     "NodeEnd",
+    "NodeFile",
     "NodeState",
     "OpenNode",
     "Place",
@@ -69,6 +83,8 @@ __all__ = [
     "SessionStore",
     "SessionSummary",
     "StoreOverview",
+    "StoredFile",
+    "UploadIndex",
     "UploadedFile",
     "Upstream",
     "VideoState",
