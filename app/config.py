@@ -121,6 +121,16 @@ class Settings:
     tool_retries: int = _row(
         "1", whole(0, 5), "How often the model is asked again for a tool call or JSON that cannot be used"
     )
+    citations: str = _row(
+        "annotations",
+        one_of("annotations", "links"),
+        "Marks of a web search such as `[[3]]`: left as they are, with `annotations`, or also made Markdown `links`",
+    )
+    images_as: str = _row(
+        "data",
+        one_of("data", "url"),
+        "What `images` of an answer holds: the picture itself as `data`, or its `url` on the site, which expires",
+    )
     max_body_bytes: int = _row("33554432", whole(1024), "Bytes of one request to this server")
     fetch_urls: bool = _row("1", parse_flag, "0: never fetch the addresses that messages name for files")
     fetch_private: bool = _row("0", parse_flag, "1: fetch also from this machine and its network")

@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ from app.core.admission import Admission
 from app.core.attaching import Attaching
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway, Policy
-from app.core.ports import Meter, Upstream
+from app.core.ports import Login, Meter, Upstream
 from app.core.pull import Pull
 from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
@@ -88,6 +88,13 @@ async def open_upstream(settings: Settings, clock: Clock, meter: Meter) -> Async
             )
 
 
+class AccountUpstream(Upstream, Login, Protocol):
+    """What the program needs of a site: its service, and an account whose login is kept."""
+
+
+UpstreamOpener = Callable[[Settings, Clock, Meter], AbstractAsyncContextManager[AccountUpstream]]
+
+
 @asynccontextmanager
 async def open_program(
     settings: Settings,
@@ -95,6 +102,7 @@ async def open_program(
     patience: Patience = PATIENCE,
     recovery_pace: RecoveryPace = RECOVERY_PACE,
     title_delay: float = _TITLE_SECONDS,
+    opener: UpstreamOpener = open_upstream,
 ) -> AsyncIterator[Program]:
     """Open the store, the upstream and everything between them; closed in reverse. Raises StoreError."""
     async with AsyncExitStack() as stack:
@@ -103,7 +111,7 @@ async def open_program(
         )
         interrupted = await store.interrupted(clock.now())
         metrics = Metrics("emulator" if settings.uses_emulator else "qwen")
-        upstream = await stack.enter_async_context(open_upstream(settings, clock, metrics))
+        upstream = await stack.enter_async_context(opener(settings, clock, metrics))
         first_retry = timedelta(seconds=settings.delete_retry_seconds)
         cleaner = Cleaner(
             upstream, store, clock, first_retry=first_retry, retention=timedelta(days=settings.retention_days)
@@ -150,6 +158,7 @@ async def open_program(
             window_match=settings.window_match,
             result_budget=settings.result_budget,
             tool_retries=settings.tool_retries,
+            links_citations=settings.citations == "links",
         )
         gateway = Gateway(around, catalog, admission, recovery, attaching, uploads, policy)
         access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None

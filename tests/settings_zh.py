@@ -33,6 +33,8 @@ CHINESE = {
     "body_budget": "发给网站的一条消息的字节数；0：只受 token 数限制",
     "result_budget": "一个工具结果的字节数，更长的从中间截短；0：不限",
     "tool_retries": "工具调用或 JSON 无法使用时，再问模型几次",
+    "citations": "联网搜索的标记（如 `[[3]]`）：`annotations` 保持原样并附注释；`links` 另外写成 Markdown 链接",
+    "images_as": "回答的 `images` 里放什么：`data` 为图片本身；`url` 为网站上的地址，会过期",
     "max_body_bytes": "发给本服务器的一个请求的字节数",
     "fetch_urls": "0：不获取消息里写明的文件地址",
     "fetch_private": "1：也从本机和本地网络获取文件",

@@ -21,6 +21,7 @@ from app.core.tools.scheme import Scheme
 from app.errors import ResponseFormatUnmet
 
 _log = logging.getLogger(__name__)
+_MOST_WORDS = 500  # characters of what a model said in place of a picture
 
 Piece = TextDelta | CallStarted | CallArguments
 
@@ -43,6 +44,10 @@ class AnswerFormat(Protocol):
 
     def feed(self, text: str) -> Sequence[Piece]:
         """Take the next piece of the model's text."""
+        ...
+
+    def take_picture(self) -> bool:
+        """Take note of a picture; return whether the text is to show it."""
         ...
 
     def finish(self, *, may_ask: bool) -> AnswerEnd:
@@ -68,6 +73,10 @@ class PlainAnswer:
         """Pass on the text."""
         return [TextDelta(text)]
 
+    def take_picture(self) -> bool:
+        """Text may show it."""
+        return True
+
     def finish(self, *, may_ask: bool) -> AnswerEnd:
         """End."""
         return AnswerEnd()
@@ -91,6 +100,36 @@ class PromptModeAnswer(PlainAnswer):
         """Pass on the text before and in calls."""
         passed = self._cut.feed(text)
         return [TextDelta(passed)] if passed else []
+
+
+class PicturesAnswer(PlainAnswer):
+    """Pictures, as many as are wanted: the model is asked again for those that did not come."""
+
+    def __init__(self, wanted: int, prompt: str) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._prompt = prompt
+        self._pictures = 0
+        self._said: list[str] = []
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Pass on the text; without any picture it says why there is none."""
+        self._said.append(text)
+        return super().feed(text)
+
+    def take_picture(self) -> bool:
+        """Count it."""
+        self._pictures += 1
+        return True
+
+    def finish(self, *, may_ask: bool) -> AnswerEnd:
+        """Ask for those that are missing. Raises ResponseFormatUnmet if none came at all."""
+        if self._pictures < self._wanted and may_ask:
+            return AnswerEnd(ask_again=f"Make another image, different from those before: {self._prompt}")
+        if not self._pictures:
+            words = "".join(self._said).strip()[:_MOST_WORDS]
+            raise ResponseFormatUnmet(f"The model made no image, but said: {words}")
+        return AnswerEnd()
 
 
 class ToolAnswer:
@@ -121,6 +160,10 @@ class ToolAnswer:
     def feed(self, text: str) -> Sequence[Piece]:
         """Pass on text and calls."""
         return self._pieces(self._reader.feed(text))
+
+    def take_picture(self) -> bool:
+        """Text may show it."""
+        return True
 
     def finish(self, *, may_ask: bool) -> AnswerEnd:
         """Ask again for calls that cannot be run or did not come; at last pass them on as the text that they are."""
@@ -203,6 +246,10 @@ class JsonAnswer:
         """Pass on calls; text waits until it is whole."""
         return self._without_text(self._inner.feed(text))
 
+    def take_picture(self) -> bool:
+        """JSON has no place for it."""
+        return False
+
     def finish(self, *, may_ask: bool) -> AnswerEnd:
         """Pass on the JSON that the answer holds. Raises ResponseFormatUnmet if it is not what was asked for."""
         end = self._inner.finish(may_ask=may_ask)
@@ -239,6 +286,8 @@ def _ask_again(problems: Sequence[str]) -> str:
 def answer_format(request: ChatRequest, scheme: Scheme, new_id: Callable[[], str]) -> AnswerFormat:
     """Return how the answer to a request is written."""
     answer: AnswerFormat
+    if request.purpose == "pictures":
+        return PicturesAnswer(request.count, request.messages[-1].text)
     if request.tool_use is not None and request.tool_use.mode != "none":
         answer = ToolAnswer(request.tool_use, scheme, new_id)
     elif request.tool_use is None and teaches_tools(system_text(request.messages)):
@@ -258,5 +307,6 @@ def answer_note(request: ChatRequest, scheme: Scheme) -> str:
     notes = [
         scheme.ask(request.tool_use) if request.tool_use is not None else "",
         request.json_format.teach() if request.json_format is not None else "",
+        f"Make {request.count} images." if request.purpose == "pictures" and request.count > 1 else "",
     ]
     return "\n\n".join(note for note in notes if note)

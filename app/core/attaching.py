@@ -10,8 +10,7 @@ from app.core.catalog import ModelCatalog
 from app.core.file_types import bytes_digest
 from app.core.messages import Message
 from app.core.ports import Fetcher, FileLibrary, ModelInfo
-from app.errors import InvalidRequest
-from app.file_errors import FileKindNotUnderstood, FileLimit
+from app.errors import FileKindNotUnderstood, FileLimit, InvalidRequest
 
 _log = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024

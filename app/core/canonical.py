@@ -15,6 +15,7 @@ _OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DO
 _DETAILS = re.compile(r"<details\s")
 _DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b")
 _TOOL_USE = re.compile(r"<tool_use>.*?(?:</tool_use>|\Z)", re.DOTALL)
+_PICTURE = re.compile(r"!\[[^\[\]]*\]\(\s*<?([^()\s<>]*)>?(?:\s+\"[^\"]*\")?\s*\)")
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
@@ -34,15 +35,26 @@ def canonical_user(text: str) -> str:
 
 
 def canonical_assistant(text: str) -> str:
-    """Return what an answer is known by: without thinking, tool calls and quoted reasoning."""
+    """Return what an answer is known by: without thinking, tool calls, quoted reasoning and pictures."""
     if "<" in text:
         text = _without_thinking(text)
         text = _OPEN_THINKING.sub("", text) if _OPEN_THINKING.match(text) else text
         text = _without_details(text)
         text = _TOOL_USE.sub("", text)
+    if "![" in text:
+        text = _PICTURE.sub("", text)
     if text.lstrip()[:1] == ">":
         text = _QUOTED_HEAD.sub("", text, count=1)
     return squeeze(text)
+
+
+def picture_addresses(text: str) -> list[str]:
+    """Return the addresses of the pictures that an answer shows, without what a signature adds to them.
+
+    One that a client keeps in the text itself or in its own files has none.
+    """
+    addresses = _PICTURE.findall(text) if "![" in text else []
+    return [re.split(r"[?#]", address, maxsplit=1)[0] for address in addresses if address.startswith("http")]
 
 
 def _without_thinking(text: str) -> str:

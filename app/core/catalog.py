@@ -1,7 +1,7 @@
 """The model list: live from upstream, cached, served stale when upstream fails; and what a model name means.
 
-docs/models.md. A name is an id of the live list, or an alias of the configuration, with any of the suffixes
-`-thinking`, `-fast` and `-search`.
+docs/models.md. A name is an id of the live list, or an alias of the configuration, with suffixes: one of `-thinking`
+and `-fast`, and one of the modes `-search`, `-image`, `-video` and `-research`.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.clock import Clock
+from app.core.modes import ABILITIES, Mode
 from app.core.ports import Background, ModelInfo, Upstream
-from app.errors import ModelNotFound, UpstreamError
+from app.errors import InvalidRequest, ModelNotFound, UpstreamError
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
 _LONGEST_NAME = 200  # characters, suffixes included
+_MOST_NAMED = 10  # models that an error suggests
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,29 @@ class Choice:
     id: str
     info: ModelInfo | None = None
     thinking: bool | None = None
-    search: bool = False
+    mode: Mode = "chat"
+
+    def in_mode(self, mode: Mode) -> "Choice":
+        """Return the choice in a mode. Raises InvalidRequest where another one was asked for already."""
+        if self.mode not in {"chat", mode}:
+            both = " and ".join(sorted((ABILITIES[self.mode], ABILITIES[mode])))
+            raise InvalidRequest(f"One answer cannot {both}.", param="model")
+        return replace(self, mode=mode)
+
+    def that_thinks(self, thinking: bool) -> "Choice":
+        """Return the choice with or without thinking. Raises InvalidRequest where both were asked for."""
+        if self.thinking not in {None, thinking}:
+            raise InvalidRequest("-thinking and -fast contradict each other.", param="model")
+        return replace(self, thinking=thinking)
 
 
 _SUFFIXES: Mapping[str, Callable[[Choice], Choice]] = {
-    "-thinking": lambda choice: replace(choice, thinking=True),
-    "-fast": lambda choice: replace(choice, thinking=False),
-    "-search": lambda choice: replace(choice, search=True),
+    "-thinking": lambda choice: choice.that_thinks(True),
+    "-fast": lambda choice: choice.that_thinks(False),
+    "-search": lambda choice: choice.in_mode("search"),
+    "-image": lambda choice: choice.in_mode("image"),
+    "-video": lambda choice: choice.in_mode("video"),
+    "-research": lambda choice: choice.in_mode("research"),
 }
 
 
@@ -96,11 +114,25 @@ class ModelCatalog:
             raise _unknown(name)
         return choice.info
 
-    async def choose(self, name: str) -> Choice:
-        """Return what a request's model name asks for. Raises ModelNotFound.
+    async def default(self, mode: Mode) -> str:
+        """Return the model that answers in a mode where the request names none: DEFAULT_MODEL, or the first that can.
 
-        A list that is old is renewed beside the request, except for a name that it does not know: that may be new.
-        Without any list (chatting may work while listing does not) aliases and plain ids pass as they are.
+        Raises ModelNotFound where none can, or the list could never be fetched and there is no DEFAULT_MODEL.
+        """
+        await self._renew()
+        able = self._able(mode)
+        if self._default and (self._default in able or not self._models):
+            return self._default
+        if not able:
+            raise ModelNotFound(f"No model is known that can {ABILITIES[mode]}.", param="model")
+        return able[0]
+
+    async def choose(self, name: str, mode: Mode = "chat") -> Choice:
+        """Return what a request's model name and its mode ask for.
+
+        Raises ModelNotFound, and InvalidRequest for a mode that the model lacks or that contradicts the name. A list
+        that is old is renewed beside the request, except for a name that it does not know: that may be new. Without any
+        list (chatting may work while listing does not) aliases and plain ids pass as they are.
         """
         _check_length(name)
         if not self._models:
@@ -113,7 +145,30 @@ class ModelCatalog:
             _ = self._background.spawn(self._renew(), "renew the model list")
         if choice is None:
             raise _unknown(name)
+        choice = choice if mode == "chat" else choice.in_mode(mode)
+        self._refuse_unable(choice)
         return choice
+
+    def _refuse_unable(self, choice: Choice) -> None:
+        """Raise InvalidRequest for a mode that the model lacks, and for a thinking switch in a mode without one."""
+        if choice.mode not in {"chat", "search"} and choice.thinking is not None:
+            raise InvalidRequest(
+                f"-thinking and -fast are for answers in text, not for what is to {ABILITIES[choice.mode]}.",
+                param="model",
+            )
+        modes = choice.info.modes if choice.info is not None else None
+        if choice.mode == "chat" or modes is None or choice.mode in modes:
+            return
+        able = self._able(choice.mode)[:_MOST_NAMED]
+        advice = f"These models can: {', '.join(able)}." if able else "No model of the list can."
+        raise InvalidRequest(f"{choice.id} cannot {ABILITIES[choice.mode]}. {advice}", param="model")
+
+    def _able(self, mode: Mode) -> list[str]:
+        """Return the models that the list says can answer in a mode; those that are general, where it says nothing."""
+        told = [model for model in self._models.values() if model.modes is not None]
+        if told:
+            return [model.id for model in told if model.modes and mode in model.modes]
+        return [model.id for model in self._models.values() if model.is_general]
 
     def _choose(self, name: str) -> Choice | None:
         if name in self._models:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TypeVar
 
 from app.core.canonical import sent_digest
-from app.core.events import Event, Finished, Started, TextDelta
+from app.core.events import Event, Finished, Picture, Started, TextDelta, VideoTask
 from app.core.ports import ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
 from app.errors import UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -95,6 +95,7 @@ class _ReadBack:
         self._patience = patience
         self._response_id: str | None = None
         self._written: list[str] = []
+        self._shown = False  # something that is no text
 
     def heard(self, batch: Sequence[Event]) -> None:
         """Remember what came."""
@@ -103,10 +104,13 @@ class _ReadBack:
                 self._written.append(event.text)
             elif isinstance(event, Started):
                 self._response_id = event.response_id
+            elif isinstance(event, Picture | VideoTask):
+                self._shown = True
 
     def is_empty_end(self, batch: Sequence[Event]) -> bool:
-        """Say whether the answer ended without any text."""
-        return any(isinstance(event, Finished) for event in batch) and not any(map(str.strip, self._written))
+        """Say whether the answer ended without anything."""
+        ended = any(isinstance(event, Finished) for event in batch)
+        return ended and not self._shown and not any(map(str.strip, self._written))
 
     async def rest(self, *, patient: bool) -> Sequence[Event] | None:
         """Return what was not heard of the answer, None where the chat has no whole one that begins as it did.
@@ -124,7 +128,8 @@ class _ReadBack:
             if answer is None or answer.stopped or answer.error or not answer.text.startswith(written):
                 return None
             if answer.finished:
-                return self._events(answer, answer.text[len(written) :]) if answer.text.strip() else None
+                has_any = self._shown or answer.text.strip()
+                return self._events(answer, answer.text[len(written) :]) if has_any else None
             if not patient or waited >= self._patience.read_back:
                 return None
             await asyncio.sleep(self._patience.every)

@@ -18,7 +18,7 @@ from app.core.token_scale import Weight, continued_weight, opened_weight
 from app.core.told import Told
 from app.core.tools.scheme import SCHEME
 from app.core.transcript import FROM_HERE, SO_FAR, changed_instructions, instructions, new_text, transcript
-from app.file_errors import FileLimit
+from app.errors import FileLimit
 
 _TITLE_CHARS = 80
 
@@ -29,6 +29,7 @@ class Draft:
 
     `files` go along, once upstream has them, and the document of `letter`, if a part of it was moved there; `whole` is
     the text without that. `weight` is how much the chat holds and the message adds.
+    `leaves_video`: a video is not waited for, the answer ends with its task.
     """
 
     owner: str
@@ -41,6 +42,7 @@ class Draft:
     whole: str
     files: tuple[FileContent, ...]
     weight: Weight
+    leaves_video: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def continuation(
         is_sibling=place.has_children,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
-        mode="search" if choice.search else "chat",
+        mode=choice.mode,
+        size=request.size,
     )
     weight = continued_weight(letter.text, history.spoken[: found.index], place, is_pure=_is_pure(attached, choice))
     _check_room(attached, sent)
@@ -154,11 +157,24 @@ def opening(
         model=choice.id,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
-        mode="search" if choice.search else "chat",
+        mode=choice.mode,
+        size=request.size,
     )
     weight = opened_weight(letter.text, is_pure=_is_pure(attached, choice))
     _check_room(attached, sent)
-    return Draft(request.owner, history, node, prompt, session, show, sent, letter.text, attached.files, weight)
+    return Draft(
+        request.owner,
+        history,
+        node,
+        prompt,
+        session,
+        show,
+        sent,
+        letter.text,
+        attached.files,
+        weight,
+        request.purpose == "video",
+    )
 
 
 def _check_room(attached: Attached, sent: Letter) -> None:
@@ -173,7 +189,7 @@ def _check_room(attached: Attached, sent: Letter) -> None:
 
 def _is_pure(attached: Attached, choice: Choice) -> bool:
     """Say whether upstream counts nothing but text that we know."""
-    return not attached.files and not choice.search
+    return not attached.files and choice.mode == "chat"
 
 
 def _names(said: Sequence[Message]) -> tuple[NodeFile, ...]:

@@ -78,6 +78,23 @@ class VideoTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A source that the answer cites, and the characters of its text that do: from `start` up to `end`."""
+
+    url: str
+    title: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citations:
+    """What the whole answer cites, in the order of its text."""
+
+    cited: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallStarted:
     """The answer calls a tool; `index` counts its calls from 0."""
 
@@ -119,4 +136,4 @@ class Ended:
     usage: Usage | None
 
 
-AnswerEvent = ReasoningDelta | TextDelta | CallStarted | CallArguments | Ended
+AnswerEvent = ReasoningDelta | TextDelta | Picture | CallStarted | CallArguments | VideoTask | Citations | Ended

@@ -11,11 +11,13 @@ from app.core.answer import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
 from app.core.budget import check_budget, fits_budget
 from app.core.catalog import Choice, ModelCatalog
+from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, what_to_tell
 from app.core.history import History, read_history
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
+from app.core.modes import ABILITIES
 from app.core.recovery import Recovery
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
@@ -26,8 +28,7 @@ from app.core.tools.scheme import SCHEME
 from app.core.turn import Turn
 from app.core.uploads import Uploads
 from app.core.watch import AnswerWatch
-from app.errors import ChatGone, ChatInProgress, ParentUnknown
-from app.file_errors import FileUnreadable
+from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, UnsupportedFeature
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
@@ -38,8 +39,8 @@ class Policy:
     """What the server's owner decided.
 
     Bytes and tokens of one message, whether chats outlive their answer, whether a client that trims its window is
-    recognised by its last turns, bytes of one tool result, and how often a model is asked again for an answer that
-    cannot be used.
+    recognised by its last turns, bytes of one tool result, how often a model is asked again for an answer that cannot
+    be used, and whether what it cites is written as links.
     """
 
     body_budget: int
@@ -48,6 +49,7 @@ class Policy:
     window_match: bool
     result_budget: int
     tool_retries: int
+    links_citations: bool
 
 
 class Gateway:
@@ -107,17 +109,20 @@ class Gateway:
 
     async def _start(self, request: ChatRequest, watch: AnswerWatch) -> Turn:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
-        choice = await self._catalog.choose(request.model)
+        choice = await self._catalog.choose(request.model, request.mode)
         watch.chosen(choice.info.id if choice.info is not None else None)
+        _refuse_unfit(request, choice)
         account = self._around.upstream.account().account
-        shape = side_call(request)
+        shape = request.purpose if request.purpose != "conversation" else side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
         history = read_history(messages, request.owner, account, answer_instructions(request, SCHEME))
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
+        if request.purpose == "video":
+            delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
-        found = None if delete_because else await self._find(history, request.owner)
+        found = None if shape or delete_because else await self._find(history, request.owner)
         if found is not None:
             place = found.place
             try:
@@ -144,7 +149,8 @@ class Gateway:
     def _fits(self, choice: Choice) -> Callable[[str], bool]:
         """Return what says whether a message may be sent as text; where it must be, the check follows."""
         info = choice.info
-        if info is not None and info.understands is not None and "document" not in info.understands:
+        reads = info is None or info.understands is None or "document" in info.understands
+        if not reads or choice.mode not in {"chat", "search"}:
             return lambda _: True
         policy = self._policy
         return lambda text: fits_budget(text, body_budget=policy.body_budget, max_tokens=policy.max_input_tokens)
@@ -185,7 +191,9 @@ class Gateway:
             raise ChatInProgress("The chat became busy with another answer while files were on their way.")
         written = answer_format(request, SCHEME, new_call_id)
         cut = Cut(request.stop, request.max_tokens)
-        turn = Turn(self._around, draft, cut, written, watch, retries=self._policy.tool_retries)
+        citations = CitationReader(as_links=self._policy.links_citations and request.json_format is None)
+        retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries
+        turn = Turn(self._around, draft, cut, written, citations, watch, retries=retries)
         self._live.add(turn)
         try:
             await turn.begin()
@@ -216,3 +224,17 @@ class Gateway:
             self._live.discard(turn)
         else:
             turn.closing.add_done_callback(lambda _: self._live.discard(turn))
+
+
+def _refuse_unfit(request: ChatRequest, choice: Choice) -> None:
+    """Raise UnsupportedFeature for a form of answer that the mode does not have."""
+    if choice.mode in {"chat", "search"}:
+        return
+    has_tools = request.tool_use is not None and request.tool_use.mode != "none"
+    field = "tools" if has_tools else "response_format" if request.json_format is not None else None
+    if field:
+        raise UnsupportedFeature(
+            f"An answer that is to {ABILITIES[choice.mode]} has no '{field}'; leave it out, or take the model without "
+            "that suffix.",
+            param=field,
+        )

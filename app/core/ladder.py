@@ -210,16 +210,23 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     keeps_loops = history.keeps_loops(end)
     possible = [place for place in places if may_be(client, place.told, keeps_loops=keeps_loops)]
     if not possible:
-        return Doubt("the stored conversation with these texts had other tool calls or results")
+        return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
     same_prompt = [place for place in possible if place.system_digest == history.system_digest]
     if not same_prompt and not enough_said(history.turns[: turn + 1]):
         return Doubt("the system prompt is another, and too little was said to know the conversation by")
     best = same_prompt or possible
-    if told_so := [place for place in best if client.key and place.told and place.told.key == client.key]:
+    held = [_held(place) for place in best]
+    shown = (client.key, client.pictures)
+    if any(shown) and (told_so := [place for place, holds in zip(best, held, strict=True) if holds == shown]):
         return told_so
-    if len({(place.told.key if place.told else "", place.system_digest) for place in best}) > 1:
-        return Doubt("several stored conversations have these texts, with other tool results or system prompts")
+    if len({(holds, place.system_digest) for place, holds in zip(best, held, strict=True)}) > 1:
+        return Doubt("several stored conversations have these texts, with other tool results, pictures or prompts")
     return best
+
+
+def _held(place: Place) -> tuple[str, frozenset[str]]:
+    """Return what a place's chat holds beside the texts."""
+    return (place.told.key, place.told.pictures) if place.told else ("", frozenset())
 
 
 def _begins_alike(answer: str, cut: CutAnswer) -> bool:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.core.attachments import Attachment
+from app.core.modes import Mode
 from app.core.tools.definitions import ToolUse
 from app.core.tools.json_output import JsonFormat
 
 Role = Literal["system", "user", "assistant", "tool"]
+Purpose = Literal["conversation", "pictures", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ class Message:
 class ChatRequest:
     """A stateless request: the whole conversation as the client knows it, and how to answer.
 
-    `thinking` is None where the client left it open. `max_tokens` limits the answer, not the thinking.
+    `thinking` is None where the client left it open. `max_tokens` limits the answer, not the thinking. `mode` is asked
+    for beside the model's name; `size` is the aspect ratio of a picture or video, as in `Prompt`. A request for a
+    `purpose` other than a conversation is answered in a chat of its own, which nothing continues: for `pictures` the
+    answer is to hold `count` of them; a `video` is not waited for, its answer ends with the task that makes it.
     """
 
     owner: str
@@ -50,3 +55,7 @@ class ChatRequest:
     tool_use: ToolUse | None = None
     json_format: JsonFormat | None = None
     stop: tuple[str, ...] = ()
+    mode: Mode = "chat"
+    size: str | None = None
+    purpose: Purpose = "conversation"
+    count: int = 1

@@ -13,7 +13,8 @@ class Patience:
     """How upstream's bad moments are waited out; times are in seconds.
 
     A chat's lock that outlasts its answer: a try `every` so often, for `total` at most. What was not reached: `tries`
-    in all, with about `retry` before the second. A broken stream's answer is looked at for `read_back` at most.
+    in all, with about `retry` before the second. A broken stream's answer is looked at for `read_back` at most; a video
+    that is being made for `video`, a look `video_every` so often.
     """
 
     every: float = 1.0
@@ -21,6 +22,8 @@ class Patience:
     tries: int = 3
     retry: float = 0.5
     read_back: float = 60.0
+    video: float = 1800.0
+    video_every: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from datetime import datetime
-from typing import Literal
+from typing import Any
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
-from app.core.canonical import sent_digest
+from app.core.citations import CitationReader
 from app.core.cut import Cut
-from app.core.delivery import delivering, retrying
+from app.core.delivery import delivering
 from app.core.drafts import Draft
 from app.core.events import (
     AnswerEvent,
@@ -20,16 +19,20 @@ from app.core.events import (
     Event,
     Finished,
     FinishReason,
+    Picture,
     ReasoningDelta,
+    Sources,
     Started,
     TextDelta,
     Usage,
     UsageReport,
+    VideoTask,
 )
-from app.core.ids import new_hex
-from app.core.ports import NodeEnd, Prompt
+from app.core.ports import Prompt
+from app.core.record import State, TurnRecord
 from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
+from app.core.video import following
 from app.core.watch import AnswerWatch
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
 from app.log import Joined
@@ -49,44 +52,50 @@ class Turn:
         draft: Draft,
         cut: Cut,
         written: AnswerFormat,
+        citations: CitationReader,
         watch: AnswerWatch,
         *,
         retries: int = 0,
     ) -> None:
-        self.draft = draft
-        self.chat_id = draft.prompt.chat_id
         self.closing: asyncio.Task[None] | None = None
         self._around = around
+        self._record = TurnRecord(around, draft, watch)
         self._cut = cut
         self._format = written
+        self._citations = citations
         self._watch = watch
         self._retries = retries
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
         self._batches: AsyncIterator[Sequence[Event]] | None = None
         self._first: Sequence[Event] = ()
-        self._response_id: str | None = None
-        self._text: list[str] = []  # what the client was sent, calls in the form that the model is taught
-        self._heard: list[str] = []  # what the model said in its last answer
-        self._reasoning: list[str] = []
-        self._usage: Usage | None = None
-        self._spent: Usage | None = None  # on answers that could not be used
+        self._shown = False  # whether there was a picture
+        self._stands_apart = False  # whether a new paragraph begins with the next words
+        self._video: VideoTask | None = None
         self._generating = False
-        self._recorded = False
+        self._is_recorded = False
+
+    @property
+    def draft(self) -> Draft:
+        """What is being answered."""
+        return self._record.draft
+
+    @property
+    def chat_id(self) -> str:
+        """The chat on the site, "" until it is made."""
+        return self._record.chat_id
 
     @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
-        return self._usage + self._spent if self._usage and self._spent else self._usage
+        return self._record.used
 
     async def begin(self) -> None:
         """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
 
         Raises UpstreamError before anything was accepted, StoreError.
         """
-        self._opening = self._around.background.spawn(self._open(), "open a turn", awaited=True)
-        await asyncio.wait([self._opening])
-        self._opening.result()
+        await self._in_own_task(self._record.open(), "open a turn")
         await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
 
     async def _send_patiently(self, prompt: Prompt) -> None:
@@ -105,26 +114,11 @@ class Turn:
         await self._stop()
         await self._send(prompt)
 
-    async def _open(self) -> None:
-        """Run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile."""
-        session = self.draft.session
-        if session is not None:
-            model, upstream = self.draft.prompt.model, self._around.upstream
-            self.chat_id = await retrying(lambda: upstream.create_chat(model), self._around.patience)
-            account = self._around.upstream.account().account  # as it is now: the token may have been replaced
-            session = replace(session, chat_id=self.chat_id, account=account)
-        try:
-            await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
-        except StoreError:
-            if session is not None:  # nobody would ever find or delete it
-                await self._discard_chat()
-            raise
-
-    async def _discard_chat(self) -> None:
-        try:
-            await self._around.upstream.delete_chat(self.chat_id)
-        except UpstreamError as problem:
-            _log.warning("Chat %s could not be recorded, nor deleted on the site: %s", self.chat_id, problem)
+    async def _in_own_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run what must come to its end even if the client leaves meanwhile: a chat that was made must be recorded."""
+        self._opening = self._around.background.spawn(work, name, awaited=True)
+        await asyncio.wait([self._opening])
+        self._opening.result()
 
     async def _send(self, prompt: Prompt) -> None:
         async with AsyncExitStack() as attempt:
@@ -166,6 +160,8 @@ class Turn:
                 break
             asked += 1
             self._format.again()
+        if out := self._last_words():
+            yield out
         reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
         await self._complete(reason)
         yield [Ended(reason, self.used)]
@@ -185,11 +181,32 @@ class Turn:
             batch = await anext(self._batches, None)
         if rest := self._cut.rest():
             self._hear(rest, out)
-        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._heard))
-        if not self._cut.reason and not any(piece.strip() for piece in self._heard):
+        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._record.heard))
+        if not self._cut.reason and not self._has_content:
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
             yield out
+        if self._video is not None and not self.draft.leaves_video:
+            async for out in self._follow(self._video):
+                yield out
+
+    @property
+    def _has_content(self) -> bool:
+        return self._shown or self._video is not None or any(piece.strip() for piece in self._record.heard)
+
+    async def _follow(self, video: VideoTask) -> AsyncGenerator[list[AnswerEvent], None]:
+        """Tell how far a video is, at last where it is. Raises VideoFailed, UpstreamTimeout."""
+        async with aclosing(following(self._around.upstream, video.task_id, self._around.patience)) as states:
+            async for waited, state in states:
+                if state.state == "succeeded":
+                    self._generating = False
+                    out: list[AnswerEvent] = []
+                    self._say_apart(f"[video]({state.url})", out)
+                    yield out
+                elif self.draft.show_reasoning:
+                    progress = ReasoningDelta(f"The video is being made ({waited:.0f} s).\n")
+                    self._record.reasoning.append(progress.text)
+                    yield [progress]
 
     async def _ask_again(self, text: str) -> bool:
         """Ask the model again in the same chat; return whether that was possible.
@@ -197,9 +214,8 @@ class Turn:
         What it said until now is recorded, but nothing continues from it.
         """
         _log.info("Chat %s: the answer cannot be used as it is, asking again", self.chat_id)
-        node = self.draft.node
         prompt = replace(
-            self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
+            self.draft.prompt, chat_id=self.chat_id, parent_id=self._record.response_id, text=text, is_sibling=False
         )
         await self._stack.aclose()
         try:
@@ -207,34 +223,8 @@ class Turn:
         except UpstreamError as problem:
             _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
             return False
-        follow_up = replace(
-            node,
-            id=f"node_{new_hex()}",
-            parent_id=node.id,
-            depth=node.depth + 1,
-            user_text=text,
-            sent_text=None,
-            sent_digest=sent_digest(text),
-            opens_turn=False,
-            rows=(),
-        )
-        end = self._end("complete", "stop", "asked again", "".join(self._heard))
-        self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
-        self._heard, self._reasoning, self._response_id = [], [], None
-        self._spent = self.used
-        self._usage = None
-        self._opening = self._around.background.spawn(
-            self._follow_up(end), "record that it was asked again", awaited=True
-        )
-        await asyncio.wait([self._opening])
-        self._opening.result()
+        await self._in_own_task(self._record.follow_up(prompt), "record that it was asked again")
         return True
-
-    async def _follow_up(self, end: NodeEnd) -> None:
-        """Run as a task of its own: a client that leaves now must not leave a node open."""
-        now = self._around.clock.now()
-        await self._around.store.finish_turn(end, now)
-        await self._around.store.open_turn(self.draft.node, None, now)
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
@@ -246,12 +236,20 @@ class Turn:
                     return False
             elif isinstance(event, ReasoningDelta):
                 if self.draft.show_reasoning:
-                    self._reasoning.append(event.text)
+                    self._record.reasoning.append(event.text)
+                    out.append(event)
+            elif isinstance(event, Picture):
+                self._show(event, out)
+            elif isinstance(event, Sources):
+                self._citations.found(event.found)
+            elif isinstance(event, VideoTask):
+                self._video = event
+                if self.draft.leaves_video:
                     out.append(event)
             elif isinstance(event, Started):
-                self._response_id = event.response_id
+                self._record.response_id = event.response_id
             elif isinstance(event, Finished):
-                self._generating = False
+                self._generating = self._video is not None and not self.draft.leaves_video
                 return True
         return False
 
@@ -259,7 +257,7 @@ class Turn:
         """Take the count of the batch first; under a limit, make one piece of the text that it stands for."""
         for event in batch:
             if isinstance(event, UsageReport):
-                self._usage = event.usage
+                self._record.usage = event.usage
                 self._cut.count(event.usage)
         if not self._cut.is_limited:
             return batch
@@ -270,7 +268,7 @@ class Turn:
 
     def _hear(self, text: str, out: list[AnswerEvent]) -> None:
         """Take the model's next words."""
-        self._heard.append(text)
+        self._record.heard.append(text)
         self._say(self._format.feed(text), out)
 
     def _said(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
@@ -282,35 +280,62 @@ class Turn:
         """Send on what became of the model's words."""
         for piece in pieces:
             if isinstance(piece, TextDelta):
-                self._text.append(piece.text)
-            elif isinstance(piece, CallArguments):
+                text = f"\n\n{piece.text}" if self._stands_apart and piece.text else piece.text
+                self._stands_apart = self._stands_apart and not text
+                self._write(self._citations.feed(text), out)
+                continue
+            if isinstance(piece, CallArguments):
                 _, name, arguments = self._format.calls[piece.index]
-                self._text.append("\n\n" + SCHEME.write_call(name, arguments))
+                self._record.text.append("\n\n" + SCHEME.write_call(name, arguments))
             out.append(piece)
+
+    def _show(self, picture: Picture, out: list[AnswerEvent]) -> None:
+        self._shown = True
+        if self._format.take_picture():
+            self._say_apart(f"![image]({picture.url})", out)
+        out.append(picture)
+
+    def _say_apart(self, text: str, out: list[AnswerEvent]) -> None:
+        """Send a paragraph of its own, whatever is said before and after it."""
+        self._stands_apart = bool(self._record.text)
+        self._say([TextDelta(text)], out)
+        self._stands_apart = True
+
+    def _write(self, text: str, out: list[AnswerEvent]) -> None:
+        if text:
+            self._record.text.append(text)
+            out.append(TextDelta(text))
+
+    def _last_words(self) -> list[AnswerEvent]:
+        out: list[AnswerEvent] = []
+        self._write(self._citations.rest(), out)
+        if cited := self._citations.citations():
+            out.append(cited)
+        return out
 
     async def _complete(self, reason: FinishReason) -> None:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
-        self._recorded = True
-        commit = self._around.background.spawn(self._record("complete", reason, None), "commit a node", awaited=True)
+        self._is_recorded = True
+        commit = self._around.background.spawn(self._close("complete", reason, None), "commit a node", awaited=True)
         self.closing = commit
         try:
             await asyncio.wait([commit])
             commit.result()
         except StoreError:
-            self._recorded = False  # being abandoned is its second chance
+            self._is_recorded = False  # being abandoned is its second chance
             raise
         finally:
-            if self._generating and self._recorded:
+            if self._generating and self._is_recorded:
                 self.closing = self._around.background.spawn(self._stop(), "stop a generation")
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
         self._watch.failed(problem)
-        if isinstance(problem, GatewayError) and self._response_id:
+        if isinstance(problem, GatewayError) and self._record.response_id:
             problem.accepted = True
-        if self._recorded or self._opening is None:
+        if self._is_recorded or self._opening is None:
             return
-        self._recorded = True
+        self._is_recorded = True
         self.closing = self._around.background.spawn(self._record_abandoned(problem), "record an abandoned turn")
 
     async def leave(self) -> None:
@@ -325,71 +350,16 @@ class Turn:
         left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
         error = "the client left" if left else str(problem) or type(problem).__name__
         try:
-            await self._record("aborted" if self._text else "failed", None, error)
+            await self._close("aborted" if self._record.text else "failed", None, error)
         finally:
             if self._generating:
                 await self._stop()
 
-    async def _record(
-        self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None
-    ) -> None:
-        """Write the node's end, and let a chat that is to be deleted go."""
-        now = self._around.clock.now()
-        text = "".join(self._text)
-        turn, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
-        calls = tuple(call_id for call_id, _, _ in self._format.calls) if turn else ()
-        end = replace(
-            self._end(state, reason, error, text),
-            turn=turn,
-            step_key=step_key,
-            told=self.draft.node.told.after_answer(text, calls) if turn else None,
-            calls=calls,
-            scope=self.draft.history.keys.root,
-        )
-        await self._around.store.finish_turn(end, now)
-        if (all_used := self.used) is not None:
-            self._watch.spent(all_used, whole=state == "complete")
-        node, used = self.draft.node, self._usage
-        counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
-        _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)
-        await self._let_go(state, now)
-
-    def _end(
-        self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None, text: str
-    ) -> NodeEnd:
-        """Return the end of a node that nothing continues from."""
-        return NodeEnd(
-            node_id=self.draft.node.id,
-            state=state,
-            response_id=self._response_id,
-            answer_text=text,
-            reasoning_text="".join(self._reasoning),
-            finish_reason=reason,
-            error=error,
-            turn=None,
-            step_key=None,
-            input_tokens=self._usage.input_tokens if self._usage else None,
-            output_tokens=self._usage.output_tokens if self._usage else None,
-        )
-
-    async def _let_go(self, state: str, now: datetime) -> None:
-        """Have a new chat deleted that is not to stay or got no answer, else named."""
-        session = self.draft.session
-        if session is None:
-            return
-        due = now + self._around.deletion_delay
-        if session.delete_because:
-            await self._around.store.release(session.id, due)
-        elif state == "failed":
-            await self._around.store.doom(session.id, "no answer", now, due)
-        else:
-            if self.draft.node.sent_text is not None:  # the site makes its title of what it was sent
-                self._around.on_chat_named(self.chat_id, session.title)
-            return
-        self._around.on_chat_released()
+    async def _close(self, state: State, reason: FinishReason | None, error: str | None) -> None:
+        await self._record.close(state, reason, error, tuple(call_id for call_id, _, _ in self._format.calls))
 
     async def _stop(self) -> None:
         try:
-            await self._around.upstream.stop(self.chat_id, self._response_id)
+            await self._around.upstream.stop(self.chat_id, self._record.response_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)

@@ -11,8 +11,7 @@ from app.core.delivery import retrying
 from app.core.file_types import bytes_digest
 from app.core.ports import Background, UploadedFile, UploadIndex, Upstream
 from app.core.surroundings import Patience
-from app.errors import UpstreamRejected
-from app.file_errors import FileUnreadable
+from app.errors import FileUnreadable, UpstreamRejected
 
 _log = logging.getLogger(__name__)
 _MARGIN = timedelta(seconds=60)  # a message that is sent now must arrive before its files end

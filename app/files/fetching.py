@@ -16,7 +16,7 @@ from yarl import URL
 from app import __version__
 from app.core.attachments import FileContent
 from app.core.file_types import file_content, safe_name
-from app.file_errors import FileNotFetched
+from app.errors import FileNotFetched
 from app.files.addresses import AddressRefused, CheckedResolver, check_address
 
 _SECONDS = 30.0

@@ -14,8 +14,7 @@ from app.core.attachments import FileContent
 from app.core.file_types import file_content
 from app.core.ids import new_hex
 from app.core.ports import FileIndex, StoredFile
-from app.errors import StoreError
-from app.file_errors import FileStorageFull, FileTooLarge, StoredFileNotFound
+from app.errors import FileStorageFull, FileTooLarge, StoredFileNotFound, StoreError
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")

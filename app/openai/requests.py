@@ -84,6 +84,7 @@ class ChatBody(msgspec.Struct):
     functions: list[Function] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
+    web_search_options: dict[str, Any] | None = None
     modalities: list[str] | None = None
     audio: Any = None
 
@@ -139,6 +140,7 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
             old=parsed.function_call,
         ),
         json_format=json_format(parsed.response_format),
+        mode="chat" if parsed.web_search_options is None else "search",
     )
     options = parsed.stream_options
     ignored = tuple(name for name, value in names.items() if name not in _HONOURED and bytes(value) != b"null")

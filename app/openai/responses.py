@@ -6,7 +6,17 @@ from typing import Any
 
 import msgspec
 
-from app.core.events import AnswerEvent, CallArguments, CallStarted, Ended, ReasoningDelta, TextDelta, Usage
+from app.core.events import (
+    AnswerEvent,
+    CallArguments,
+    CallStarted,
+    Citations,
+    Ended,
+    Picture,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
 from app.core.ports import ModelInfo
 
 DONE = b"data: [DONE]\n\n"
@@ -40,6 +50,8 @@ def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions
     text: list[str] = []
     reasoning: list[str] = []
     calls: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     reason, usage = None, None
     for event in events:
         if isinstance(event, TextDelta):
@@ -50,7 +62,11 @@ def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions
             calls.append({"id": event.id, "type": "function", "function": {"name": event.name, "arguments": ""}})
         elif isinstance(event, CallArguments):
             calls[event.index]["function"]["arguments"] += event.text
-        else:
+        elif isinstance(event, Picture):
+            images.append(_image(len(images), event))
+        elif isinstance(event, Citations):
+            annotations = _annotations(event)
+        elif isinstance(event, Ended):
             reason, usage = event.finish_reason, event.usage
     content = "".join(text)
     message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
@@ -60,6 +76,10 @@ def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions
         message["tool_calls"] = calls
     if reasoning:
         message["reasoning_content"] = "".join(reasoning)
+    if images:
+        message["images"] = images
+    if annotations:
+        message["annotations"] = annotations
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(reason, old_functions)}
     return _encode(
         {
@@ -71,6 +91,25 @@ def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions
             "usage": usage_fields(usage),
         }
     )
+
+
+def _image(index: int, picture: Picture) -> dict[str, Any]:
+    return {"type": "image_url", "index": index, "image_url": {"url": picture.url}}
+
+
+def _annotations(citations: Citations) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "url": cited.url,
+                "title": cited.title,
+                "start_index": cited.start,
+                "end_index": cited.end,
+            },
+        }
+        for cited in citations.cited
+    ]
 
 
 def _reason(reason: str | None, old_functions: bool) -> str | None:
@@ -90,6 +129,7 @@ class ChunkWriter:
         self._old_functions = old_functions
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
         self._begun = False
+        self._images = 0
 
     def write(self, events: Sequence[AnswerEvent]) -> bytes:
         """Write a batch of events as one piece of the stream."""
@@ -104,7 +144,12 @@ class ChunkWriter:
                 frames.append(self._chunk(b'{"reasoning_content":%b}' % _encode(event.text)))
             elif isinstance(event, CallStarted | CallArguments):
                 frames.append(self._chunk(_encode(self._call(event))))
-            else:
+            elif isinstance(event, Picture):
+                frames.append(self._chunk(_encode({"images": [_image(self._images, event)]})))
+                self._images += 1
+            elif isinstance(event, Citations):
+                frames.append(self._chunk(_encode({"content": "", "annotations": _annotations(event)})))
+            elif isinstance(event, Ended):
                 frames.extend(self._end(event))
         return b"".join(frames)
 

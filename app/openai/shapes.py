@@ -44,6 +44,36 @@ class AnsweredCall(msgspec.Struct):
     function: WrittenCall
 
 
+class ImageAddress(msgspec.Struct):
+    """Where a picture is: a data URL, or the site's address, by the setting IMAGES_AS."""
+
+    url: str
+
+
+class AnsweredImage(msgspec.Struct):
+    """A picture of an answer, which its text shows as Markdown too."""
+
+    type: Literal["image_url"]
+    index: int
+    image_url: ImageAddress
+
+
+class UrlCitation(msgspec.Struct):
+    """A page that a web search found, and the characters of the content that cite it."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(msgspec.Struct):
+    """What a part of the content refers to."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
 class AnswerMessage(msgspec.Struct):
     """The answer; `function_call` is for requests that offered `functions`."""
 
@@ -53,6 +83,8 @@ class AnswerMessage(msgspec.Struct):
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[AnsweredCall] | msgspec.UnsetType = msgspec.UNSET
     function_call: WrittenCall | msgspec.UnsetType = msgspec.UNSET
+    images: list[AnsweredImage] | msgspec.UnsetType = msgspec.UNSET
+    annotations: list[Annotation] | msgspec.UnsetType = msgspec.UNSET
 
 
 class AnswerChoice(msgspec.Struct):
@@ -100,6 +132,8 @@ class Delta(msgspec.Struct):
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[ToolCallPiece] | msgspec.UnsetType = msgspec.UNSET
     function_call: CallPiece | msgspec.UnsetType = msgspec.UNSET
+    images: list[AnsweredImage] | msgspec.UnsetType = msgspec.UNSET
+    annotations: list[Annotation] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChunkChoice(msgspec.Struct):

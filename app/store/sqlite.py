@@ -84,14 +84,20 @@ def _told(row: sqlite3.Row) -> Told | None:
     if row["told_key"] is None:
         return None
     call_ids = (row["told_call"],) if row["told_call"] else ()
-    return Told(row["told_key"], row["told_calls"], row["told_results"], call_ids)
+    pictures = frozenset(row["told_pictures"].split())
+    return Told(row["told_key"], row["told_calls"], row["told_results"], call_ids, pictures)
 
 
 def _told_values(told: Told | None) -> dict[str, object]:
     if told is None:
-        return dict.fromkeys(("told_key", "told_calls", "told_results", "told_call"))
-    call = _utf8(told.call_ids[-1]) if told.call_ids else None
-    return {"told_key": told.key, "told_calls": told.calls, "told_results": told.results, "told_call": call}
+        return {**dict.fromkeys(("told_key", "told_calls", "told_results", "told_call")), "told_pictures": ""}
+    return {
+        "told_key": told.key,
+        "told_calls": told.calls,
+        "told_results": told.results,
+        "told_call": _utf8(told.call_ids[-1]) if told.call_ids else None,
+        "told_pictures": " ".join(sorted(told.pictures)),
+    }
 
 
 class SqliteSessionStore:

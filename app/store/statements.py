@@ -2,7 +2,7 @@
 
 _PLACE = """
            n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth, n.before_key,
-           n.told_key, n.told_calls, n.told_results, n.told_call,
+           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures,
            n.input_tokens,
            EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
 """
@@ -73,8 +73,9 @@ KNOWN_CHAT = """
 """
 SAW_CHAT = "UPDATE sessions SET seen_at = ? WHERE chat_id = ?"
 KNOWN_NODES = """
-    SELECT id, response_id, turn_key, depth, system_digest, told_key, told_calls, told_results, told_call FROM nodes
-    WHERE session_id = ? AND response_id IS NOT NULL
+    SELECT id, response_id, turn_key, depth, system_digest, told_key, told_calls, told_results, told_call,
+           told_pictures
+    FROM nodes WHERE session_id = ? AND response_id IS NOT NULL
 """
 
 ADD_SESSION = """
@@ -85,12 +86,12 @@ ADD_SESSION = """
 ADD_NODE = """
     INSERT INTO nodes (id, session_id, parent_id, depth, match, model, user_text, sent_text, user_chars,
                        system_digest, before_key, user_key, asked_key, answered_text, results, turn_start,
-                       sent_digest, told_key, told_calls, told_results, told_call, created_at)
+                       sent_digest, told_key, told_calls, told_results, told_call, told_pictures, created_at)
     VALUES (:id, :session_id, :parent_id, :depth, :match, :model, :user_text, :sent_text, :user_chars,
             :system_digest, :before_key, :user_key, :asked_key, :answered, :results,
             CASE WHEN :opens_turn THEN (SELECT coalesce(max(number), 0) + 1 FROM nodes)
                  ELSE (SELECT turn_start FROM nodes WHERE id = :parent_id AND before_key = :before_key) END,
-            :sent_digest, :told_key, :told_calls, :told_results, :told_call, :at)
+            :sent_digest, :told_key, :told_calls, :told_results, :told_call, :told_pictures, :at)
 """
 ADD_NODE_FILE = "INSERT INTO node_files (node_id, position, kind, name, digest) VALUES (?, ?, ?, ?, ?)"
 # A turn that a node ends is added by a trigger.
@@ -111,6 +112,7 @@ END_NODE = """
         answered_text = CASE WHEN :state = 'aborted' OR :recovered THEN answered_text END,
         answer_key = :answer_key,
         told_key = :told_key, told_calls = :told_calls, told_results = :told_results, told_call = :told_call,
+        told_pictures = :told_pictures,
         turn_key = CASE WHEN findable THEN :turn_key END, step_key = CASE WHEN findable THEN :step_key END
     FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AND n.before_key IS NOT NULL AS findable
           FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = :id)
@@ -125,7 +127,7 @@ FAIL_OPEN_NODES = """
 OPEN_NODES = """
     SELECT n.id AS node_id, n.session_id, s.chat_id, s.owner, s.account, p.response_id AS parent_response_id,
            n.sent_digest, n.turn_start = n.number AS opens_turn, n.before_key, n.user_key, n.answered_text, n.results,
-           n.told_key, n.told_calls, n.told_results, n.told_call
+           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures
     FROM nodes n INDEXED BY nodes_open CROSS JOIN sessions s ON s.id = n.session_id
     LEFT JOIN nodes p ON p.id = n.parent_id
     WHERE n.state = 'open'

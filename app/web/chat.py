@@ -1,18 +1,20 @@
 """`POST /v1/chat/completions`."""
 
 import re
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from aiohttp import web
 
-from app.core.events import AnswerEvent
+from app.core.events import AnswerEvent, Picture
 from app.core.turn import Turn
 from app.errors import GatewayError, InvalidRequest, UnsupportedMediaType
 from app.openai.errors import error_body
 from app.openai.requests import ChatCall, decode_chat
 from app.openai.responses import DONE, ChunkWriter, Heading, completion
 from app.web.event_stream import EventStream
-from app.web.keys import OWNER, SERVICES, VISIT
+from app.web.keys import OWNER, SERVICES, VISIT, Services
+from app.web.pictures import with_data
 
 _IGNORED_BYTES = 1024
 
@@ -35,9 +37,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         if call.stream:
             writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
             stream = EventStream(request, headers, keep_alive=services.settings.keep_alive_seconds)
-            return await _stream(turn, stream, writer)
+            return await _stream(_batches(turn, services), turn, stream, writer)
         events: list[AnswerEvent] = []
-        async with aclosing(turn.answer()) as batches:
+        async with aclosing(_batches(turn, services)) as batches:
             async for batch in batches:
                 events += batch
         return web.Response(
@@ -55,11 +57,24 @@ async def read_body(request: web.Request) -> bytes:
         raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
 
 
-async def _stream(turn: Turn, stream: EventStream, writer: ChunkWriter) -> web.StreamResponse:
+async def _batches(turn: Turn, services: Services) -> AsyncGenerator[Sequence[AnswerEvent], None]:
+    """Give the answer as the turn does, pictures in the form that IMAGES_AS says."""
+    async with aclosing(turn.answer()) as batches:
+        async for batch in batches:
+            if services.settings.images_as == "url" or not any(isinstance(event, Picture) for event in batch):
+                yield batch
+                continue
+            async for part in with_data(services.upstream, batch):
+                yield part
+
+
+async def _stream(
+    batches: AsyncGenerator[Sequence[AnswerEvent], None], turn: Turn, stream: EventStream, writer: ChunkWriter
+) -> web.StreamResponse:
     """Relay the answer as it comes. An error after the first byte becomes a frame of its own."""
     async with stream:
         try:
-            async with aclosing(turn.answer()) as batches:
+            async with aclosing(batches):
                 async for batch in batches:
                     await stream.send(writer.write(batch))
         except GatewayError as problem:

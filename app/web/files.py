@@ -9,8 +9,7 @@ from aiohttp import BodyPartReader, web
 
 from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
-from app.errors import InvalidRequest
-from app.file_errors import FormExpected
+from app.errors import FormExpected, InvalidRequest, StoredFileNotFound
 from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
 from app.web.keys import OWNER, SERVICES
 

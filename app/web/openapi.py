@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from app import __version__
+from app.openai.files import FileDeleted, FileList, FileObject, FileUpload
 from app.openai.requests import ChatBody
 from app.openai.shapes import ChatCompletion, ChatCompletionChunk, Error, Model, ModelList
 
@@ -60,7 +61,19 @@ class Readiness(msgspec.Struct):
     problems: list[str]
 
 
-_TYPES = (ChatBody, ChatCompletion, ChatCompletionChunk, Model, ModelList, Error, ServerInfo, Health, Readiness)
+_FILES = (FileObject, FileList, FileDeleted, FileUpload)
+_TYPES = (
+    ChatBody,
+    ChatCompletion,
+    ChatCompletionChunk,
+    Model,
+    ModelList,
+    *_FILES,
+    Error,
+    ServerInfo,
+    Health,
+    Readiness,
+)
 
 
 def description() -> dict[str, Any]:
@@ -116,6 +129,39 @@ def _paths() -> dict[str, Any]:
         },
         "/v1/models/{model}": {"get": shown},
         "/v1/chat/completions": {"post": chat},
+        **_file_paths(),
+    }
+
+
+def _file_paths() -> dict[str, Any]:
+    """Describe the routes of stored files."""
+    named = [{"name": "file_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    query = [
+        {"name": name, "in": "query", "schema": {"type": kind}}
+        for name, kind in (("after", "string"), ("limit", "integer"), ("order", "string"), ("purpose", "string"))
+    ]
+    store = _operation("storeFile", "Store a file.", _json("FileObject", "The file."), guarded=True)
+    store["requestBody"] = {"required": True, **_content("multipart/form-data", _reference("FileUpload"))}
+    listed = _operation("listFiles", "List the stored files.", _json("FileList", "A page."), guarded=True)
+    content = {"description": "The bytes.", **_content("application/octet-stream", {})}
+    return {
+        "/v1/files": {"get": {**listed, "parameters": query}, "post": store},
+        "/v1/files/{file_id}": {
+            "get": {
+                **_operation("showFile", "Describe a file.", _json("FileObject", "The file."), guarded=True),
+                "parameters": named,
+            },
+            "delete": {
+                **_operation("deleteFile", "Delete a file.", _json("FileDeleted", "It is gone."), guarded=True),
+                "parameters": named,
+            },
+        },
+        "/v1/files/{file_id}/content": {
+            "get": {
+                **_operation("fileContent", "Give a file back.", content, guarded=True),
+                "parameters": named,
+            }
+        },
     }
 
 

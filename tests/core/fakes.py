@@ -1,8 +1,10 @@
 """Small stand-ins for what the core asks of the world."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from app.core.modes import Mode
 from app.core.ports import ModelInfo
 from app.errors import UpstreamError
 
@@ -20,8 +22,16 @@ class FakeClock:
         return self.seconds
 
 
-def model(name: str, *, can_think: bool = True, must_think: bool = False, general: bool = True) -> ModelInfo:
-    return ModelInfo(name, name.title(), "qwen", 1_790_000_000, 1_000_000, can_think, must_think, general)
+def model(
+    name: str,
+    *,
+    can_think: bool = True,
+    must_think: bool = False,
+    general: bool = True,
+    modes: frozenset[Mode] | None = None,
+) -> ModelInfo:
+    made = ModelInfo(name, name.title(), "qwen", 1_790_000_000, 1_000_000, can_think, must_think, general)
+    return replace(made, modes=modes)
 
 
 class FakeModels:

@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from app.core.catalog import ModelCatalog
-from app.errors import ModelNotFound, UpstreamUnreachable
+from app.core.modes import Mode
+from app.errors import InvalidRequest, ModelNotFound, UpstreamUnreachable
 from app.tasks.background import BackgroundTasks
 from tests.core.fakes import FakeClock, FakeModels, model
 
@@ -83,27 +84,85 @@ async def test_without_any_list_the_error_comes_out_but_chatting_still_works() -
 
 
 @pytest.mark.parametrize(
-    ("name", "expected", "thinking", "search"),
+    ("name", "expected", "thinking", "mode"),
     [
-        ("qwen3.7-plus", "qwen3.7-plus", None, False),
-        ("coder", "qwen3-coder-plus", None, False),
-        ("coder-thinking", "qwen3-coder-plus", True, False),
-        ("qwen3.7-plus-fast", "qwen3.7-plus", False, False),
-        ("qwen3.7-plus-fast-search", "qwen3.7-plus", False, True),
-        ("qwen3.7-plus-search-thinking", "qwen3.7-plus", True, True),
-        ("odd-thinking", "odd-thinking", None, False),
-        ("odd-thinking-fast", "odd-thinking", False, False),
+        ("qwen3.7-plus", "qwen3.7-plus", None, "chat"),
+        ("coder", "qwen3-coder-plus", None, "chat"),
+        ("coder-thinking", "qwen3-coder-plus", True, "chat"),
+        ("qwen3.7-plus-fast", "qwen3.7-plus", False, "chat"),
+        ("qwen3.7-plus-fast-search", "qwen3.7-plus", False, "search"),
+        ("qwen3.7-plus-search-thinking", "qwen3.7-plus", True, "search"),
+        ("coder-image", "qwen3-coder-plus", None, "image"),
+        ("qwen3.7-plus-video", "qwen3.7-plus", None, "video"),
+        ("qwen3.7-plus-research-research", "qwen3.7-plus", None, "research"),
+        ("odd-thinking", "odd-thinking", None, "chat"),
+        ("odd-thinking-fast", "odd-thinking", False, "chat"),
     ],
 )
 async def test_a_name_is_an_id_or_an_alias_with_suffixes(
-    name: str, expected: str, thinking: bool | None, search: bool
+    name: str, expected: str, thinking: bool | None, mode: Mode
 ) -> None:
     choice = await catalog(FakeModels(LISTED)).choose(name)
-    assert (choice.id, choice.thinking, choice.search) == (expected, thinking, search)
+    assert (choice.id, choice.thinking, choice.mode) == (expected, thinking, mode)
     assert choice.info is not None
 
 
-@pytest.mark.parametrize("name", ["nothing", "", "odd", "-thinking", "qwen3.7-plus-image"])
+async def test_a_mode_may_be_asked_for_beside_the_name() -> None:
+    listed = catalog(FakeModels(LISTED))
+    assert (await listed.choose("coder", "search")).mode == "search"
+    assert (await listed.choose("coder-search", "search")).mode == "search"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "why"),
+    [
+        ("coder-image-search", "chat", "One answer cannot make images and search the web."),
+        ("coder-image", "search", "One answer cannot make images and search the web."),
+        ("coder-thinking-fast", "chat", "-thinking and -fast contradict each other."),
+        (
+            "coder-fast-image",
+            "chat",
+            "-thinking and -fast are for answers in text, not for what is to make images.",
+        ),
+    ],
+)
+async def test_what_contradicts_itself_is_refused(name: str, mode: Mode, why: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await catalog(FakeModels(LISTED)).choose(name, mode)
+    assert (refused.value.status, refused.value.param, refused.value.message) == (400, "model", why)
+
+
+ABLE = [
+    model("talker", modes=frozenset({"chat"})),
+    model("painter", modes=frozenset({"chat", "image"})),
+    model("director", modes=frozenset({"chat", "image", "video"})),
+    model("unknown"),
+]
+
+
+async def test_a_model_that_lacks_the_mode_is_refused_with_the_names_of_those_that_have_it() -> None:
+    listed = catalog(FakeModels(ABLE))
+    with pytest.raises(InvalidRequest) as refused:
+        await listed.choose("talker-image")
+    assert refused.value.message == "talker cannot make images. These models can: painter, director."
+    with pytest.raises(InvalidRequest) as refused:
+        await listed.choose("talker-research")
+    assert refused.value.message == "talker cannot do deep research. No model of the list can."
+    assert (await listed.choose("unknown-image")).mode == "image"
+
+
+async def test_a_mode_has_a_model_of_its_own_where_none_is_named() -> None:
+    assert await catalog(FakeModels(ABLE)).default("video") == "director"
+    assert await catalog(FakeModels(ABLE), default="director").default("image") == "director"
+    assert await catalog(FakeModels(ABLE), default="talker").default("image") == "painter"
+    assert await catalog(FakeModels(LISTED)).default("image") == "qwen3.7-plus"
+    with pytest.raises(ModelNotFound):
+        await catalog(FakeModels(ABLE)).default("research")
+    with pytest.raises(ModelNotFound):
+        await catalog(FakeModels(DOWN)).default("image")
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "odd", "-thinking", "qwen3.7-plus-images"])
 async def test_any_other_name_is_refused(name: str) -> None:
     with pytest.raises(ModelNotFound) as refused:
         await catalog(FakeModels(LISTED)).choose(name)

@@ -19,6 +19,7 @@ from app.errors import StoreUnusable
 from app.store.sqlite import SqliteSessionStore, open_sqlite
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations" / "sqlite"
+NEWEST = len(list(MIGRATIONS.glob("*.sql")))
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 ACCOUNT = "00000000-0000-4000-8000-000000000001"
 

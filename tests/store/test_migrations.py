@@ -18,6 +18,7 @@ from app.store.migrate import Migration, migrate, read_migrations
 from app.store.opening import closing as closing_later
 from tests.store.making import (
     MIGRATIONS,
+    NEWEST,
     Outside,
     beside,
     change,
@@ -33,11 +34,10 @@ from tests.store.making import (
 
 AT = "2026-11-22T09:00:00.000Z"
 RELEASED = read_migrations(MIGRATIONS)
-NEWEST = len(RELEASED)
 
 
 def copy_migrations(tmp_path: Path, **more: str) -> Path:
-    """A folder of our own with the released migrations and `more` of them by name."""
+    """A folder of our own with the released migrations and `more` after them, by name."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
     for number, (name, sql) in enumerate(more.items(), NEWEST + 1):

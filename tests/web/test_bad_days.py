@@ -40,7 +40,14 @@ async def served(root: Path, expires: datetime | None = None) -> AsyncIterator[t
     broken: Any = Broken(expires)
     settings = dataclasses.replace(load(root, {}), port=0)
     services = Services(
-        settings, SystemClock(), gateway=broken, catalog=broken, upstream=broken, store=broken, metrics=Metrics("qwen")
+        settings,
+        SystemClock(),
+        gateway=broken,
+        catalog=broken,
+        upstream=broken,
+        store=broken,
+        files=broken,
+        metrics=Metrics("qwen"),
     )
     async with listening(services) as url, aiohttp.ClientSession() as session:
         yield session, url

@@ -3,6 +3,7 @@
 Only `app/main.py` names one.
 """
 
+from app.core.modes import Mode
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
 from app.core.ports.files import (
     Fetcher,
@@ -38,7 +39,6 @@ from app.core.ports.upstream import (
     ChatSummary,
     Download,
     Login,
-    Mode,
     ModelInfo,
     Prompt,
     UploadedFile,

@@ -63,7 +63,9 @@ class UploadIndex(Protocol):
 
 
 class IncomingFile(Protocol):
-    """A file that is being stored, piece by piece."""
+    """A file that is being stored, piece by piece; `size` counts its bytes so far."""
+
+    size: int
 
     async def write(self, piece: bytes) -> None:
         """Take the next piece. Raises FileTooLarge, FileStorageFull, StoreError."""

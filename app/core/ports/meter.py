@@ -30,7 +30,7 @@ class AnswerMeter(Protocol):
         ...
 
     def ended(self, lasted: float, error: str) -> None:
-        """Take the time of the whole request; `error` is one of the codes of `app/errors.py`, "" for none."""
+        """Take the time of the whole request; `error` is one of the codes of `app/errors`, "" for none."""
         ...
 
 
@@ -42,5 +42,5 @@ class Meter(Protocol):
         ...
 
     def upstream_failed(self, cause: str) -> None:
-        """Count an error of upstream, by one of the codes of `app/errors.py`."""
+        """Count an error of upstream, by one of the codes of `app/errors`."""
         ...

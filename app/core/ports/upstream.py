@@ -8,8 +8,7 @@ from typing import Literal, Protocol
 
 from app.core.attachments import FileContent, FileKind
 from app.core.events import Event
-
-Mode = Literal["chat", "search", "image", "video", "research"]
+from app.core.modes import Mode
 
 
 @dataclass(frozen=True, slots=True)

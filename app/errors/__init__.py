@@ -1,0 +1,148 @@
+"""Every error that a caller can meet, with the status, code and advice it is answered with.
+
+    GatewayError
+    ├── InvalidRequest              400  what the client sent cannot be served
+    │   ├── UnsupportedFeature      400  a part of the OpenAI API that does not exist here
+    │   └── ContextTooLong          400  context_length_exceeded
+    ├── InvalidApiKey               401
+    ├── ForbiddenHost               403
+    ├── ForbiddenOrigin             403
+    ├── FileUnreadable              400  what a client gave as a file cannot be read
+    │   └── FileNotFetched          400  an address that cannot be fetched, or must not be
+    ├── FileLimit                   400  more or larger files than the site takes
+    ├── FileKindNotUnderstood       400  the model cannot see, hear or read such a file
+    ├── StoredFileNotFound          404  no such file is stored
+    ├── FileTooLarge                413  one file above FILE_BYTES
+    ├── FileStorageFull             413  all stored files above FILES_BUDGET
+    ├── FormExpected                415  a file that was not sent in a form
+    ├── ModelNotFound               404
+    ├── RouteNotFound               404
+    ├── MethodNotAllowed            405
+    ├── BodyTooLarge                413
+    ├── UnsupportedMediaType        415
+    ├── ResponseFormatUnmet         422  the model did not answer in the form that was asked for
+    ├── QueueFull                   429
+    ├── StoreError                  503
+    │   ├── StoreBusy               503  another process holds the write lock
+    │   └── StoreUnusable           503  newer, foreign or damaged
+    │       └── StoreInUse          503  locked by another qwen-thread
+    └── UpstreamError               502
+        ├── UpstreamRateLimited     429  a limit of the account, with the seconds to wait
+        ├── UpstreamBusy            503  the site is overloaded; later works
+        ├── UpstreamLoginRequired   503
+        │   └── UpstreamRenewalFailed 503  the login could not be renewed just now
+        ├── UpstreamBlocked         503  an anti-bot answer
+        ├── UpstreamRefused         400  the site's content inspection said no
+        ├── UpstreamRejected        502  the site did not accept the request's shape or values
+        ├── UpstreamUnreachable     502  no connection, or a gateway's error page
+        ├── UpstreamTimeout         504
+        ├── UpstreamCut             502  the stream ended in mid-answer
+        ├── UpstreamEmpty           502  the answer had no text
+        ├── VideoFailed             502  the site could not make a video
+        ├── UpstreamProtocolError   502  an answer of a shape that we do not know
+        ├── UpstreamInputTooLong    400  context_length_exceeded, said by the site
+        ├── UpstreamModelUnknown    404  the model left the site's list
+        ├── ChatInProgress          503  the chat's lock outlasts its answer
+        ├── ChatGone                502  the chat was deleted on the site
+        └── ParentUnknown           502  the message to continue from is not in the chat
+
+The last three are mended by the gateway (docs/sessions.md, Recovery) and reach a client only when that fails too.
+docs/errors.md lists what each one means for the person at the client.
+"""
+
+from app.errors.base import GatewayError
+from app.errors.files import (
+    FileKindNotUnderstood,
+    FileLimit,
+    FileNotFetched,
+    FileStorageFull,
+    FileTooLarge,
+    FileUnreadable,
+    FormExpected,
+    StoredFileNotFound,
+)
+from app.errors.request import (
+    BodyTooLarge,
+    ContextTooLong,
+    ForbiddenHost,
+    ForbiddenOrigin,
+    InvalidApiKey,
+    InvalidRequest,
+    MethodNotAllowed,
+    ModelNotFound,
+    QueueFull,
+    ResponseFormatUnmet,
+    RouteNotFound,
+    UnsupportedFeature,
+    UnsupportedMediaType,
+)
+from app.errors.store import StoreBusy, StoreError, StoreInUse, StoreUnusable
+from app.errors.upstream import (
+    ChatGone,
+    ChatInProgress,
+    ParentUnknown,
+    UpstreamBlocked,
+    UpstreamBusy,
+    UpstreamCut,
+    UpstreamEmpty,
+    UpstreamError,
+    UpstreamInputTooLong,
+    UpstreamLoginRequired,
+    UpstreamModelUnknown,
+    UpstreamProtocolError,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamRejected,
+    UpstreamRenewalFailed,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+    VideoFailed,
+)
+
+__all__ = [
+    "BodyTooLarge",
+    "ChatGone",
+    "ChatInProgress",
+    "ContextTooLong",
+    "FileKindNotUnderstood",
+    "FileLimit",
+    "FileNotFetched",
+    "FileStorageFull",
+    "FileTooLarge",
+    "FileUnreadable",
+    "ForbiddenHost",
+    "ForbiddenOrigin",
+    "FormExpected",
+    "GatewayError",
+    "InvalidApiKey",
+    "InvalidRequest",
+    "MethodNotAllowed",
+    "ModelNotFound",
+    "ParentUnknown",
+    "QueueFull",
+    "ResponseFormatUnmet",
+    "RouteNotFound",
+    "StoreBusy",
+    "StoreError",
+    "StoreInUse",
+    "StoreUnusable",
+    "StoredFileNotFound",
+    "UnsupportedFeature",
+    "UnsupportedMediaType",
+    "UpstreamBlocked",
+    "UpstreamBusy",
+    "UpstreamCut",
+    "UpstreamEmpty",
+    "UpstreamError",
+    "UpstreamInputTooLong",
+    "UpstreamLoginRequired",
+    "UpstreamModelUnknown",
+    "UpstreamProtocolError",
+    "UpstreamRateLimited",
+    "UpstreamRefused",
+    "UpstreamRejected",
+    "UpstreamRenewalFailed",
+    "UpstreamTimeout",
+    "UpstreamUnreachable",
+    "VideoFailed",
+]

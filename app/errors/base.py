@@ -1,0 +1,36 @@
+"""What every error is made of."""
+
+import logging
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """A fault of the server itself, or the base of what follows; it carries a public message.
+
+    `param` names the field of the request at fault; `retry_after` is in seconds; `accepted` says that upstream
+    had taken the prompt, after which a client must not simply send it again.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    code: ClassVar[str | None] = None
+    retry: ClassVar[bool] = True
+    log_level: ClassVar[int] = logging.INFO
+    advice: ClassVar[str] = ""
+    advice_zh: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.retry_after = retry_after
+        self.accepted = False
+
+    @property
+    def message(self) -> str:
+        """What happened, and what to do in English and Chinese, for a person."""
+        return " ".join(part for part in (str(self.args[0]), self.advice, self.advice_zh) if part)
+
+    @property
+    def should_retry(self) -> bool:
+        """Whether a client's automatic retry can help and does no harm."""
+        return self.retry and not self.accepted

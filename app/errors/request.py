@@ -1,0 +1,116 @@
+"""What is wrong with a request, or too much of it."""
+
+from app.errors.base import GatewayError
+
+
+class InvalidRequest(GatewayError):
+    """The request cannot be served as it is; `param` names the field."""
+
+    status = 400
+    type = "invalid_request_error"
+    retry = False
+
+
+class UnsupportedFeature(InvalidRequest):
+    """A part of the OpenAI API that this server does not have, refused rather than pretended."""
+
+    code = "unsupported_parameter"
+
+
+class ContextTooLong(InvalidRequest):
+    """The prompt is larger than one upstream message may be."""
+
+    code = "context_length_exceeded"
+    advice = "Start a new conversation, or send less text."
+    advice_zh = "请开始新的对话，或者减少文字。"
+
+
+class InvalidApiKey(InvalidRequest):
+    """The caller's key is missing or wrong."""
+
+    status = 401
+    code = "invalid_api_key"
+    advice = "Send one of the keys in API_KEYS as `Authorization: Bearer KEY`."
+    advice_zh = "请用 `Authorization: Bearer KEY` 发送 API_KEYS 中的一个密钥。"
+
+
+class ForbiddenHost(InvalidRequest):
+    """The guard against DNS rebinding: an open server answers to loopback names only."""
+
+    status = 403
+    code = "forbidden_host"
+    advice = "Call it as localhost or 127.0.0.1, or set API_KEYS to serve other names."
+    advice_zh = "请以 localhost 或 127.0.0.1 访问；要用别的名称访问，请设置 API_KEYS。"
+
+
+class ForbiddenOrigin(InvalidRequest):
+    """A web page from an origin that CORS_ORIGINS does not list."""
+
+    status = 403
+    code = "forbidden_origin"
+    advice = "CORS_ORIGINS lists the origins whose pages may call."
+    advice_zh = "CORS_ORIGINS 列出可以调用的网页来源。"
+
+
+class ModelNotFound(InvalidRequest):
+    """The model is neither in the live list nor an alias."""
+
+    status = 404
+    code = "model_not_found"
+    advice = "GET /v1/models lists the models."
+    advice_zh = "GET /v1/models 列出所有模型。"
+
+
+class RouteNotFound(InvalidRequest):
+    """No such path."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path exists, the method does not; `allowed` goes into the `Allow` header."""
+
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request's body is above MAX_BODY_BYTES."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is not JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    advice = "Send `Content-Type: application/json`."
+    advice_zh = "请发送 `Content-Type: application/json`。"
+
+
+class ResponseFormatUnmet(GatewayError):
+    """The model's answer is not the JSON that `response_format` asks for, also when asked again."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "response_format_unmet"
+    retry = False
+    advice = "Ask for a simpler form, or take another model."
+    advice_zh = "请要求更简单的格式，或者换一个模型。"
+
+
+class QueueFull(GatewayError):
+    """As many generations wait as QUEUE_SIZE allows."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    advice = "Wait until some of them are done, or raise QUEUE_SIZE."
+    advice_zh = "请等一些请求完成，或者调大 QUEUE_SIZE。"
