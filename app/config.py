@@ -132,6 +132,10 @@ class Settings:
         "What `images` of an answer holds: the picture itself as `data`, or its `url` on the site, which expires",
     )
     max_body_bytes: int = _row("33554432", whole(1024), "Bytes of one request to this server")
+    fetch_urls: bool = _row("1", parse_flag, "0: never fetch the addresses that messages name for files")
+    fetch_private: bool = _row("0", parse_flag, "1: fetch also from this machine and its network")
+    file_bytes: int = _row("104857600", whole(1), "Bytes of one file that is stored here or fetched from an address")
+    files_budget: int = _row("1073741824", whole(0), "Bytes of all stored files together")
     default_model: str = _row(
         "", parse_text, "Model for aliases whose target is gone; empty: the first general one of the list"
     )
@@ -155,6 +159,11 @@ class Settings:
     def database_path(self) -> Path:
         """The file of the SQLite store."""
         return self.path(self.database_url.removeprefix("sqlite:///"))
+
+    @property
+    def files_path(self) -> Path:
+        """The folder of stored files, beside the database."""
+        return self.database_path.parent / "files"
 
     @property
     def uses_emulator(self) -> bool:

@@ -20,14 +20,18 @@ from app.clock import Clock, SystemClock
 from app.commands import login, sessions
 from app.config import Settings
 from app.core.admission import Admission
+from app.core.attaching import Attaching
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway, Policy
 from app.core.ports import Login, Meter, Upstream
 from app.core.pull import Pull
 from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
+from app.core.uploads import Uploads
 from app.core.videos import Videos
 from app.errors import StoreInUse, UpstreamError
+from app.files.fetching import open_fetcher
+from app.files.library import open_library
 from app.store.archive import open_archive
 from app.store.sqlite import open_sqlite
 from app.tasks.background import BackgroundTasks, running
@@ -138,6 +142,16 @@ async def open_program(
         admission = Admission(
             clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
         )
+        library = await stack.enter_async_context(
+            open_library(
+                settings.files_path, store.files, clock, budget=settings.files_budget, largest=settings.file_bytes
+            )
+        )
+        fetcher = await stack.enter_async_context(
+            open_fetcher(enabled=settings.fetch_urls, allow_private=settings.fetch_private)
+        )
+        attaching = Attaching(catalog, library, fetcher, file_bytes=settings.file_bytes)
+        uploads = Uploads(upstream, store.files, background, clock, patience)
         policy = Policy(
             body_budget=settings.body_budget,
             max_input_tokens=settings.max_input_tokens,
@@ -147,10 +161,10 @@ async def open_program(
             tool_retries=settings.tool_retries,
             links_citations=settings.citations == "links",
         )
-        gateway = Gateway(around, catalog, admission, recovery, policy)
+        gateway = Gateway(around, catalog, admission, recovery, attaching, uploads, policy)
         access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None
         videos = Videos(gateway, around, store.videos)
-        services = Services(settings, clock, gateway, videos, catalog, upstream, store, metrics, access_log)
+        services = Services(settings, clock, gateway, videos, catalog, upstream, store, library, metrics, access_log)
         yield Program(services, cleaner, recovery, titler, TokenKeeper(upstream))
 
 

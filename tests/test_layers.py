@@ -27,7 +27,6 @@ layers =
     openai | upstream | store | telemetry | files
     core
     config
-    file_errors
     errors | log | clock
     config_values | env_file
 

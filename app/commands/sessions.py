@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from app.clock import Clock, timestamp
 from app.core.ports import Branch, SessionArchive, SessionSummary
@@ -104,7 +104,10 @@ def markdown(session: SessionSummary, archive: SessionArchive) -> Iterator[str]:
             yield ""
             yield f"**{who}**, {said.at[:19].replace('T', ' ')} UTC"
             yield ""
-            yield said.text or _NOT_KEPT
+            yield said.text or ("" if said.files else _NOT_KEPT)
+            if said.files:
+                yield ""
+                yield f"Attached: {', '.join(said.files)}"
     yield ""
 
 
@@ -133,8 +136,17 @@ _FORMATS: dict[str, Callable[[SessionSummary, SessionArchive], Iterator[str]]] =
 }
 
 
-def _messages(branch: Branch) -> list[dict[str, str]]:
-    return [{"role": said.role, "content": said.text, "at": said.at, "state": said.state} for said in branch.said]
+def _messages(branch: Branch) -> list[dict[str, Any]]:
+    return [
+        {
+            "role": said.role,
+            "content": said.text,
+            **({"files": list(said.files)} if said.files else {}),
+            "at": said.at,
+            "state": said.state,
+        }
+        for said in branch.said
+    ]
 
 
 def _write(lines: Iterator[str], file: TextIO) -> None:

@@ -22,6 +22,15 @@ def body_bytes(text: str) -> int:
     return plain + len(_ESCAPED.findall(text)) + 4 * len(_CONTROL.findall(text)) + _ENVELOPE_BYTES
 
 
+def fits_budget(text: str, *, body_budget: int, max_tokens: int) -> bool:
+    """Say whether a message is below the budgets."""
+    try:
+        check_budget(text, body_budget=body_budget, max_tokens=max_tokens)
+    except ContextTooLong:
+        return False
+    return True
+
+
 def check_budget(text: str, *, body_budget: int, max_tokens: int) -> None:
     """Raise ContextTooLong with the numbers if a message is above one of the budgets (`body_budget` 0: no limit)."""
     if body_budget and len(text) * 4 + _ENVELOPE_BYTES > body_budget and (size := body_bytes(text)) > body_budget:

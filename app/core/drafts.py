@@ -1,18 +1,24 @@
 """Draft what is sent and recorded for a request, once its place is known."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.core.answer import answer_note
+from app.core.attaching import LIMITS, Attached
+from app.core.attachments import FileContent
 from app.core.canonical import sent_digest
 from app.core.catalog import Choice
 from app.core.history import History, TurnRow
 from app.core.ids import new_hex
 from app.core.ladder import Found
-from app.core.messages import ChatRequest
-from app.core.ports import Match, NewNode, NewSession, Place, Prompt
+from app.core.letter import Letter, fitted
+from app.core.messages import ChatRequest, Message
+from app.core.ports import Match, NewNode, NewSession, NodeFile, Place, Prompt
+from app.core.token_scale import Weight, continued_weight, opened_weight
 from app.core.told import Told
 from app.core.tools.scheme import SCHEME
-from app.core.transcript import first_message, new_text, next_message, with_note
+from app.core.transcript import FROM_HERE, SO_FAR, changed_instructions, instructions, new_text, transcript
+from app.errors import FileLimit
 
 _TITLE_CHARS = 80
 
@@ -21,6 +27,8 @@ _TITLE_CHARS = 80
 class Draft:
     """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first.
 
+    `files` go along, once upstream has them, and the document of `letter`, if a part of it was moved there; `whole` is
+    the text without that. `weight` is how much the chat holds and the message adds.
     `leaves_video`: a video is not waited for, the answer ends with its task.
     """
 
@@ -30,34 +38,62 @@ class Draft:
     prompt: Prompt
     session: NewSession | None
     show_reasoning: bool
+    letter: Letter
+    whole: str
+    files: tuple[FileContent, ...]
+    weight: Weight
     leaves_video: bool = False
 
 
-def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
-    """Go on at a stored answer: only what is new is sent, and the system prompt if it changed since."""
-    place, history = found.place, found.history
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What is sent of a history: `untold` goes as a transcript, `said` is the client's new words."""
+
+    untold: tuple[Message, ...]
+    said: tuple[Message, ...]
+
+
+def what_to_tell(history: History, found: Found | None) -> Telling:
+    """Say what a chat has to be told: what it does not hold yet, or everything if there is none."""
+    if found is None:
+        return Telling(history.spoken[: history.last_answer], history.spoken[history.last_answer :])
     # a branch leaves answers behind that its chat does not hold; they are told as text
     said_from = max(found.index, history.last_answer) if found.match == "branch" else found.index
-    said = new_text(history.spoken[said_from:], history.spoken[:said_from])
+    return Telling(history.spoken[found.index : said_from], history.spoken[said_from:])
+
+
+def continuation(
+    request: ChatRequest, choice: Choice, found: Found, attached: Attached, fits: Callable[[str], bool]
+) -> Draft:
+    """Go on at a stored answer: only what is new is sent, and the system prompt if it changed since."""
+    place, history = found.place, found.history
+    tell = what_to_tell(history, found)
     changed = history.system if history.system_digest != place.system_digest else None
-    text = next_message(changed, history.spoken[found.index : said_from], said)
-    text = with_note(text, answer_note(request, SCHEME))
+    letter = Letter(
+        said=new_text(tell.said, history.spoken[: len(history.spoken) - len(tell.said)]),
+        system=changed_instructions(changed),
+        conversation=transcript(tell.untold, attached.shown),
+        closing=FROM_HERE if tell.untold else "",
+        note=answer_note(request, SCHEME),
+    )
+    sent = fitted(letter, fits)
     node = _node(
         history,
         session_id=place.session_id,
         place=place,
         match=found.match,
         model=choice.id,
-        said=said,
-        sent=text,
+        said=letter.said,
+        sent=sent.text,
         told=history.told(len(history.spoken), start=found.index, before=place.told),
         rows=found.rows,
+        files=_names(tell.said),
     )
     thinking, show = _thinking(request, choice, default=True)
     prompt = Prompt(
         chat_id=place.chat_id,
         parent_id=place.response_id,
-        text=text,
+        text=sent.text,
         model=choice.id,
         is_sibling=place.has_children,
         thinking=thinking,
@@ -65,17 +101,33 @@ def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
         mode=choice.mode,
         size=request.size,
     )
-    return Draft(request.owner, history, node, prompt, None, show)
+    weight = continued_weight(letter.text, history.spoken[: found.index], place, is_pure=_is_pure(attached, choice))
+    _check_room(attached, sent)
+    return Draft(request.owner, history, node, prompt, None, show, sent, letter.text, attached.files, weight)
 
 
-def opening(request: ChatRequest, choice: Choice, history: History, account: str, delete_because: str | None) -> Draft:
+def opening(
+    request: ChatRequest,
+    choice: Choice,
+    history: History,
+    account: str,
+    delete_because: str | None,
+    attached: Attached,
+    fits: Callable[[str], bool],
+) -> Draft:
     """Open a chat: with the user's text alone, or with a transcript of what came before it.
 
     A side call is answered without thinking unless the client asked for it: titles are wanted at once.
     """
-    earlier, new = history.spoken[: history.last_answer], history.spoken[history.last_answer :]
-    said = new_text(new, earlier)
-    text = with_note(first_message(history.system, earlier, said), answer_note(request, SCHEME))
+    tell = what_to_tell(history, None)
+    letter = Letter(
+        said=new_text(tell.said, tell.untold),
+        system=instructions(history.system),
+        conversation=transcript(tell.untold, attached.shown),
+        closing=SO_FAR if tell.untold else "",
+        note=answer_note(request, SCHEME),
+    )
+    sent = fitted(letter, fits)
     session = NewSession(
         id=_new_id("session"),
         owner=request.owner,
@@ -91,23 +143,57 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         place=None,
         match="new",
         model=choice.id,
-        said=said,
-        sent=text,
+        said=letter.said,
+        sent=sent.text,
         told=history.told(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),
+        files=_names(tell.said),
     )
     thinking, show = _thinking(request, choice, default=delete_because != SIDE_CALL)
     prompt = Prompt(
         chat_id="",
         parent_id=None,
-        text=text,
+        text=sent.text,
         model=choice.id,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
         mode=choice.mode,
         size=request.size,
     )
-    return Draft(request.owner, history, node, prompt, session, show, leaves_video=request.purpose == "video")
+    weight = opened_weight(letter.text, is_pure=_is_pure(attached, choice))
+    _check_room(attached, sent)
+    return Draft(
+        request.owner,
+        history,
+        node,
+        prompt,
+        session,
+        show,
+        sent,
+        letter.text,
+        attached.files,
+        weight,
+        request.purpose == "video",
+    )
+
+
+def _check_room(attached: Attached, sent: Letter) -> None:
+    """Raise FileLimit where the document of a long text finds no room beside the client's own."""
+    documents = sum(file.kind == "document" for file in attached.files)
+    if sent.document and documents >= LIMITS["document"].count:
+        raise FileLimit(
+            f"The text is so long that it goes as a document, and the message holds {documents} of those already.",
+            param="messages",
+        )
+
+
+def _is_pure(attached: Attached, choice: Choice) -> bool:
+    """Say whether upstream counts nothing but text that we know."""
+    return not attached.files and choice.mode == "chat"
+
+
+def _names(said: Sequence[Message]) -> tuple[NodeFile, ...]:
+    return tuple(NodeFile(file.kind, file.name, file.digest) for message in said for file in message.attachments)
 
 
 def _node(
@@ -121,6 +207,7 @@ def _node(
     sent: str,
     told: Told,
     rows: tuple[TurnRow, ...],
+    files: tuple[NodeFile, ...],
 ) -> NewNode:
     turn = history.turns[-1]
     return NewNode(
@@ -142,6 +229,7 @@ def _node(
         sent_digest=sent_digest(sent),
         told=told,
         rows=rows,
+        files=files,
     )
 
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.admission import Admission
 from app.core.answer import answer_format, answer_instructions
-from app.core.budget import check_budget
+from app.core.attaching import Attached, Attaching
+from app.core.budget import check_budget, fits_budget
 from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader
 from app.core.cut import Cut
-from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
+from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, what_to_tell
 from app.core.history import History, read_history
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
@@ -20,12 +21,14 @@ from app.core.modes import ABILITIES
 from app.core.recovery import Recovery
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
+from app.core.token_scale import TokenScale
 from app.core.tools.call_ids import new_call_id
 from app.core.tools.results import shortened
 from app.core.tools.scheme import SCHEME
 from app.core.turn import Turn
+from app.core.uploads import Uploads
 from app.core.watch import AnswerWatch
-from app.errors import ChatGone, ChatInProgress, ParentUnknown, UnsupportedFeature
+from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, UnsupportedFeature
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
@@ -58,12 +61,17 @@ class Gateway:
         catalog: ModelCatalog,
         admission: Admission,
         recovery: Recovery,
+        attaching: Attaching,
+        uploads: Uploads,
         policy: Policy,
     ) -> None:
         self._around = around
         self._recovery = recovery
         self._catalog = catalog
         self._admission = admission
+        self._attaching = attaching
+        self._uploads = uploads
+        self._scale = TokenScale()
         self._policy = policy
         self._ladder = Ladder(around.store, window=policy.window_match)
         self._live: set[Turn] = set()
@@ -87,9 +95,12 @@ class Gateway:
         with AnswerWatch(self._around.meter, self._around.clock) as watch:
             async with self._admission.slot():
                 turn = await self._start(request, watch)
-                watch.placed(turn.draft.node.match)
+                draft = turn.draft
+                watch.placed(draft.node.match)
                 try:
                     yield turn
+                    if turn.draft is draft:  # else the count is of two answers
+                        self._scale.learn(draft.prompt.model, draft.weight, turn.used)
                 except BaseException as problem:
                     turn.abandon(problem)
                     raise
@@ -115,13 +126,34 @@ class Gateway:
         if found is not None:
             place = found.place
             try:
-                return await self._begin(continuation(request, choice, found), request, watch)
+                attached = await self._attached(request, choice, found.history, found)
+                draft = continuation(request, choice, found, attached, self._fits(choice))
+                return await self._begin(draft, request, choice, watch)
             except (ChatGone, ParentUnknown) as lost:
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
             except ChatInProgress:
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
-        return await self._begin(opening(request, choice, history, account, delete_because), request, watch)
+        attached = await self._attached(request, choice, history, None, is_side_call=bool(shape))
+        draft = opening(request, choice, history, account, delete_because, attached, self._fits(choice))
+        return await self._begin(draft, request, choice, watch)
+
+    async def _attached(
+        self, request: ChatRequest, choice: Choice, history: History, found: Found | None, *, is_side_call: bool = False
+    ) -> Attached:
+        """Choose the files that go along; a side call is about words."""
+        tell = what_to_tell(history, found)
+        untold = () if is_side_call else tell.untold
+        return await self._attaching.choose(request.owner, choice.info, untold, tell.said)
+
+    def _fits(self, choice: Choice) -> Callable[[str], bool]:
+        """Return what says whether a message may be sent as text; where it must be, the check follows."""
+        info = choice.info
+        reads = info is None or info.understands is None or "document" in info.understands
+        if not reads or choice.mode not in {"chat", "search"}:
+            return lambda _: True
+        policy = self._policy
+        return lambda text: fits_budget(text, body_budget=policy.body_budget, max_tokens=policy.max_input_tokens)
 
     async def _find(self, history: History, owner: str) -> Found | None:
         """Look up the place, and say in the log why it is this one. A chat that is busy does not count."""
@@ -132,7 +164,7 @@ class Gateway:
             _log.info("Place: %s", search)
             return None
         place = search.found.place
-        if any(turn.chat_id == place.chat_id for turn in self._live):
+        if self._is_busy(place.chat_id):
             _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
             return None
         if self._recovery.is_reading(place.chat_id):
@@ -141,6 +173,9 @@ class Gateway:
         _log.info("Place: %s in %s", search, place.session_id)
         return search.found
 
+    def _is_busy(self, chat_id: str) -> bool:
+        return bool(chat_id) and any(turn.chat_id == chat_id for turn in self._live)
+
     async def _settle(self, owner: str) -> None:
         """Let answers that were just given up or cut be recorded first: the next request often continues one."""
         await self._recovery.settled(_SETTLE_SECONDS)
@@ -148,8 +183,12 @@ class Gateway:
         if closing:
             await asyncio.wait(closing, timeout=_SETTLE_SECONDS)
 
-    async def _begin(self, draft: Draft, request: ChatRequest, watch: AnswerWatch) -> Turn:
-        check_budget(draft.prompt.text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
+    async def _begin(self, draft: Draft, request: ChatRequest, choice: Choice, watch: AnswerWatch) -> Turn:
+        self._check(draft.prompt.text)
+        self._scale.check(choice.info, draft.weight)
+        draft = await self._with_files(draft)
+        if self._is_busy(draft.prompt.chat_id):
+            raise ChatInProgress("The chat became busy with another answer while files were on their way.")
         written = answer_format(request, SCHEME, new_call_id)
         cut = Cut(request.stop, request.max_tokens)
         citations = CitationReader(as_links=self._policy.links_citations and request.json_format is None)
@@ -163,6 +202,20 @@ class Gateway:
             self._part_with(turn)
             raise
         return turn
+
+    async def _with_files(self, draft: Draft) -> Draft:
+        """Bring the files of a draft to upstream. Raises UpstreamError, FileUnreadable."""
+        files = await self._uploads.bring(draft.files)
+        if draft.letter.document:
+            try:
+                files += await self._uploads.bring([draft.letter.file()])
+            except FileUnreadable:
+                self._check(draft.whole)
+                raise
+        return replace(draft, prompt=replace(draft.prompt, files=files))
+
+    def _check(self, text: str) -> None:
+        check_budget(text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
 
     def _part_with(self, turn: Turn) -> None:
         """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""

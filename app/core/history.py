@@ -18,8 +18,9 @@ from app.core.told import Told, ToldItem, tell, told_by
 class TurnRead:
     """A turn in canonical form.
 
-    `end` counts the messages up to its last one. `spoke` says that an assistant spoke in it, `answered` that nothing
-    followed that. `has_user` is False where the client's window begins in the middle of a turn.
+    `files` are the digests of what the user attached. `end` counts the messages up to its last one. `spoke` says that
+    an assistant spoke in it, `answered` that nothing followed that. `has_user` is False where the client's window
+    begins in the middle of a turn.
     """
 
     user: str
@@ -31,6 +32,7 @@ class TurnRead:
     spoke: bool
     answered: bool
     has_user: bool
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class _Reading:
         self._keys = keys
         self._index = 0
         self._user: list[str] = []
+        self._files: list[str] = []
         self._answer: list[str] = []
         self._results = 0
         self._answered = False
@@ -208,9 +211,10 @@ class _Reading:
         else:
             if self._spoke or self._results:
                 self.close()
-                self._user, self._answer, self._results = [], [], 0
+                self._user, self._files, self._answer, self._results = [], [], [], 0
                 self._answered = self._spoke = False
             self._user.append(canonical_user(message.text))
+            self._files += [file.digest for file in message.attachments]
             self._after_call = False
         self._index += 1
 
@@ -221,13 +225,14 @@ class _Reading:
             TurnRead(
                 user=user,
                 answer=answer,
-                user_key=self._keys.user(user),
+                user_key=self._keys.user(user, self._files),
                 answer_key=self._keys.answer(answer),
                 results=self._results,
                 end=self._index,
                 spoke=self._spoke,
                 answered=self._answered,
                 has_user=bool(self._user),
+                files=tuple(self._files),
             )
         )
 

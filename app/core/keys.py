@@ -3,6 +3,7 @@
 Every key is scoped by owner and account, so that nobody's history ever finds somebody else's chat.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.canonical import digest
@@ -21,9 +22,9 @@ class Keys:
         """Return the keys of this owner in this account."""
         return cls(digest("scope", _VERSION, owner, account))
 
-    def user(self, canonical: str) -> str:
-        """Name the user's text of a turn."""
-        return digest("user", self.root, canonical)
+    def user(self, canonical: str, files: Sequence[str] = ()) -> str:
+        """Name the user's text of a turn, and the files that came with it, by their digests."""
+        return digest("user", self.root, canonical, *files)
 
     def answer(self, canonical: str) -> str:
         """Name the whole answer text of a turn."""

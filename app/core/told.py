@@ -55,7 +55,9 @@ def told_by(index: int, message: Message, *, is_result: bool) -> ToldItem:
         calls = tuple((call.name, call.arguments) for call in message.tool_calls)
         return _answer(index, message.text, calls, tuple(call.id for call in message.tool_calls))
     if is_result:
-        return ToldItem(index, "result", digest("result", squeeze(message.text)))
+        return ToldItem(
+            index, "result", digest("result", squeeze(message.text), *(file.digest for file in message.attachments))
+        )
     return ToldItem(index, "user")
 
 

@@ -4,13 +4,17 @@ docs/sessions.md, Transcript. The web backend has no system role and takes one m
 earlier turns travel as text, in tags that occur nowhere else in that text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from app.core.attachments import Attachment
 from app.core.messages import Message, ToolCall
 from app.core.tools.results import in_order
 from app.core.tools.scheme import SCHEME
 
 CONTINUE = "Continue."
+SEE_FILES = "See the attached file."
+SO_FAR = "Above is our conversation so far. Go on from there: reply to what follows, as the assistant."
+FROM_HERE = "Above is how our conversation went on from here. Reply to what follows, as the assistant."
 
 
 def fence(tag: str, text: str) -> str:
@@ -22,49 +26,37 @@ def fence(tag: str, text: str) -> str:
     return f"<{name}>\n{text}\n</{name}>"
 
 
-def first_message(system: str, earlier: Sequence[Message], said: str) -> str:
-    """Return the text that opens a chat: what was newly said, below the instructions and the conversation so far.
+def transcript(earlier: Sequence[Message], shown: Collection[str] = ()) -> str:
+    """Return messages as one text, each in a tag of its role; "" for none.
 
-    Without either it is sent byte for byte.
+    Files are named; those whose digests are in `shown` go along.
     """
-    parts = []
-    if system:
-        parts.append(fence("instructions", system))
-    if earlier:
-        parts.append(fence("conversation", "\n\n".join(_spoken(earlier))))
-        parts.append("Above is our conversation so far. Go on from there: reply to what follows, as the assistant.")
-    return "\n\n".join([*parts, said])
+    return fence("conversation", "\n\n".join(_spoken(earlier, shown))) if earlier else ""
 
 
-def next_message(changed_system: str | None, untold: Sequence[Message], said: str) -> str:
-    """Return the text that continues a chat; the new system prompt goes in front if it changed ("": it is gone).
+def instructions(system: str) -> str:
+    """Return a system prompt as a text that opens a chat."""
+    return fence("instructions", system) if system else ""
 
-    `untold` is what was said since the answer that the chat goes on from, where the client took another way there.
-    """
-    parts = []
-    if changed_system == "":
-        parts.append("The instructions given earlier no longer apply.")
-    elif changed_system is not None:
-        parts.append(f"These instructions replace the ones given earlier:\n{fence('instructions', changed_system)}")
-    if untold:
-        parts.append(fence("conversation", "\n\n".join(_spoken(untold))))
-        parts.append("Above is how our conversation went on from here. Reply to what follows, as the assistant.")
-    return "\n\n".join([*parts, said])
+
+def changed_instructions(system: str | None) -> str:
+    """Return a system prompt as a text that takes the place of another ("": it is gone, None: nothing changed)."""
+    if system is None:
+        return ""
+    if not system:
+        return "The instructions given earlier no longer apply."
+    return f"These instructions replace the ones given earlier:\n{fence('instructions', system)}"
 
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
     """Return the raw text of what the client newly said; results of tools name the call they answer."""
     calls = {call.id: call for message in earlier for call in message.tool_calls}
     texts = [_result(message, calls) if message.role == "tool" else message.text for message in in_order(new, earlier)]
-    return "\n\n".join(text for text in texts if text) or CONTINUE
+    said = "\n\n".join(text for text in texts if text)
+    return said or (SEE_FILES if any(message.attachments for message in new) else CONTINUE)
 
 
-def with_note(text: str, note: str) -> str:
-    """Return a message with what it asks of the form of its answer."""
-    return f"{text}\n\n{note}" if note else text
-
-
-def _spoken(messages: Iterable[Message]) -> list[str]:
+def _spoken(messages: Iterable[Message], shown: Collection[str]) -> list[str]:
     """Return each message in a tag of its role."""
     calls: dict[str, ToolCall] = {}
     spoken = []
@@ -74,8 +66,13 @@ def _spoken(messages: Iterable[Message]) -> list[str]:
             spoken.append(fence("user", _result(message, calls)))
         else:
             written = [SCHEME.write_call(call.name, call.arguments) for call in message.tool_calls]
-            spoken.append(fence(message.role, "\n".join(text for text in (message.text, *written) if text)))
+            files = [_named(file, file.digest in shown) for file in message.attachments]
+            spoken.append(fence(message.role, "\n".join(text for text in (message.text, *files, *written) if text)))
     return spoken
+
+
+def _named(file: Attachment, is_shown: bool) -> str:
+    return f"[attached: {file.name}]" if is_shown else f"[attached, not shown again: {file.name}]"
 
 
 def _result(message: Message, calls: dict[str, ToolCall]) -> str:

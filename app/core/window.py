@@ -15,10 +15,14 @@ MOST_TAILS = 256  # conversations that are looked through; if that many end alik
 
 @dataclass(frozen=True, slots=True)
 class TailTurn:
-    """A stored turn. `user_text` is the raw text of its user, None where it is equal to the client's or not kept."""
+    """A stored turn. `user_text` is the raw text of its user, None where it is equal to the client's or not kept.
+
+    `files` are the digests of what the user attached.
+    """
 
     user_key: str
     user_text: str | None
+    files: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,13 @@ def choose_tail(past: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt
 def agrees(asked: TurnRead, stored: TailTurn) -> bool | None:
     """Say whether the user texts are equal (True), the stored one holds the client's (False), or neither (None).
 
-    Clients put more around a text when they first send it (references, reminders) and leave that out later; a text
-    that has grown since was edited, and the model has not seen it.
+    Clients put more around a text when they first send it (references, reminders, pictures) and leave that out later;
+    a text that has grown since, or has other files, was edited, and the model has not seen it.
     """
     if asked.user_key == stored.user_key:
         return True
     if not asked.has_user:
         return False
-    if not asked.user or stored.user_text is None:
+    if not asked.user or stored.user_text is None or not stored.files.issuperset(asked.files):
         return None
     return False if asked.user in canonical_user(stored.user_text) else None

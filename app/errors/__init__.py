@@ -7,6 +7,14 @@
     ├── InvalidApiKey               401
     ├── ForbiddenHost               403
     ├── ForbiddenOrigin             403
+    ├── FileUnreadable              400  what a client gave as a file cannot be read
+    │   └── FileNotFetched          400  an address that cannot be fetched, or must not be
+    ├── FileLimit                   400  more or larger files than the site takes
+    ├── FileKindNotUnderstood       400  the model cannot see, hear or read such a file
+    ├── StoredFileNotFound          404  no such file is stored
+    ├── FileTooLarge                413  one file above FILE_BYTES
+    ├── FileStorageFull             413  all stored files above FILES_BUDGET
+    ├── FormExpected                415  a file that was not sent in a form
     ├── ModelNotFound               404
     ├── RouteNotFound               404
     ├── VideoNotFound               404
@@ -46,6 +54,16 @@ docs/errors.md lists what each one means for the person at the client.
 """
 
 from app.errors.base import GatewayError
+from app.errors.files import (
+    FileKindNotUnderstood,
+    FileLimit,
+    FileNotFetched,
+    FileStorageFull,
+    FileTooLarge,
+    FileUnreadable,
+    FormExpected,
+    StoredFileNotFound,
+)
 from app.errors.request import (
     BodyTooLarge,
     ContextTooLong,
@@ -92,8 +110,15 @@ __all__ = [
     "ChatGone",
     "ChatInProgress",
     "ContextTooLong",
+    "FileKindNotUnderstood",
+    "FileLimit",
+    "FileNotFetched",
+    "FileStorageFull",
+    "FileTooLarge",
+    "FileUnreadable",
     "ForbiddenHost",
     "ForbiddenOrigin",
+    "FormExpected",
     "GatewayError",
     "InvalidApiKey",
     "InvalidRequest",
@@ -107,6 +132,7 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "StoreUnusable",
+    "StoredFileNotFound",
     "UnsupportedFeature",
     "UnsupportedMediaType",
     "UpstreamBlocked",

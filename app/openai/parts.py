@@ -10,8 +10,7 @@ import msgspec
 from app.core.attachments import Attachment, FileKind
 from app.core.canonical import digest
 from app.core.file_types import bytes_digest, file_content, safe_name
-from app.errors import UnsupportedFeature
-from app.file_errors import FileUnreadable
+from app.errors import FileUnreadable, UnsupportedFeature
 
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _BLANKS = b" \t\r\n\v\f"

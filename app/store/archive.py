@@ -1,5 +1,6 @@
 """The history in the SQLite file, for its owner's commands; a server may be running on the file meanwhile."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -54,7 +55,8 @@ class SqliteArchive:
         """Return what was said, branch by branch, the oldest branch first."""
         said: dict[int, list[Said]] = {}
         for row in self._connection.execute(statements.HISTORY, (session_id,)):
-            told = Said(row["role"], row["text"] or "", row["at"], row["model"], row["state"])
+            files = tuple(json.loads(row["files"]))
+            told = Said(row["role"], row["text"] or "", row["at"], row["model"], row["state"], files)
             said.setdefault(row["branch"], []).append(told)
         return [Branch(number, tuple(texts)) for number, texts in said.items()]
 

@@ -26,6 +26,7 @@ from app.core.told import Told
 from app.core.window import Tail, TailTurn
 from app.store import statements
 from app.store.connection import Database, Values
+from app.store.files import SqliteFileIndex
 from app.store.opening import open_database
 from app.store.videos import SqliteVideoStore
 
@@ -72,7 +73,12 @@ def _place(row: sqlite3.Row) -> Place:
         depth=row["depth"],
         has_children=bool(row["has_children"]),
         told=_told(row),
+        input_tokens=row["input_tokens"],
     )
+
+
+def _tail_turn(row: sqlite3.Row) -> TailTurn:
+    return TailTurn(row["user_key"], row["user_text"], frozenset((row["files"] or "").split()))
 
 
 def _told(row: sqlite3.Row) -> Told | None:
@@ -98,10 +104,11 @@ def _told_values(told: Told | None) -> dict[str, object]:
 class SqliteSessionStore:
     """Implements `core.ports.SessionStore`. Every method is one transaction; one statement is one by itself.
 
-    `videos` are those that its sessions hold.
+    `files` is the index of files in the same database, `videos` are those that its sessions hold.
     """
 
     def __init__(self, database: Database, *, store_text: bool) -> None:
+        self.files = SqliteFileIndex(database)
         self.videos = SqliteVideoStore(database)
         self._database = database
         self._store_text = store_text
@@ -140,9 +147,7 @@ class SqliteSessionStore:
         for row in await self._database.read(statement, values):
             tails.setdefault(row["tail_key"], []).append(row)
         return [
-            Tail(
-                key, tuple(TailTurn(row["user_key"], row["user_text"]) for row in rows), rows[-1]["before_key"] == scope
-            )
+            Tail(key, tuple(map(_tail_turn, rows)), rows[-1]["before_key"] == scope)
             for key, rows in tails.items()
             if len(rows) == len(newest_first)
         ]
@@ -196,7 +201,7 @@ class SqliteSessionStore:
         Nobody was told of it yet, so it need not survive a loss of power: it does not wait for the disk.
         """
         values = self._node_values(node, at)
-        if session is None and not node.rows:
+        if session is None and not node.rows and not node.files:
             await self._database.execute(statements.ADD_NODE, values, durable=False)
             return
 
@@ -207,6 +212,8 @@ class SqliteSessionStore:
             if node.rows:
                 rows = [(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]
                 connection.executemany(statements.ADD_TURN, rows)
+            files = [(node.id, n, file.kind, self._text(file.name), file.digest) for n, file in enumerate(node.files)]
+            connection.executemany(statements.ADD_NODE_FILE, files)
             if session is not None and session.delete_because:
                 held = (session.chat_id, _utf8(session.delete_because), timestamp(at))
                 connection.execute(statements.HOLD_DELETION, held)

@@ -3,6 +3,7 @@
 _PLACE = """
            n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth, n.before_key,
            n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures,
+           n.input_tokens,
            EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
 """
 
@@ -54,7 +55,10 @@ _FIND_TAILS = """
         CROSS JOIN turns t ON t.key = w.before_key AND t.answer_key = c.answer_key
     )
     SELECT e.key AS tail_key, w.depth, t.user_key, t.before_key,
-           CASE WHEN t.user_key <> c.user_key THEN n.user_text END AS user_text
+           CASE WHEN t.user_key <> c.user_key THEN n.user_text END AS user_text,
+           CASE WHEN t.user_key <> c.user_key THEN (
+               SELECT group_concat(f.digest, ' ') FROM node_files f WHERE f.node_id = n.id
+           ) END AS files
     FROM walk w JOIN turns e ON e.number = w.tail JOIN turns t ON t.number = w.number
     JOIN client c ON c.depth = w.depth LEFT JOIN nodes n ON n.number = t.turn_start
     ORDER BY w.tail DESC, w.depth
@@ -89,6 +93,7 @@ ADD_NODE = """
                  ELSE (SELECT turn_start FROM nodes WHERE id = :parent_id AND before_key = :before_key) END,
             :sent_digest, :told_key, :told_calls, :told_results, :told_call, :told_pictures, :at)
 """
+ADD_NODE_FILE = "INSERT INTO node_files (node_id, position, kind, name, digest) VALUES (?, ?, ?, ?, ?)"
 # A turn that a node ends is added by a trigger.
 ADD_TURN = """
     INSERT INTO turns (key, before_key, user_key, answer_key) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -204,6 +209,11 @@ HISTORY = """
     )
     SELECT p.branch, r.role, n.model, CASE WHEN n.recovered THEN 'recovered' ELSE n.state END AS state,
            CASE r.role WHEN 'user' THEN n.user_text ELSE n.answer_text END AS text,
+           CASE r.role WHEN 'user' THEN (
+               SELECT json_group_array(coalesce(name, kind)) FROM (
+                   SELECT name, kind FROM node_files WHERE node_id = n.id ORDER BY position
+               )
+           ) ELSE '[]' END AS files,
            CASE r.role WHEN 'user' THEN n.created_at ELSE coalesce(n.finished_at, n.created_at) END AS at
     FROM path p JOIN nodes n ON n.number = p.node
     CROSS JOIN (SELECT 'user' AS role, 1 AS part UNION ALL SELECT 'assistant', 2) r

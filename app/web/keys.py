@@ -8,7 +8,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.core.catalog import ModelCatalog
 from app.core.gateway import Gateway
-from app.core.ports import SessionStore, Upstream
+from app.core.ports import FileLibrary, SessionStore, Upstream
 from app.core.videos import Videos
 from app.telemetry.metrics import Metrics
 from app.web.access_log import AccessLog, Visit
@@ -25,6 +25,7 @@ class Services:
     catalog: ModelCatalog
     upstream: Upstream
     store: SessionStore
+    files: FileLibrary
     metrics: Metrics
     access_log: AccessLog | None = None
 

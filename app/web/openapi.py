@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from app import __version__
+from app.openai.files import FileDeleted, FileList, FileObject, FileUpload
 from app.openai.images import ImageBody
 from app.openai.requests import ChatBody
 from app.openai.shapes import (
@@ -72,6 +73,7 @@ class Readiness(msgspec.Struct):
     problems: list[str]
 
 
+_FILES = (FileObject, FileList, FileDeleted, FileUpload)
 _TYPES = (
     ChatBody,
     ChatCompletion,
@@ -84,6 +86,7 @@ _TYPES = (
     DeletedVideo,
     Model,
     ModelList,
+    *_FILES,
     Error,
     ServerInfo,
     Health,
@@ -151,6 +154,7 @@ def _paths() -> dict[str, Any]:
         },
         "/v1/models/{model}": {"get": shown},
         "/v1/chat/completions": {"post": chat},
+        **_file_paths(),
         **_image_paths(),
         **_video_paths(),
     }
@@ -192,6 +196,38 @@ def _video_paths() -> dict[str, Any]:
         "/v1/videos": {"get": listed, "post": make},
         "/v1/videos/{id}": {"get": show, "delete": forget},
         "/v1/videos/{id}/content": {"get": fetch},
+    }
+
+
+def _file_paths() -> dict[str, Any]:
+    """Describe the routes of stored files."""
+    named = [{"name": "file_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    query = [
+        {"name": name, "in": "query", "schema": {"type": kind}}
+        for name, kind in (("after", "string"), ("limit", "integer"), ("order", "string"), ("purpose", "string"))
+    ]
+    store = _operation("storeFile", "Store a file.", _json("FileObject", "The file."), guarded=True)
+    store["requestBody"] = {"required": True, **_content("multipart/form-data", _reference("FileUpload"))}
+    listed = _operation("listFiles", "List the stored files.", _json("FileList", "A page."), guarded=True)
+    content = {"description": "The bytes.", **_content("application/octet-stream", {})}
+    return {
+        "/v1/files": {"get": {**listed, "parameters": query}, "post": store},
+        "/v1/files/{file_id}": {
+            "get": {
+                **_operation("showFile", "Describe a file.", _json("FileObject", "The file."), guarded=True),
+                "parameters": named,
+            },
+            "delete": {
+                **_operation("deleteFile", "Delete a file.", _json("FileDeleted", "It is gone."), guarded=True),
+                "parameters": named,
+            },
+        },
+        "/v1/files/{file_id}/content": {
+            "get": {
+                **_operation("fileContent", "Give a file back.", content, guarded=True),
+                "parameters": named,
+            }
+        },
     }
 
 

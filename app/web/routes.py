@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.web import chat, images, info, metrics, models, openapi, videos
+from app.web import chat, files, images, info, metrics, models, openapi, videos
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
@@ -23,6 +23,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/videos/{id}", videos.show_video),
     ("GET", "/v1/videos/{id}/content", videos.video_content),
     ("DELETE", "/v1/videos/{id}", videos.delete_video),
+    ("GET", "/v1/files", files.list_files),
+    ("POST", "/v1/files", files.store_file),
+    ("GET", "/v1/files/{file_id}", files.show_file),
+    ("DELETE", "/v1/files/{file_id}", files.delete_file),
+    ("GET", "/v1/files/{file_id}/content", files.file_content),
 )
 
 

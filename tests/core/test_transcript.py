@@ -3,8 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.letter import Letter
 from app.core.messages import Message, ToolCall
-from app.core.transcript import CONTINUE, fence, first_message, new_text, next_message
+from app.core.transcript import CONTINUE, SO_FAR, changed_instructions, fence, instructions, new_text, transcript
+
+
+def first_message(system: str, earlier: tuple[Message, ...], said: str) -> str:
+    closing = SO_FAR if earlier else ""
+    return Letter(said, instructions(system), transcript(earlier), closing).text
+
+
+def next_message(changed: str | None, said: str) -> str:
+    return Letter(said, changed_instructions(changed)).text
+
 
 EARLIER = (Message("user", "My dog is called Rex."), Message("assistant", "Noted."))
 
@@ -12,7 +23,7 @@ EARLIER = (Message("user", "My dog is called Rex."), Message("assistant", "Noted
 @given(st.text())
 def test_a_lone_text_is_sent_as_it_is(text: str) -> None:
     assert first_message("", (), text) == text
-    assert next_message(None, (), text) == text
+    assert next_message(None, text) == text
 
 
 def test_instructions_stand_before_the_text() -> None:
@@ -65,10 +76,10 @@ def test_nothing_new_asks_to_go_on() -> None:
 
 
 def test_a_changed_system_prompt_is_said_once_in_front() -> None:
-    text = next_message("Speak French.", (), "hi")
+    text = next_message("Speak French.", "hi")
     assert text.startswith("These instructions replace")
     assert text.endswith("Speak French.\n</instructions>\n\nhi")
-    assert next_message("", (), "hi").endswith("no longer apply.\n\nhi")
+    assert next_message("", "hi").endswith("no longer apply.\n\nhi")
 
 
 @given(st.text(st.sampled_from("a</>user-2\n"), max_size=60))

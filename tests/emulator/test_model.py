@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.letter import Letter
 from app.core.messages import Message
-from app.core.transcript import first_message
+from app.core.transcript import SO_FAR, instructions, transcript
 from app.emulator.arithmetic import sum_in
 from app.emulator.generation import split
 from app.emulator.model import answer
@@ -33,7 +34,10 @@ def test_it_recalls_in_chinese() -> None:
 
 def test_it_finds_facts_in_a_transcript() -> None:
     earlier = (Message("user", "My dog is called Rex."), Message("assistant", "Noted."))
-    assert ask(first_message("Be brief.", earlier, "What is my dog called?")) == "Your dog is Rex."
+    assert (
+        ask(Letter("What is my dog called?", instructions("Be brief."), transcript(earlier), SO_FAR).text)
+        == "Your dog is Rex."
+    )
 
 
 def test_it_counts_and_repeats_what_it_sees() -> None:

@@ -34,6 +34,7 @@ async def test_an_answered_node_is_found_by_its_turn_key(store: SessionStore) ->
             depth=1,
             has_children=False,
             told=None,
+            input_tokens=10,
         )
     ]
 

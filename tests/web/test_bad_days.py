@@ -47,6 +47,7 @@ async def served(root: Path, expires: datetime | None = None) -> AsyncIterator[t
         catalog=broken,
         upstream=broken,
         store=broken,
+        files=broken,
         metrics=Metrics("qwen"),
     )
     async with listening(services) as url, aiohttp.ClientSession() as session:

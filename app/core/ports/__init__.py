@@ -5,6 +5,14 @@ Only `app/main.py` names one.
 
 from app.core.modes import Mode
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
+from app.core.ports.files import (
+    Fetcher,
+    FileIndex,
+    FileLibrary,
+    IncomingFile,
+    StoredFile,
+    UploadIndex,
+)
 from app.core.ports.meter import AnswerMeter, Meter
 from app.core.ports.store import (
     Calling,
@@ -16,6 +24,7 @@ from app.core.ports.store import (
     NewNode,
     NewSession,
     NodeEnd,
+    NodeFile,
     NodeState,
     OpenNode,
     Place,
@@ -51,6 +60,10 @@ __all__ = [
     "Deletion",
     "Download",
     "Erased",
+    "Fetcher",
+    "FileIndex",
+    "FileLibrary",
+    "IncomingFile",
     "KnownChat",
     "KnownNode",
     "Login",
@@ -61,6 +74,7 @@ __all__ = [
     "NewNode",
     "NewSession",
     "NodeEnd",
+    "NodeFile",
     "NodeState",
     "OpenNode",
     "Place",
@@ -70,6 +84,8 @@ __all__ = [
     "SessionStore",
     "SessionSummary",
     "StoreOverview",
+    "StoredFile",
+    "UploadIndex",
     "UploadedFile",
     "Upstream",
     "Video",

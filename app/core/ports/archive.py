@@ -26,13 +26,17 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Something that somebody said; `state` is that of the answer. An empty text may mean that texts are not kept."""
+    """Something that somebody said; `state` is that of the answer. An empty text may mean that texts are not kept.
+
+    `files` are the names of what a user attached.
+    """
 
     role: Literal["user", "assistant"]
     text: str
     at: str
     model: str
     state: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from app.core.attachments import FileKind
 from app.core.history import TurnRead, TurnRow
 from app.core.told import Told
 from app.core.window import Tail, TailTurn
@@ -18,7 +19,8 @@ class Place:
     """A stored answer that a request can go on from.
 
     `key` is the key or call id that it was found by, `before_key` names what came before its turn. `told` is what its
-    chat was told beside the texts, up to it; None for one that was stored before this was kept.
+    chat was told beside the texts, up to it; None for one that was stored before this was kept. `input_tokens` are
+    those that the chat held before this answer, as upstream counted them; None if it did not.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Place:
     depth: int
     has_children: bool
     told: Told | None
+    input_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,15 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeFile:
+    """A file that came with a message, as the history names it; `digest` is that of the client's attachment."""
+
+    kind: FileKind
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewNode:
     """A message that is about to be sent; `depth` counts nodes from the root, which is 1.
 
@@ -102,7 +114,7 @@ class NewNode:
     a changed system prompt), `sent_digest` what upstream's copy of it is known by. `before_key`, `user_key`,
     `asked_key`, `answered` and `results` say where in the conversation it stands (core/history.py); `opens_turn` that
     no answer of its turn came before it; `told` what the chat is told up to it. `rows` are earlier turns that the store
-    does not know yet.
+    does not know yet, `files` what the client newly attached.
     """
 
     id: str
@@ -123,6 +135,7 @@ class NewNode:
     sent_digest: str
     told: Told
     rows: tuple[TurnRow, ...] = ()
+    files: tuple[NodeFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class _Answer:
         self.text = ""
         self.has_others = False
         self._statuses: set[object] = set()
-        self._text_phase: str | None = None
+        self._text_phase = ""
         self._thoughts = Thoughts()
         self._note = note
         reasoning: list[str] = []
@@ -142,7 +142,7 @@ class _Answer:
 
     def _take(self, item: dict[str, Any]) -> str:
         """Take a part; return what it adds to the thinking."""
-        phase = item.get("phase")
+        phase = str(item.get("phase") or "")
         if phase in ("think", "thinking_summary") or phase in RESEARCH_PHASES:
             return self._think(item)
         if phase in TEXT_PHASES or (not phase and not item.get("name") and not item.get("function_call")):
@@ -157,13 +157,13 @@ class _Answer:
             self.has_others = True
             if phase in TOOLS:
                 return ""
-            self._note(f"the phase {str(phase)[:40]!r}")
+            self._note(f"the phase {phase[:40]!r}")
         return ""
 
-    def _add(self, text: str, phase: str | None) -> None:
+    def _add(self, text: str, phase: str) -> None:
         """Add to the text; where another phase writes on, a blank line stands between, as in the stream."""
         if text and phase:
-            if self._text_phase not in (None, phase):
+            if self._text_phase not in ("", phase):
                 text = f"\n\n{text}"
             self._text_phase = phase
         self.text += text

@@ -92,8 +92,8 @@ class Files:
         now = self._clock.now()
         body = {"filename": name, "filesize": str(len(file.data)), "filetype": token_type(file.kind)}
         outer = await self._call("POST", "/api/v2/files/getstsToken", "account", body=body)
-        grant = read_grant(outer.data, self._origin)
         with self._told():
+            grant = read_grant(outer.data, self._origin)
             await self._put(grant, file)
         if file.kind == "document":
             await self._parse(grant.file_id, name)

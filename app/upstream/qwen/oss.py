@@ -47,7 +47,7 @@ def sign_put(
     for part in (day, region, "oss", "aliyun_v4_request"):
         secret = _hmac(secret, part)
     signature = _hmac(secret, f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}").hex()
-    return {**headers, "authorization": f"{_ALGORITHM} Credential={key.id}/{scope}, Signature={signature}"}
+    return {**headers, "authorization": f"{_ALGORITHM} Credential={key.id}/{scope},Signature={signature}"}
 
 
 def _hmac(key: bytes, text: str) -> bytes:

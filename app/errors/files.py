@@ -1,15 +1,6 @@
-"""The errors of files that come with messages or are stored, below InvalidRequest in the tree of `app/errors.py`.
+"""What the files of messages, or files that are stored here, can be at fault in."""
 
-FileUnreadable              400  what a client gave as a file cannot be read
-└── FileNotFetched          400  an address that cannot be fetched, or must not be
-FileLimit                   400  more or larger files than the site takes
-FileKindNotUnderstood       400  the model cannot see, hear or read such a file
-StoredFileNotFound          404  no such file is stored
-FileTooLarge                413  one file above FILE_BYTES
-FileStorageFull             413  all stored files above FILES_BUDGET
-"""
-
-from app.errors import InvalidRequest
+from app.errors.request import InvalidRequest
 
 
 class FileUnreadable(InvalidRequest):
@@ -56,6 +47,15 @@ class FileTooLarge(InvalidRequest):
 
     status = 413
     code = "file_too_large"
+
+
+class FormExpected(InvalidRequest):
+    """A file was sent, but not in a form."""
+
+    status = 415
+    code = "unsupported_media_type"
+    advice = "Send `Content-Type: multipart/form-data` with the fields `file` and `purpose`."
+    advice_zh = "请发送 `Content-Type: multipart/form-data`，包含 `file` 和 `purpose` 两个字段。"
 
 
 class FileStorageFull(InvalidRequest):

@@ -1,0 +1,70 @@
+"""Bring files to upstream, the same bytes once for an account (docs/files-and-media.md, Uploads)."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.clock import Clock
+from app.core.attachments import FileContent, FileKind
+from app.core.delivery import retrying
+from app.core.file_types import bytes_digest
+from app.core.ports import Background, UploadedFile, UploadIndex, Upstream
+from app.core.surroundings import Patience
+from app.errors import FileUnreadable, UpstreamRejected
+
+_log = logging.getLogger(__name__)
+_MARGIN = timedelta(seconds=60)  # a message that is sent now must arrive before its files end
+
+
+class Uploads:
+    """Owns which files are on their way. One that several requests wait for goes once, and outlives each of them."""
+
+    def __init__(
+        self, upstream: Upstream, index: UploadIndex, background: Background, clock: Clock, patience: Patience
+    ) -> None:
+        self._upstream = upstream
+        self._index = index
+        self._background = background
+        self._clock = clock
+        self._patience = patience
+        self._under_way: dict[tuple[str, str, FileKind], asyncio.Future[UploadedFile]] = {}
+
+    async def bring(self, files: Sequence[FileContent]) -> tuple[UploadedFile, ...]:
+        """Return what upstream knows the files by. Raises FileUnreadable for one that it rejects, UpstreamError."""
+        return tuple(await asyncio.gather(*map(self._bring, files)))
+
+    async def _bring(self, file: FileContent) -> UploadedFile:
+        account = self._upstream.account().account
+        sha256 = await asyncio.to_thread(bytes_digest, file.data)
+        known = await self._index.find_upload(account, sha256, file.kind, self._clock.now() + _MARGIN)
+        if known is not None:
+            return known
+        key = (account, sha256, file.kind)
+        coming = self._under_way.get(key)
+        if coming is None:
+            coming = self._under_way[key] = asyncio.get_running_loop().create_future()
+            _ = self._background.spawn(self._upload(key, file, coming), f"upload {file.name}", awaited=True)
+        return await asyncio.shield(coming)
+
+    async def _upload(
+        self, key: tuple[str, str, FileKind], file: FileContent, coming: "asyncio.Future[UploadedFile]"
+    ) -> None:
+        try:
+            uploaded = await retrying(lambda: self._upstream.upload(file), self._patience)
+            account, sha256, _ = key
+            await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
+            _log.info("Uploaded %s, %s, %d bytes", file.name, file.content_type, len(file.data))
+            coming.set_result(uploaded)
+        except UpstreamRejected as problem:
+            _fail(coming, FileUnreadable(f"The site does not take {file.name}: {problem}", param="messages"))
+        except Exception as problem:
+            _fail(coming, problem)
+        finally:
+            coming.cancel()
+            del self._under_way[key]
+
+
+def _fail(coming: "asyncio.Future[UploadedFile]", problem: Exception) -> None:
+    coming.set_exception(problem)
+    coming.exception()  # nobody may be waiting any more

@@ -1,0 +1,197 @@
+"""The files that clients store: their contents in a folder, each once under its sha256 (docs/files-and-media.md)."""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
+
+from app.clock import Clock
+from app.core.attachments import FileContent
+from app.core.file_types import file_content
+from app.core.ids import new_hex
+from app.core.ports import FileIndex, StoredFile
+from app.errors import FileStorageFull, FileTooLarge, StoredFileNotFound, StoreError
+
+_log = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_INCOMING = ".incoming-"
+_PIECE = 1024 * 1024  # bytes that are written at once
+
+
+@asynccontextmanager
+async def open_library(
+    folder: Path, index: FileIndex, clock: Clock, *, budget: int, largest: int
+) -> AsyncIterator["DiskLibrary"]:
+    """Open the folder, made as needed, and sweep out what no file has. Raises StoreError.
+
+    `budget` bounds the bytes of all contents, `largest` those of one.
+    """
+    used = dict(await index.contents())
+    try:
+        swept = await asyncio.to_thread(_sweep, folder, set(used))
+    except OSError as problem:
+        raise StoreError(f"The folder {folder} cannot be used for files: {problem.strerror}.") from problem
+    if swept:
+        _log.info("Removed %d contents that no stored file has", swept)
+    yield DiskLibrary(folder, index, clock, used, budget=budget, largest=largest)
+
+
+def _sweep(folder: Path, used: set[str]) -> int:
+    if not folder.exists():
+        return 0
+    orphans = [path for path in folder.iterdir() if path.is_file() and path.name not in used]
+    for path in orphans:
+        path.unlink()
+    return len(orphans)
+
+
+class DiskLibrary:
+    """Implements `core.ports.FileLibrary`. Owns how many bytes are used, those on their way included."""
+
+    def __init__(
+        self, folder: Path, index: FileIndex, clock: Clock, used: dict[str, int], *, budget: int, largest: int
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._clock = clock
+        self._used = used
+        self._coming = 0
+        self._budget = budget
+        self._largest = largest
+        self._changing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def receive(self) -> AsyncIterator["DiskIncoming"]:
+        """Take a new file; leaving without `keep` leaves nothing behind. Raises StoreError."""
+        path = self._folder / f"{_INCOMING}{new_hex()}"
+        incoming = DiskIncoming(self, path, await _on_disk(_create, path))
+        try:
+            yield incoming
+        finally:
+            self._coming -= incoming.size
+            await asyncio.shield(asyncio.to_thread(incoming.discard))
+
+    def reserve(self, size: int, so_far: int) -> None:
+        """Count bytes that are about to be written. Raises FileTooLarge, FileStorageFull."""
+        if so_far + size > self._largest:
+            raise FileTooLarge(f"The file is larger than {self._largest:,} bytes (FILE_BYTES).")
+        used = sum(self._used.values()) + self._coming
+        if used + size > self._budget:
+            raise FileStorageFull(
+                f"The stored files may have {self._budget:,} bytes together (FILES_BUDGET), and {used:,} are used."
+            )
+        self._coming += size
+
+    async def add(self, incoming: "DiskIncoming", owner: str, name: str, purpose: str) -> StoredFile:
+        """Give a content its place, then remember the file."""
+        sha256 = incoming.sha256
+        file = StoredFile(f"file-{new_hex()}", owner, name or "file", purpose, incoming.size, sha256, self._clock.now())
+        async with self._changing:
+            await _on_disk(incoming.move, self._folder / sha256)
+            await self._index.add_file(file)
+            self._used[sha256] = file.size
+        return file
+
+    async def find(self, owner: str, file_id: str) -> StoredFile:
+        """Return a file. Raises StoredFileNotFound."""
+        file = await self._index.find_file(owner, file_id)
+        if file is None:
+            raise StoredFileNotFound(f"There is no file {file_id!r}.", param="file_id")
+        return file
+
+    async def page(
+        self, owner: str, *, after: str | None, limit: int, newest_first: bool, purpose: str | None
+    ) -> Sequence[StoredFile]:
+        """Return files in the order of their storing, those that come `after` one of them."""
+        return await self._index.list_files(owner, after=after, limit=limit, newest_first=newest_first, purpose=purpose)
+
+    async def remove(self, owner: str, file_id: str) -> None:
+        """Delete a file, and its content if no other file has it. Raises StoredFileNotFound."""
+        async with self._changing:
+            file = await self.find(owner, file_id)
+            await self._index.remove_file(owner, file_id)
+            if file.sha256 not in await self._index.contents():
+                self._used.pop(file.sha256, None)
+                await _on_disk(self.path(file).unlink, missing_ok=True)
+
+    def path(self, file: StoredFile) -> Path:
+        """Say where the content is."""
+        return self._folder / file.sha256
+
+    async def read(self, file: StoredFile) -> FileContent:
+        """Return the content. Raises StoredFileNotFound if it is gone from the disk."""
+        try:
+            data = await asyncio.to_thread(self.path(file).read_bytes)
+        except OSError as problem:
+            raise StoredFileNotFound(
+                f"The content of the file {file.id!r} is gone from the disk.", param="file_id"
+            ) from problem
+        return file_content(data, "", file.name)
+
+
+class DiskIncoming:
+    """Implements `core.ports.IncomingFile`: written beside its place and moved there when it is whole."""
+
+    def __init__(self, library: DiskLibrary, path: Path, file: IO[bytes]) -> None:
+        self.size = 0
+        self._library = library
+        self._path = path
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._waiting = bytearray()
+
+    @property
+    def sha256(self) -> str:
+        """The name of the content."""
+        return self._hash.hexdigest()
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next piece. Raises FileTooLarge, FileStorageFull, StoreError."""
+        self._library.reserve(len(piece), self.size)
+        self.size += len(piece)
+        self._waiting += piece
+        if len(self._waiting) >= _PIECE:
+            await self._flush()
+
+    async def keep(self, owner: str, name: str, purpose: str) -> StoredFile:
+        """Store what was written. Raises StoreError."""
+        await self._flush()
+        return await self._library.add(self, owner, name, purpose)
+
+    async def _flush(self) -> None:
+        data, self._waiting = bytes(self._waiting), bytearray()
+        await _on_disk(self._append, data)
+
+    def _append(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._file.write(data)
+
+    def move(self, place: Path) -> None:
+        """Put the content into its place, whole also after a loss of power."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._path.replace(place)
+
+    def discard(self) -> None:
+        """Leave nothing behind that has no place."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> IO[bytes]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+async def _on_disk(work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+    """Do something with the disk in a thread. Raises StoreError."""
+    try:
+        return await asyncio.to_thread(work, *arguments, **named)
+    except OSError as problem:
+        raise StoreError(f"A file could not be stored: {problem.strerror or problem}. Look at the disk.") from problem

@@ -1,0 +1,108 @@
+"""Stored files in OpenAI's form."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from app.core.ports import StoredFile
+from app.errors import InvalidRequest
+
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+PURPOSES: tuple[Purpose, ...] = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+_MOST_LISTED = 10_000
+
+
+class FileObject(msgspec.Struct):
+    """A stored file; `created_at` is in seconds, `bytes` its size."""
+
+    id: str
+    object: Literal["file"]
+    bytes: int
+    created_at: int
+    expires_at: None
+    filename: str
+    purpose: str
+    status: Literal["processed"]
+    status_details: None
+
+
+class FileList(msgspec.Struct):
+    """One page of the stored files; `last_id` is the `after` of the next."""
+
+    object: Literal["list"]
+    data: list[FileObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class FileDeleted(msgspec.Struct):
+    """A file that is stored no more."""
+
+    id: str
+    object: Literal["file"]
+    deleted: Literal[True]
+
+
+class FileUpload(msgspec.Struct):
+    """A form with a file to store; `file` is its content."""
+
+    file: str
+    purpose: Purpose
+
+
+class Page(msgspec.Struct):
+    """What a list was asked for."""
+
+    after: str | None = None
+    limit: int = _MOST_LISTED
+    order: str = "desc"
+    purpose: str | None = None
+
+
+def read_page(query: dict[str, str]) -> Page:
+    """Read the query of a list. Raises InvalidRequest."""
+    try:
+        page = msgspec.convert(query, Page, strict=False)
+    except msgspec.ValidationError:
+        raise InvalidRequest("'limit' must be a whole number.", param="limit") from None
+    if not 1 <= page.limit <= _MOST_LISTED:
+        raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED:,}.", param="limit")
+    if page.order not in {"asc", "desc"}:
+        raise InvalidRequest("'order' must be asc or desc.", param="order")
+    return page
+
+
+def check_purpose(purpose: str) -> str:
+    """Return a purpose that OpenAI knows. Raises InvalidRequest."""
+    if purpose not in PURPOSES:
+        raise InvalidRequest(f"'purpose' must be one of {', '.join(PURPOSES)}.", param="purpose")
+    return purpose
+
+
+def file_object(file: StoredFile) -> FileObject:
+    """Describe a file."""
+    return FileObject(
+        id=file.id,
+        object="file",
+        bytes=file.size,
+        created_at=int(file.created_at.timestamp()),
+        expires_at=None,
+        filename=file.name,
+        purpose=file.purpose,
+        status="processed",
+        status_details=None,
+    )
+
+
+def file_list(files: Sequence[StoredFile], limit: int) -> FileList:
+    """Describe a page, given one file more than it holds if there is one."""
+    data = [file_object(file) for file in files[:limit]]
+    return FileList(
+        object="list",
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(files) > limit,
+    )

@@ -1,0 +1,103 @@
+"""`/v1/files`: files that clients store here and name by their id in messages (docs/files-and-media.md)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import BodyPartReader, web
+
+from app.core.file_types import safe_name
+from app.core.ports import IncomingFile
+from app.errors import FormExpected, InvalidRequest, StoredFileNotFound
+from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
+from app.web.keys import OWNER, SERVICES
+
+_PIECE = 256 * 1024  # bytes
+_FIELD_BYTES = 1024
+
+
+async def store_file(request: web.Request) -> web.Response:
+    """Store a file; it goes to the disk as it comes."""
+    if request.content_type != "multipart/form-data":
+        raise FormExpected(f"The body is {request.content_type}.")
+    name, purpose = None, ""
+    async with request.app[SERVICES].files.receive() as incoming:
+        try:
+            async for field in _fields(request):
+                if field.name == "file" and name is None:
+                    name = safe_name(field.filename or "")
+                    await _take(field, incoming)
+                elif field.name == "purpose":
+                    purpose = await _text(field)
+                else:
+                    await field.release()
+        except (ValueError, web.RequestPayloadError) as problem:
+            raise InvalidRequest(f"The form could not be read: {problem}.") from problem
+        check_purpose(purpose)
+        if name is None or not incoming.size:
+            raise InvalidRequest("'file' is missing or empty.", param="file")
+        return _json(file_object(await incoming.keep(request[OWNER], name, purpose)))
+
+
+async def _fields(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    async for field in await request.multipart():
+        if not isinstance(field, BodyPartReader):
+            raise InvalidRequest("A form in a form is not read.")
+        yield field
+
+
+async def _take(field: BodyPartReader, incoming: IncomingFile) -> None:
+    while piece := await field.read_chunk(_PIECE):
+        await incoming.write(piece)
+
+
+async def _text(field: BodyPartReader) -> str:
+    """Read a short field. Raises InvalidRequest."""
+    raw = await field.read_chunk(_FIELD_BYTES)
+    if not field.at_eof() and await field.read_chunk(_FIELD_BYTES):
+        raise InvalidRequest(f"{field.name!r} is too long.", param=field.name)
+    return raw.decode("utf-8", "replace").strip()
+
+
+async def list_files(request: web.Request) -> web.Response:
+    """List the owner's files, a page at a time."""
+    page = read_page(dict(request.query))
+    owner, library = request[OWNER], request.app[SERVICES].files
+    if page.after is not None:
+        await library.find(owner, page.after)
+    files = await library.page(
+        owner, after=page.after, limit=page.limit + 1, newest_first=page.order == "desc", purpose=page.purpose
+    )
+    return _json(file_list(files, page.limit))
+
+
+async def show_file(request: web.Request) -> web.Response:
+    """Describe one file."""
+    file = await request.app[SERVICES].files.find(request[OWNER], request.match_info["file_id"])
+    return _json(file_object(file))
+
+
+async def file_content(request: web.Request) -> web.StreamResponse:
+    """Give a file back; as a download, so that no browser takes it for a page of this server."""
+    library = request.app[SERVICES].files
+    file = await library.find(request[OWNER], request.match_info["file_id"])
+    path = library.path(file)
+    if not await asyncio.to_thread(path.is_file):
+        raise StoredFileNotFound(f"The content of the file {file.id!r} is gone from the disk.", param="file_id")
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+    }
+    return web.FileResponse(path, headers=headers)
+
+
+async def delete_file(request: web.Request) -> web.Response:
+    """Delete one file."""
+    file_id = request.match_info["file_id"]
+    await request.app[SERVICES].files.remove(request[OWNER], file_id)
+    return _json(FileDeleted(id=file_id, object="file", deleted=True))
+
+
+def _json(answer: msgspec.Struct) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
