@@ -75,19 +75,35 @@ class Turn:
         self._recorded = False
 
     @property
+    def could_not_open(self) -> bool:
+        """Whether the store could not record the node."""
+        opening = self._opening
+        done = opening is not None and opening.done() and not opening.cancelled()
+        return done and isinstance(opening.exception(), StoreError)
+
+    @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self._usage + self._spent if self._usage and self._spent else self._usage
 
-    async def begin(self) -> None:
-        """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
+    async def begin(self, *, record_first: bool) -> None:
+        """Make the chat if need be, send the prompt and wait for upstream to accept it.
 
-        Raises UpstreamError before anything was accepted, StoreError.
+        The node is recorded while the prompt is on its way, or before with `record_first`. Raises UpstreamError before
+        anything was accepted, StoreError.
         """
-        self._opening = self._around.background.spawn(self._open(), "open a turn", awaited=True)
-        await asyncio.wait([self._opening])
-        self._opening.result()
+        has_chat = asyncio.get_running_loop().create_future()
+        self._opening = self._around.background.spawn(self._open(has_chat), "open a turn", awaited=True)
+        if record_first or self.draft.session is not None:
+            awaited = [self._opening] if record_first else [self._opening, has_chat]
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_unrecorded()
         await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
+        self._raise_unrecorded()
+
+    def _raise_unrecorded(self) -> None:
+        if self._opening is not None and self._opening.done():
+            self._opening.result()
 
     async def _send_patiently(self, prompt: Prompt) -> None:
         """Send a message; a lock that outlasts the answer before it is waited out."""
@@ -105,7 +121,7 @@ class Turn:
         await self._stop()
         await self._send(prompt)
 
-    async def _open(self) -> None:
+    async def _open(self, has_chat: "asyncio.Future[None]") -> None:
         """Run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile."""
         session = self.draft.session
         if session is not None:
@@ -113,6 +129,7 @@ class Turn:
             self.chat_id = await retrying(lambda: upstream.create_chat(model), self._around.patience)
             account = self._around.upstream.account().account  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
+            has_chat.set_result(None)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
         except StoreError:
@@ -223,15 +240,16 @@ class Turn:
         self._heard, self._reasoning, self._response_id = [], [], None
         self._spent = self.used
         self._usage = None
-        self._opening = self._around.background.spawn(
-            self._follow_up(end), "record that it was asked again", awaited=True
-        )
+        assert self._opening is not None
+        again = self._follow_up(self._opening, end)
+        self._opening = self._around.background.spawn(again, "record that it was asked again", awaited=True)
         await asyncio.wait([self._opening])
-        self._opening.result()
+        self._raise_unrecorded()
         return True
 
-    async def _follow_up(self, end: NodeEnd) -> None:
+    async def _follow_up(self, opened: "asyncio.Task[None]", end: NodeEnd) -> None:
         """Run as a task of its own: a client that leaves now must not leave a node open."""
+        await opened
         now = self._around.clock.now()
         await self._around.store.finish_turn(end, now)
         await self._around.store.open_turn(self.draft.node, None, now)
@@ -347,6 +365,8 @@ class Turn:
             scope=self.draft.history.keys.root,
         )
         await self._around.store.finish_turn(end, now)
+        assert self._opening is not None
+        await self._opening  # it was written before the end, if it could be
         if (all_used := self.used) is not None:
             self._watch.spent(all_used, whole=state == "complete")
         node, used = self.draft.node, self._usage
