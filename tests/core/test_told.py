@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.canonical import digest, squeeze
 from app.core.history import History, read_history
 from app.core.messages import Message, ToolCall
 from app.core.told import Told, may_be
@@ -30,7 +31,7 @@ def read(*messages: Message) -> History:
 
 
 def told(*messages: Message) -> Told:
-    return read(*messages).told(len(messages))
+    return read(*messages).told.up_to(len(messages))
 
 
 QUESTION = Message("user", "How warm is it?")
@@ -47,7 +48,59 @@ def test_it_is_the_same_told_in_one_go_or_turn_by_turn(said: list[Message], data
     ends = [index for index, message in enumerate(said) if message.role == "assistant"]
     at = data.draw(st.sampled_from([*ends, len(said)]))
     history = read(*said)
-    assert history.told(len(said), start=at, before=history.told(at)) == history.told(len(said))
+    assert history.told.since(at, history.told.up_to(at)) == history.told.up_to(len(said))
+
+
+def plainly_told(said: list[Message]) -> tuple[Told, bool]:
+    """Fold a whole history at once, by the definition that the digests in the databases are made by."""
+    key = calls = results = ""
+    call_ids: tuple[str, ...] = ()
+    run: list[str] = []
+    shown = keeps_loops = False
+
+    def closed() -> str:
+        return digest("results", key, *sorted(run)) if run else key
+
+    for message in said:
+        if message.role == "tool":
+            run.append(digest("result", squeeze(message.text)))
+            results = f"{(int(results or '0', 16) + int(run[-1], 16)) % (1 << 128):032x}"
+            shown = True
+            continue
+        key, run = closed(), []
+        if message.role == "user":
+            calls = results = ""
+            keeps_loops = keeps_loops or shown
+        for made in message.tool_calls:
+            named = digest("call", made.name, made.arguments)
+            key, calls = digest("calls", key, named), digest("calls", calls, named)
+            call_ids, shown = (made.id,), True
+    return Told(closed(), calls, results, call_ids), keeps_loops
+
+
+@given(messages, st.data())
+def test_wherever_it_is_asked_for_first_it_is_what_the_messages_up_to_there_tell(
+    said: list[Message], data: st.DataObject
+) -> None:
+    history = read(*said)
+    for end in data.draw(st.permutations(range(len(said) + 1))):
+        assert (history.told.up_to(end), history.told.keeps_loops(end)) == plainly_told(said[:end])
+
+
+def test_its_digests_are_those_in_the_databases() -> None:
+    loop = (
+        QUESTION,
+        asks(call(OURS)),
+        result("5 degrees"),
+        result("20 degrees"),
+        asks(call(OURS, "{}"), text="Words."),
+    )
+    assert told(*loop, result("noon"), asks(text="It is warm."), QUESTION, asks(call(OURS)), result("night")) == Told(
+        "6e8151f833315ffa37c2583f09c100e5",
+        "e6918a7f72016b73af721c56d70ff04f",
+        "d5c8ccfd615fa00e8809c648cc56bbe9",
+        (OURS,),
+    )
 
 
 def test_results_may_come_in_any_order_but_not_in_another_place() -> None:
