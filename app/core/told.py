@@ -14,7 +14,9 @@ from app.core.canonical import digest, squeeze
 from app.core.messages import Message
 from app.core.tools.call_ids import is_own_call_id
 
-_CALL = re.compile(r"<tool_use>\s*<name>(.*?)</name>\s*<arguments>(.*?)</arguments>", re.DOTALL)
+_CALL = re.compile(r"<tool_use>\s*<name>")
+_CALL_ARGUMENTS = re.compile(r"</name>\s*<arguments>")
+_CALL_END = "</arguments>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,23 @@ def _with_results(told: Told, run: Sequence[str]) -> Told:
 
 
 def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:
-    written = [*_CALL.findall(text), *calls] if "<tool_use>" in text else calls
+    written = [*_written_calls(text), *calls] if "<tool_use>" in text else calls
     if not written:
         return ToldItem("answer")
     parts = [part for name, arguments in written for part in (squeeze(name), _plain(arguments))]
     return ToldItem("answer", digest("call", *parts), call_ids)
+
+
+def _written_calls(text: str) -> list[tuple[str, str]]:
+    """Return names and arguments. Not one expression, which would look for the end anew from each opening."""
+    calls, at = [], 0
+    while (opening := _CALL.search(text, at)) and (begin := _CALL_ARGUMENTS.search(text, opening.end())):
+        end = text.find(_CALL_END, begin.end())
+        if end < 0:
+            break
+        calls.append((text[opening.end() : begin.start()], text[begin.end() : end]))
+        at = end + len(_CALL_END)
+    return calls
 
 
 def _plain(arguments: str) -> str:

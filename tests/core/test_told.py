@@ -1,5 +1,8 @@
 """What was told beside the texts tells conversations of equal texts apart, and nothing else does."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from app.core.canonical import digest, squeeze
 from app.core.history import History, read_history
 from app.core.messages import Message, ToolCall
-from app.core.told import Told, may_be
+from app.core.told import Told, may_be, told_by
 from app.core.tools.call_ids import is_own_call_id, new_call_id
 from app.core.tools.scheme import SCHEME
 
@@ -116,6 +119,25 @@ def test_an_answer_as_it_was_written_tells_the_same_as_its_calls_sent_back() -> 
     stored = Told().after_answer(written, [OURS])
     assert stored == told(QUESTION, asks(call(OURS), text="I look."))
     assert stored != told(QUESTION, asks(call(OURS, '{"city": "Rome"}')))
+
+
+CALL = re.compile(r"<tool_use>\s*<name>(.*?)</name>\s*<arguments>(.*?)</arguments>", re.DOTALL)
+tags = st.sampled_from(
+    ["<tool_use>", "<name>", "</name>", "<arguments>", "</arguments>", "</tool_use>", " \n", "{}", "a"]
+)
+
+
+@given(st.lists(tags, max_size=20).map("".join))
+def test_written_calls_are_those_that_one_expression_finds(text: str) -> None:
+    made = tuple(ToolCall("", name, arguments) for name, arguments in CALL.findall(text))
+    assert told_by(asks(text=text), is_result=False).digest == told_by(asks(*made), is_result=False).digest
+
+
+def test_calls_that_nothing_ends_take_no_longer_than_others() -> None:
+    began = time.process_time()
+    for text in ("<tool_use><name>" * 50_000, "<tool_use><name>a</name><arguments>" * 2_000):
+        assert told(QUESTION, asks(text=text)) == Told()
+    assert time.process_time() - began < 5, "an expression that looks on from each opening takes minutes"
 
 
 def test_the_running_turn_is_told_apart_from_those_before_it() -> None:
