@@ -146,11 +146,8 @@ class Turn:
             async for batch in self._one_answer():
                 self._watch.chunk()
                 yield batch
-            end = (
-                AnswerEnd(self._format.cut())
-                if self._cut.reason
-                else self._format.finish(may_ask=asked < self._retries)
-            )
+            may_ask = asked < self._retries
+            end = AnswerEnd(self._format.cut()) if self._cut.reason else self._format.finish(may_ask=may_ask)
             if out := self._said(end.pieces):
                 self._watch.chunk()
                 yield out  # the last words need not wait for the disk
@@ -158,6 +155,7 @@ class Turn:
                 break
             if not await self._ask_again(end.ask_again):
                 if out := self._said(self._format.finish(may_ask=False).pieces):
+                    self._watch.chunk()
                     yield out
                 break
             asked += 1

@@ -73,7 +73,16 @@ class Renewal:
     async def by_profile(self, old: Credential) -> Credential | None:
         """Return the login with the later session token that the profile brings, None if it brings no later one."""
         cookies = Cookies(self._clock).header(old)
-        headers = build_headers("GET", self._origin, old, cookies, now=self._clock.now(), chat_id=None, streams=False)
+        headers = build_headers(
+            "GET",
+            self._origin,
+            old,
+            cookies,
+            now=self._clock.now(),
+            chat_id=None,
+            streams=False,
+            user_agent=self._settings.qwen_user_agent,
+        )
         _, body, _ = await self._ask(self._base_url, "/api/v1/auths/", headers)
         try:
             token = msgspec.json.decode(body, type=_Profile).token
