@@ -13,6 +13,7 @@ from app.core.catalog import ModelCatalog
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.history import History, read_history
+from app.core.known_texts import KnownTexts
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.recovery import Recovery
@@ -27,6 +28,7 @@ from app.errors import ChatGone, ChatInProgress, ParentUnknown
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
+_MOST_KNOWN = 20_000  # texts; some 5 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Gateway:
         self._admission = admission
         self._policy = policy
         self._ladder = Ladder(around.store, window=policy.window_match)
+        self._known_texts = KnownTexts(_MOST_KNOWN)
         self._live: set[Turn] = set()
         self._store_fails = False  # then nothing is sent before it is recorded
 
@@ -102,7 +105,8 @@ class Gateway:
         shape = side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
-        history = read_history(messages, request.owner, account, answer_instructions(request, SCHEME))
+        taught = answer_instructions(request, SCHEME)
+        history = read_history(messages, request.owner, account, taught, known=self._known_texts)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)

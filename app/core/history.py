@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
 from app.core.keys import Keys
+from app.core.known_texts import KnownTexts
 from app.core.messages import Message
 from app.core.system_text import system_digest, system_text
 from app.core.told import Telling, ToldItem, told_by
@@ -17,21 +18,35 @@ from app.core.told import Telling, ToldItem, told_by
 
 @dataclass(frozen=True, slots=True)
 class TurnRead:
-    """A turn in canonical form.
+    """A turn: the texts of its user and of its assistant, as they came, and the names of both in canonical form.
 
     `end` counts the messages up to its last one. `spoke` says that an assistant spoke in it, `answered` that nothing
-    followed that. `has_user` is False where the client's window begins in the middle of a turn.
+    followed that.
     """
 
-    user: str
-    answer: str
+    said: tuple[str, ...]
+    replied: tuple[str, ...]
     user_key: str
     answer_key: str
     results: int
     end: int
     spoke: bool
     answered: bool
-    has_user: bool
+
+    @property
+    def user(self) -> str:
+        """The user's text in canonical form."""
+        return "".join(map(canonical_user, self.said))
+
+    @property
+    def answer(self) -> str:
+        """The answer in canonical form, over all messages of the turn."""
+        return "".join(map(canonical_assistant, self.replied))
+
+    @property
+    def has_user(self) -> bool:
+        """False where the client's window begins in the middle of the turn."""
+        return bool(self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +157,16 @@ def turn_and_step(
     return row, keys.step(before, user_key, answer_key, results)
 
 
-def read_history(messages: tuple[Message, ...], owner: str, account: str, taught: str = "") -> History:
+def read_history(
+    messages: tuple[Message, ...], owner: str, account: str, taught: str = "", *, known: KnownTexts | None = None
+) -> History:
     """Read a request's messages; keys are scoped by owner and account.
 
-    `taught` are instructions of our own, which belong to the system prompt.
+    `taught` are instructions of our own, which belong to the system prompt. `known` spares what was read before.
     """
     system = "\n\n".join(text for text in (system_text(messages), taught) if text)
     keys = Keys.of(owner, account)
-    reading = _Reading(keys)
+    reading = _Reading(keys, known or KnownTexts(0))
     spoken = tuple(message for message in messages if message.role != "system")
     for message in spoken:
         reading.read(message)
@@ -181,10 +198,11 @@ def _turn_of(turns: Sequence[TurnRead], index: int) -> int:
 class _Reading:
     """Reads messages one after the other into turns."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, known: KnownTexts) -> None:
         self.turns: list[TurnRead] = []
         self.told: list[ToldItem] = []
         self._keys = keys
+        self._known = known
         self._index = 0
         self._user: list[str] = []
         self._answer: list[str] = []
@@ -199,7 +217,7 @@ class _Reading:
         is_result = is_tool_result(message, after_call=self._after_call)
         self.told.append(told_by(message, is_result=is_result))
         if message.role == "assistant":
-            self._answer.append(canonical_assistant(message.text))
+            self._answer.append(message.text)
             self._answered = self._spoke = True
             self._after_call = bool(message.tool_calls) or "<tool_use>" in message.text
             self._last = Anchor(len(self.turns), self._index + 1, self._results)
@@ -213,26 +231,31 @@ class _Reading:
                 self.close()
                 self._user, self._answer, self._results = [], [], 0
                 self._answered = self._spoke = False
-            self._user.append(canonical_user(message.text))
+            self._user.append(message.text)
             self._after_call = False
         self._index += 1
 
     def close(self) -> None:
         """End the turn that is being read."""
-        user, answer = "".join(self._user), "".join(self._answer)
+        said, replied, root = tuple(self._user), tuple(self._answer), self._keys.root
         self.turns.append(
             TurnRead(
-                user=user,
-                answer=answer,
-                user_key=self._keys.user(user),
-                answer_key=self._keys.answer(answer),
+                said=said,
+                replied=replied,
+                user_key=self._known.key(f"user {root}", said, self._name_user),
+                answer_key=self._known.key(f"answer {root}", replied, self._name_answer),
                 results=self._results,
                 end=self._index,
                 spoke=self._spoke,
                 answered=self._answered,
-                has_user=bool(self._user),
             )
         )
+
+    def _name_user(self, said: Sequence[str]) -> str:
+        return self._keys.user("".join(map(canonical_user, said)))
+
+    def _name_answer(self, replied: Sequence[str]) -> str:
+        return self._keys.answer("".join(map(canonical_assistant, replied)))
 
     def anchors(self) -> tuple[Anchor, ...]:
         """Return the readings of where the last answer is, the one with most answers first.
