@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from app import __version__
 from app.clock import Clock
@@ -66,7 +67,7 @@ def build_headers(
         "User-Agent": user_agent or USER_AGENT,
         "source": "web",
         "Version": FRONT_END,
-        "Timezone": now.strftime("%a %b %d %Y %H:%M:%S GMT%z"),
+        "Timezone": _timezone(now.replace(microsecond=0)),
         "X-Request-Id": new_uuid(),
         "Referer": f"{origin}/c/{chat_id}" if chat_id else f"{origin}/",
     }
@@ -77,3 +78,9 @@ def build_headers(
     if streams:
         headers["X-Accel-Buffering"] = "no"
     return headers
+
+
+@lru_cache(maxsize=1)
+def _timezone(second: datetime) -> str:
+    """Write a moment as JavaScript does."""
+    return second.strftime("%a %b %d %Y %H:%M:%S GMT%z")
