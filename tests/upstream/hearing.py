@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.core.events import Event, Finished, ReasoningDelta, TextDelta, Usage, UsageReport
+from app.core.events import Event, Finished, Picture, ReasoningDelta, Source, Sources, TextDelta, Usage, UsageReport
+from app.core.ports import Mode
 from app.errors import UpstreamError
 from app.upstream.qwen.sse import Splitter
 from app.upstream.qwen.stream import AnswerReader
@@ -12,9 +13,9 @@ from tests.upstream.scripted import events
 class Heard:
     """Everything one stream of bytes brings."""
 
-    def __init__(self, data: bytes, sizes: Sequence[int] = ()) -> None:
+    def __init__(self, data: bytes, sizes: Sequence[int] = (), mode: Mode = "chat") -> None:
         self.notes: list[str] = []
-        self.reader = AnswerReader(self.notes.append)
+        self.reader = AnswerReader(self.notes.append, mode)
         self.events: list[Event] = []
         splitter = Splitter()
         turn = 0
@@ -38,6 +39,14 @@ class Heard:
         return "".join(event.text for event in self.events if isinstance(event, ReasoningDelta))
 
     @property
+    def pictures(self) -> list[Picture]:
+        return [event for event in self.events if isinstance(event, Picture)]
+
+    @property
+    def sources(self) -> list[Source]:
+        return [source for event in self.events if isinstance(event, Sources) for source in event.found]
+
+    @property
     def usage(self) -> Usage | None:
         return next((event.usage for event in reversed(self.events) if isinstance(event, UsageReport)), None)
 
@@ -46,5 +55,5 @@ class Heard:
         return bool(self.events) and self.events[-1] == Finished() and self.failure is None
 
 
-def hear(*frames: object) -> Heard:
-    return Heard(events(frames))
+def hear(*frames: object, mode: Mode = "chat") -> Heard:
+    return Heard(events(frames), mode=mode)

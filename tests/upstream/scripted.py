@@ -158,6 +158,25 @@ def summary(*thoughts: str, status: str = "typing", **more: Any) -> dict[str, An
     return delta("", "thinking_summary", status, extra=extra, **more)
 
 
+def call(function_id: str, tool: str, arguments: object) -> dict[str, Any]:
+    """One delta of a hosted tool's call, with the JSON of its arguments so far."""
+    function = {"name": tool, "arguments": arguments}
+    return delta("", tool, function_call=function, function_id=function_id, extra={"display_position": "think"})
+
+
+def result(function_id: str, tool: str, **extra: Any) -> dict[str, Any]:
+    """What a hosted tool found."""
+    extra = {"function_id": function_id.removeprefix("round_0_"), **extra}
+    return delta("", tool, "finished", role="function", name=tool, function_id=function_id, extra=extra, usage={})
+
+
+def found(function_id: str, used_id: object, *addresses: object) -> dict[str, Any]:
+    """What a web search found: pages, and the number that the next search's first page will have."""
+    docs = [{"url": url, "title": f"About {url}", "snippet": "", "hostname": "", "date": ""} for url in addresses]
+    tool_result = {"docs": docs, "used_id": used_id, "tool_call_metrics": {}, "tool_observation": ""}
+    return result(function_id, "web_search", tool_result=tool_result, web_search_info=docs)
+
+
 CHAT = "c0000000-0000-4000-8000-000000000001"
 FINISH = delta("", "answer", "finished")
 PLAIN = [created(response_index="0"), delta("No: 91 = "), delta("7 x 13.", usage=usage()), delta(), FINISH]

@@ -210,6 +210,11 @@ def test_the_current_answer_is_the_record_s_or_the_history_s() -> None:
         ({"content_list": [part(None), "x", None, 7]}, ""),
         ({"content_list": [part([{"type": "text", "text": "a"}, "b"])]}, "ab"),
         ({"content_list": [part("never", "web_search"), part("a")]}, "a"),
+        ({"content_list": [part("never", ["odd"]), part("a")]}, "a"),
+        (
+            {"content_list": [part("I will."), part("no", "PdfMdGen"), part("# R", "deep_research_answer")]},
+            "I will.\n\n# R",
+        ),
         ({"content_list": [part("never", None, name="web_search"), part("a")]}, "a"),
         (
             {"content_list": [part("kept", None, function_call={}), part("never", None, function_call={"name": "f"})]},
@@ -385,3 +390,15 @@ def test_every_tree_is_read_with_parents_first(links: list[tuple[str | None, str
     for message in Read(data).record.messages:
         if message.parent_id in ids:
             assert ids.index(message.parent_id) < ids.index(message.id)
+
+
+def test_a_stored_answer_of_images_is_whole_and_holds_more_than_text() -> None:
+    drawn = part("https://cdn.qwenlm.ai/1.png?key=k", "image_gen", status="finished")
+    read = Read(detail(user(), answer("a1", "u1", drawn, done=None)))
+    message = read.record.messages[1]
+    assert (message.text, message.finished, message.has_other_content, read.notes) == ("", True, True, [])
+    assert (
+        not Read(detail(user(), answer("a1", "u1", part("", "image_gen", "typing"), done=None)))
+        .record.messages[1]
+        .finished
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from app import __version__
 from app.config_values import Secret
-from app.core.ports import ModelInfo, Prompt
+from app.core.ports import Mode, ModelInfo, Prompt, UploadedFile
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.bodies import completion_body, create_body
 from app.upstream.qwen.credentials import read_token
@@ -90,6 +90,65 @@ def test_a_thinking_budget_is_the_prompt_s_or_the_account_s(
 ) -> None:
     config = body_of(Prompt(CHAT, None, "x", "m", thinking_budget=own), account)["messages"][0]["feature_config"]
     assert config.get("thinking_budget") == sent
+
+
+def test_a_picture_is_asked_for_with_its_size_and_without_a_mode_of_thinking() -> None:
+    body = body_of(Prompt(CHAT, "a1", "A cat.", "m", mode="image", size="16:9"), 50)
+    message = body["messages"][0]
+    assert (body["stream"], body["size"]) == (True, "16:9")
+    assert (message["chat_type"], message["sub_chat_type"]) == ("t2i", "t2i")
+    assert message["extra"] == {"meta": {"subChatType": "t2i"}}
+    assert message["feature_config"] == {
+        "thinking_enabled": False,
+        "output_schema": "phase",
+        "research_mode": "normal",
+        "auto_thinking": False,
+        "auto_search": False,
+    }
+    assert "size" not in message
+    assert body_of(Prompt(CHAT, None, "A cat.", "m", mode="image"))["size"] == "1:1"
+
+
+def test_a_video_is_asked_for_without_a_stream_and_with_its_size_in_three_places() -> None:
+    body = body_of(Prompt(CHAT, None, "A cat runs.", "m", mode="video", size="9:16"))
+    message = body["messages"][0]
+    assert body["stream"] is False
+    assert (body["size"], message["size"], message["extra"]["meta"]["size"]) == ("9:16", "9:16", "9:16")
+    assert (message["chat_type"], message["extra"]["meta"]["subChatType"]) == ("t2v", "t2v")
+
+
+def test_research_may_think_and_search_and_search_is_a_chat() -> None:
+    research, search = (
+        body_of(Prompt(CHAT, None, "Why?", "m", mode=mode))["messages"][0] for mode in ("research", "search")
+    )
+    assert research["chat_type"] == research["sub_chat_type"] == "deep_research"
+    assert research["feature_config"]["auto_search"] is research["feature_config"]["thinking_enabled"] is True
+    assert (search["chat_type"], search["feature_config"]["auto_search"]) == ("t2t", True)
+
+
+def test_files_go_as_the_upload_wrote_them_and_pictures_of_the_site_in_the_short_form() -> None:
+    uploaded = UploadedFile("f1", "document", "a.pdf", 3, '{"type":"file","id":"f1"}', NOW)
+    made = UploadedFile("p1", "image", "cat.png", 0, "https://cdn.qwenlm.ai/output/1.png?key=k", NOW)
+    assert body_of(Prompt(CHAT, None, "x", "m", files=(uploaded, made)))["messages"][0]["files"] == [
+        {"type": "file", "id": "f1"},
+        {
+            "type": "image",
+            "name": "cat.png",
+            "file_type": "image/png",
+            "showType": "image",
+            "file_class": "vision",
+            "status": "uploaded",
+            "url": "https://cdn.qwenlm.ai/output/1.png?key=k",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "chat_type"),
+    [("chat", "t2t"), ("search", "t2t"), ("image", "t2i"), ("video", "t2v"), ("research", "deep_research")],
+)
+def test_a_chat_is_made_for_the_mode_of_its_first_message(mode: Mode, chat_type: str) -> None:
+    assert create_body("m", mode, milliseconds=1)["chat_type"] == chat_type
 
 
 def test_a_chat_is_made_in_the_page_s_shape() -> None:
@@ -178,7 +237,19 @@ def model(identity: object = "m", active: object = True, **meta: object) -> dict
 
 
 def test_reads_a_model_at_both_depths() -> None:
-    expected = [ModelInfo("m", "M", "qwen", 1780000000, 1000, can_think=True, must_think=False, is_general=True)]
+    expected = [
+        ModelInfo(
+            "m",
+            "M",
+            "qwen",
+            1780000000,
+            1000,
+            can_think=True,
+            must_think=False,
+            is_general=True,
+            modes=frozenset({"chat", "video"}),
+        )
+    ]
     assert read_models([model()]) == expected
     assert read_models({"data": [model()]}) == expected
 
@@ -208,6 +279,56 @@ def test_reads_whether_a_model_can_and_must_think(meta: dict[str, object], can: 
 @pytest.mark.parametrize(("types", "general"), [(["t2v"], False), (["search", "t2t"], True), (None, True), ("x", True)])
 def test_reads_whether_a_model_chats(types: object, general: bool) -> None:
     assert read_models([model(chat_type=types)])[0].is_general is general
+
+
+SEES_AND_READS = {"vision": True, "document": True, "video": False, "thinking": True}
+
+
+@pytest.mark.parametrize(
+    ("meta", "kinds"),
+    [
+        ({"capabilities": SEES_AND_READS}, {"image", "document"}),
+        ({"abilities": {"vision": 1, "audio": 1, "video": 2, "thinking": 3}}, {"image", "audio"}),
+        ({"capabilities": {"vision": True}, "abilities": {"audio": 1}}, {"image", "audio"}),
+        ({"capabilities": {"thinking": True}}, set()),
+        ({"capabilities": {"vision": "yes"}, "abilities": {"vision": True}}, {"image"}),
+        ({}, None),
+        ({"capabilities": [], "abilities": "odd"}, None),
+    ],
+)
+def test_reads_what_files_a_model_understands(meta: dict[str, object], kinds: set[str] | None) -> None:
+    read = read_models([model(**meta)])[0].understands
+    assert (None if read is None else set(read)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("types", "capabilities", "modes"),
+    [
+        (
+            ["t2t", "t2v", "t2i", "image_edit", "search", "deep_research", "slides"],
+            {},
+            "chat video image search research",
+        ),
+        (["t2t"], {"search": True}, "chat search"),
+        (["t2v"], {"search": True}, "video"),
+        (["t2t", 7, None, ["t2i"]], {}, "chat"),
+        ([], {}, ""),
+        (None, {}, None),
+        ("t2t", {}, None),
+    ],
+)
+def test_reads_the_modes_a_model_answers_in(types: object, capabilities: object, modes: str | None) -> None:
+    read = read_models([model(chat_type=types, capabilities=capabilities)])[0].modes
+    assert read == (None if modes is None else set(modes.split()))
+
+
+def test_reads_how_long_an_answer_may_be() -> None:
+    lengths = [
+        {"max_generation_length": 8, "max_summary_generation_length": 9},
+        {"max_summary_generation_length": 9},
+        {"max_generation_length": -1},
+    ]
+    assert [read_models([model(**meta)])[0].answer_tokens for meta in lengths] == [8, 9, None]
 
 
 def test_a_bare_entry_is_a_model() -> None:

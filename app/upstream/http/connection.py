@@ -11,6 +11,7 @@ from app.upstream.http.body import Body
 
 _MOST_WAITING = 256 * 1024  # bytes that arrived and were not read, before the other side is slowed down
 _MOST_HEADERS = 64 * 1024
+_COPIED = 64 * 1024  # bytes of a body that go out in one piece with the head
 
 
 class Disconnected(ConnectionError):
@@ -75,13 +76,16 @@ class Connection(asyncio.Protocol):
         """Whether it can carry no further request."""
         return self._problem is not None or self._transport is None or self._transport.is_closing()
 
-    async def send(self, request: bytes) -> Response:
+    async def send(self, head: bytes, body: bytes) -> Response:
         """Send a request; return its response once the head is there. Raises Disconnected, NotHttp."""
         if self._problem is not None or self._transport is None:
             raise Disconnected("The connection is closed.")
         self._answered = self._loop.create_future()
         self._body, self.is_whole, self._framed, self.heard = Body(), False, True, False
-        self._transport.write(request)
+        if len(body) > _COPIED:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head + body)
         try:
             return await self._answered
         except asyncio.CancelledError:

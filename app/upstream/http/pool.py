@@ -64,23 +64,23 @@ class Pool:
         Redirects are not followed. Raises NotConnected, Disconnected, NotHttp. What a kept connection did not answer
         because it was closed in between is asked again where asking twice does no harm.
         """
-        raw = self._written(method, target, headers, body)
+        head, body = self._head(method, target, headers, body), body or b""
         while (kept := self._kept()) is not None:
             try:
-                return await kept.send(raw)
+                return await kept.send(head, body)
             except Disconnected:
                 if kept.heard or method not in _SAFE_TO_REPEAT:
                     raise
         connection = await self._connect()
-        return await connection.send(raw)
+        return await connection.send(head, body)
 
-    def _written(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    def _head(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         length = "" if body is None else f"Content-Length: {len(body)}\r\n"
         head = f"{method} {self._path}{target} HTTP/1.1\r\n{self._host_line}{lines}{length}\r\n"
         if head.count("\n") != len(headers) + 3 + bool(length) or head.count("\r") != head.count("\n"):
             raise ValueError("A header holds a line break.")
-        return head.encode() + (body or b"")
+        return head.encode()
 
     def _kept(self) -> Connection | None:
         oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS

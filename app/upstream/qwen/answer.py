@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from app.config import Settings
 from app.core.events import Event
+from app.core.ports import Mode
 from app.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout
 from app.upstream.http import Response
 from app.upstream.qwen.replies import read_reply
@@ -13,6 +14,7 @@ from app.upstream.qwen.seam import SilenceWatch, mapped
 from app.upstream.qwen.sse import Splitter
 from app.upstream.qwen.stream import AnswerReader
 from app.upstream.qwen.transport import actual_status, read_whole
+from app.upstream.qwen.video import VideoReply, read_video_reply
 
 _LINGER_SECONDS = 0.1
 _KEEP_ALIVE_PATIENCE = 5
@@ -35,13 +37,15 @@ class Answer:
         begun: float,
         note: Callable[[str], None],
         on_failure: Callable[[UpstreamError], None],
+        mode: Mode = "chat",
     ) -> None:
         """`begun` is the loop's time when the request was sent."""
         self._response = response
         self._settings = settings
         self._on_failure = on_failure
+        self._is_video = mode == "video"
         self._splitter = Splitter()
-        self._reader = AnswerReader(note)
+        self._reader = AnswerReader(note, mode)
         self._watch = SilenceWatch(response.close)
         self._first: list[Event] = []
         self._time = asyncio.get_running_loop().time
@@ -49,8 +53,11 @@ class Answer:
         self._progressed = begun
         self._progress = 0
 
-    async def begin(self) -> None:
-        """Read up to the first event. Raises what the site says in place of an answer, and what the network raises."""
+    async def begin(self) -> VideoReply | None:
+        """Read up to the first event, or the plain answer that promises a video, for `promise`.
+
+        Raises what the site says in place of an answer, and what the network raises.
+        """
         head = b""
         while not (start := _start_of(head)):
             piece = await self._response.read()
@@ -59,13 +66,21 @@ class Answer:
                 break
         actual = actual_status(self._response) or 0
         if start in _BODY_STARTS or self._response.status >= 300 or actual >= 400:
-            read_reply(await read_whole(self._response, head), "chat")
+            outer = read_reply(await read_whole(self._response, head), "chat")
+            if self._is_video:
+                return read_video_reply(outer.data)
             raise UpstreamProtocolError("The site sent a plain answer where a stream was expected.", cause="shape")
         self._first = self._digest(head)
         while not self._first and not self._reader.failure:
             self._first = self._digest(await self._response.read())
         if not self._first and self._reader.failure:
             raise self._reader.failure
+        return None
+
+    def promise(self, events: list[Event]) -> None:
+        """Let these events be the answer, in place of a stream."""
+        self._first = events
+        self._reader.finished = True
 
     def __aiter__(self) -> "Answer":
         return self

@@ -2,19 +2,29 @@
 
 from typing import Any
 
-from app.core.ports import Prompt
+import msgspec
+
+from app.core.ports import Mode, Prompt, UploadedFile
 
 FRONT_END = "0.3.11"
+_CHAT_TYPES: dict[Mode, str] = {
+    "chat": "t2t",
+    "search": "t2t",
+    "image": "t2i",
+    "video": "t2v",
+    "research": "deep_research",
+}
+_DEFAULT_SIZES: dict[Mode, str] = {"image": "1:1", "video": "16:9"}
 
 
-def create_body(model: str, *, milliseconds: int) -> dict[str, Any]:
-    """Return the body that makes an empty chat."""
+def create_body(model: str, mode: Mode = "chat", *, milliseconds: int) -> dict[str, Any]:
+    """Return the body that makes an empty chat for a first message in that mode."""
     return {
         "chatId": "",
         "models": [model],
         "project_id": "",
         "timestamp": milliseconds,
-        "chat_type": "t2t",
+        "chat_type": _CHAT_TYPES[mode],
         "chat_mode": "normal",
     }
 
@@ -27,7 +37,9 @@ def completion_body(
     The two ids are provisional, as the page makes them; the site keeps neither. `thinking_budget` in tokens holds where
     the prompt has none of its own.
     """
-    message = {
+    chat_type = _CHAT_TYPES[prompt.mode]
+    meta = {"subChatType": chat_type}
+    message: dict[str, Any] = {
         "id": None,
         "fid": message_id,
         "parentId": prompt.parent_id,
@@ -35,18 +47,18 @@ def completion_body(
         "role": "user",
         "content": prompt.text,
         "user_action": "edit" if prompt.is_sibling else "chat",
-        "files": [],
+        "files": [_file_entry(file) for file in prompt.files],
         "timestamp": seconds,
         "models": [prompt.model],
         "model": "",
-        "chat_type": "t2t",
+        "chat_type": chat_type,
         "feature_config": _feature_config(prompt, thinking_budget),
-        "extra": {"meta": {"subChatType": "t2t"}},
-        "sub_chat_type": "t2t",
+        "extra": {"meta": meta},
+        "sub_chat_type": chat_type,
         "parent_id": prompt.parent_id,
     }
-    return {
-        "stream": True,
+    body: dict[str, Any] = {
+        "stream": prompt.mode != "video",
         "version": "2.1",
         "incremental_output": True,
         "chatId": prompt.chat_id,
@@ -58,18 +70,47 @@ def completion_body(
         "messages": [message],
         "timestamp": seconds,
     }
+    if prompt.mode in _DEFAULT_SIZES:
+        body["size"] = prompt.size or _DEFAULT_SIZES[prompt.mode]
+    if prompt.mode == "video":
+        message["size"] = meta["size"] = body["size"]
+    return body
+
+
+def _file_entry(file: UploadedFile) -> dict[str, Any]:
+    """Return a file as a message holds it: what the upload wrote, or the short form for a picture the site made.
+
+    The reference of such a picture is its address (docs/upstream-protocol.md, Files).
+    """
+    if file.reference.startswith("{"):
+        entry: dict[str, Any] = msgspec.json.decode(file.reference)
+        return entry
+    return {
+        "type": "image",
+        "name": file.name,
+        "file_type": "image/png",
+        "showType": "image",
+        "file_class": "vision",
+        "status": "uploaded",
+        "url": file.reference,
+    }
 
 
 def _feature_config(prompt: Prompt, thinking_budget: int | None) -> dict[str, Any]:
-    """Return the page's settings for Thinking or Fast; the budget is the only thing that the page does not send."""
+    """Return the page's settings for Thinking or Fast; the budget is the only thing that the page does not send.
+
+    Pictures and videos are made without thinking, and their bodies name no mode of it.
+    """
     config = {
         "thinking_enabled": prompt.thinking,
         "output_schema": "phase",
         "research_mode": "normal",
         "auto_thinking": False,
-        "thinking_mode": "Thinking" if prompt.thinking else "Fast",
-        "auto_search": prompt.mode == "search",
     }
+    if prompt.mode in _DEFAULT_SIZES:
+        return {**config, "thinking_enabled": False, "auto_search": False}
+    config["thinking_mode"] = "Thinking" if prompt.thinking else "Fast"
+    config["auto_search"] = prompt.mode in ("search", "research")
     if prompt.thinking:
         config["thinking_format"] = "summary"
         budget = prompt.thinking_budget or thinking_budget

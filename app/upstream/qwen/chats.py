@@ -7,6 +7,8 @@ from typing import Any, Literal
 from app.core.ports import ChatMessage, ChatRecord, ChatSummary
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.causes import excerpt
+from app.upstream.qwen.hosted import IMAGE_PHASES, TOOLS
+from app.upstream.qwen.phases import RESEARCH_PHASES, TEXT_PHASES, is_keep_alive
 from app.upstream.qwen.pieces import Thoughts
 from app.upstream.qwen.replies import failure_from
 
@@ -120,6 +122,7 @@ class _Answer:
         self.text = ""
         self.has_others = False
         self._statuses: set[object] = set()
+        self._text_phase = ""
         self._thoughts = Thoughts()
         self._note = note
         reasoning: list[str] = []
@@ -139,18 +142,31 @@ class _Answer:
 
     def _take(self, item: dict[str, Any]) -> str:
         """Take a part; return what it adds to the thinking."""
-        phase = item.get("phase")
-        if phase in ("think", "thinking_summary"):
+        phase = str(item.get("phase") or "")
+        if phase in ("think", "thinking_summary") or phase in RESEARCH_PHASES:
             return self._think(item)
-        if phase == "answer" or (not phase and not item.get("name") and not item.get("function_call")):
+        if phase in TEXT_PHASES or (not phase and not item.get("name") and not item.get("function_call")):
             text, others = _plain(item.get("content"))
-            self.text += text
+            self._add(text, phase)
             self.has_others = self.has_others or others
             self._statuses.add(_text(item.get("status")) or None)
-        elif str(phase).lower() != "keepalive":
+        elif phase in IMAGE_PHASES:
             self.has_others = True
-            self._note(f"the phase {str(phase)[:40]!r}")
+            self._statuses.add(_text(item.get("status")) or None)
+        elif not is_keep_alive(phase):
+            self.has_others = True
+            if phase in TOOLS:
+                return ""
+            self._note(f"the phase {phase[:40]!r}")
         return ""
+
+    def _add(self, text: str, phase: str) -> None:
+        """Add to the text; where another phase writes on, a blank line stands between, as in the stream."""
+        if text and phase:
+            if self._text_phase not in ("", phase):
+                text = f"\n\n{text}"
+            self._text_phase = phase
+        self.text += text
 
     def _think(self, item: dict[str, Any]) -> str:
         """Read a segment of thinking: raw text, or a summary, which is a list of thoughts or one thought."""

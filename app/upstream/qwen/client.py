@@ -4,15 +4,27 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from app.clock import Clock
 from app.config import Settings
+from app.core.attachments import FileContent
 from app.core.events import Event
 from app.core.ids import new_uuid
-from app.core.ports import AccountStatus, ChatRecord, ChatSummary, Meter, ModelInfo, Prompt
+from app.core.ports import (
+    AccountStatus,
+    ChatRecord,
+    ChatSummary,
+    Download,
+    Meter,
+    Mode,
+    ModelInfo,
+    Prompt,
+    UploadedFile,
+    VideoState,
+)
 from app.errors import (
     ChatGone,
     ChatInProgress,
@@ -34,11 +46,13 @@ from app.upstream.qwen.bodies import completion_body, create_body
 from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.credentials import Credential
+from app.upstream.qwen.files import Files, Patience
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.replies import Outer
 from app.upstream.qwen.seam import mapped
 from app.upstream.qwen.transport import Transport
+from app.upstream.qwen.video import VideoReply, checked_task, read_stored_video, read_video_state
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -66,6 +80,7 @@ class QwenUpstream:
         tokens: TokenSource,
         kind: Literal["qwen", "emulator"],
         meter: Meter | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -73,6 +88,14 @@ class QwenUpstream:
         self._kind = kind
         self._meter = meter
         self._transport = Transport(settings, clock, base_url)
+        self._files = Files(
+            settings,
+            clock,
+            base_url,
+            call=self._call,
+            patience=patience or Patience(),
+            on_failure=self._count,
+        )
         self._pause = Pause(clock, first=settings.block_pause_seconds)
         self._thinking_budgets: dict[str, int] = {}
         self._noted: set[str] = set()
@@ -115,9 +138,9 @@ class QwenUpstream:
         self._thinking_budgets = read_thinking_budgets(outer.data)
         _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
 
-    async def create_chat(self, model: str) -> str:
-        """Make an empty chat and return its id."""
-        body = create_body(model, milliseconds=int(self._clock.now().timestamp() * 1000))
+    async def create_chat(self, model: str, mode: Mode = "chat") -> str:
+        """Make an empty chat for a first message in that mode, and return its id."""
+        body = create_body(model, mode, milliseconds=int(self._clock.now().timestamp() * 1000))
         outer = await self._call("POST", f"{_CHATS}new", "model", body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
@@ -167,9 +190,12 @@ class QwenUpstream:
                         begun=begun,
                         note=self._note,
                         on_failure=lambda problem: self._failed(problem, credential),
+                        mode=prompt.mode,
                     )
                     try:
-                        await answer.begin()
+                        video = await answer.begin()
+                        if video is not None:
+                            answer.promise(await self._promised(video, prompt, credential))
                     except BaseException:
                         response.close()
                         raise
@@ -177,6 +203,31 @@ class QwenUpstream:
             problem.accepted = problem.cause in _MAYBE_ACCEPTED
             raise
         return answer
+
+    async def _promised(self, video: VideoReply, prompt: Prompt, credential: Credential) -> list[Event]:
+        """Return the events of a video's answer; what the answer left out, the chat may say."""
+        try:
+            if not video.is_whole:
+                path = _CHATS + _checked(prompt.chat_id)
+                outer = await self._transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
+                video = video.completed_by(read_stored_video(outer.data, prompt.parent_id))
+            return video.events()
+        except UpstreamError as problem:
+            problem.accepted = True
+            raise
+
+    async def upload(self, file: FileContent) -> UploadedFile:
+        """Bring a file to the site, until it can be sent, as `app.core.ports.Upstream` says."""
+        return await self._files.upload(file)
+
+    def download(self, url: str) -> AbstractAsyncContextManager[Download]:
+        """Fetch what the site made, as `app.core.ports.Upstream` says."""
+        return self._files.download(url)
+
+    async def video(self, task_id: str) -> VideoState:
+        """Ask how far a video is."""
+        outer = await self._call("GET", f"/api/v1/tasks/status/{checked_task(task_id)}", "account")
+        return read_video_state(outer)
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs, or if the chat is gone."""
@@ -256,9 +307,12 @@ class QwenUpstream:
                 raise
             self._tokens.accepted(credential)
 
-    def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+    def _count(self, problem: UpstreamError) -> None:
         if self._meter is not None:
             self._meter.upstream_failed(problem.code or problem.type)
+
+    def _failed(self, problem: UpstreamError, credential: Credential) -> None:
+        self._count(problem)
         if isinstance(problem, UpstreamLoginRequired):
             self._tokens.refused(credential, str(problem))
         elif isinstance(problem, UpstreamBlocked):

@@ -16,6 +16,7 @@ class Delta(msgspec.Struct):
     extra: Any = None
     name: Any = None
     function_call: Any = None
+    function_id: Any = None
 
 
 class Choice(msgspec.Struct):

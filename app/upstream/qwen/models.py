@@ -3,8 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
-from app.core.ports import ModelInfo
+from app.core.attachments import FileKind
+from app.core.ports import Mode, ModelInfo
 from app.errors import UpstreamProtocolError
+
+_UNDERSTOOD: dict[str, FileKind] = {"vision": "image", "document": "document", "video": "video", "audio": "audio"}
+_MODES: dict[str, Mode] = {
+    "t2t": "chat",
+    "search": "search",
+    "t2i": "image",
+    "t2v": "video",
+    "deep_research": "research",
+}
 
 
 def read_models(data: object) -> list[ModelInfo]:
@@ -43,7 +53,29 @@ def _read_model(entry: dict[str, Any]) -> ModelInfo | None:
         can_think=capable and ability != 2,
         must_think=insists and ability != 2,
         is_general="t2t" in types if isinstance(types, list) else True,
+        answer_tokens=_whole(meta.get("max_generation_length"))
+        or _whole(meta.get("max_summary_generation_length"))
+        or None,
+        understands=_read_understood(_object(meta.get("capabilities")), _object(meta.get("abilities"))),
+        modes=_read_modes(types, _object(meta.get("capabilities"))),
     )
+
+
+def _read_understood(capabilities: dict[str, Any], abilities: dict[str, Any]) -> frozenset[FileKind] | None:
+    """Return the kinds of files that either map grants, None if neither tells. An absent capability is a no."""
+    if not capabilities and not abilities.keys() & _UNDERSTOOD.keys():
+        return None
+    return frozenset(
+        kind for name, kind in _UNDERSTOOD.items() if capabilities.get(name) is True or abilities.get(name) == 1
+    )
+
+
+def _read_modes(types: object, capabilities: dict[str, Any]) -> frozenset[Mode] | None:
+    """Return the modes among the chat types; a model that chats and has the search needs no type for it."""
+    if not isinstance(types, list):
+        return None
+    modes = {_MODES[name] for name in types if isinstance(name, str) and name in _MODES}
+    return frozenset(modes | {"search"} if "chat" in modes and capabilities.get("search") is True else modes)
 
 
 def read_thinking_budgets(settings: object) -> dict[str, int]:

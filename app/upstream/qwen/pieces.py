@@ -112,6 +112,10 @@ class Thoughts:
             self._seen[index : index + 1] = [thought]
         return "".join(new)
 
+    def line(self, text: str) -> str:
+        """Return a line that stands by itself among the thoughts."""
+        return self._say(-1, text)
+
     def end_segment(self) -> None:
         """Forget the snapshots: the next segment counts from its own first thought."""
         self._seen = []
@@ -121,6 +125,7 @@ class Thoughts:
     def _say(self, thought: int, text: str) -> str:
         if not text:
             return ""
-        separator = "" if self._speaking in (None, thought) and thought >= 0 else "\n\n"
+        goes_on = self._speaking is None or self._speaking == thought >= 0
+        separator = "" if goes_on else "\n\n"
         self._speaking = thought
         return separator + text

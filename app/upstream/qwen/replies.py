@@ -36,6 +36,8 @@ class Outer(msgspec.Struct):
     detail: Any = None
     message: Any = None
     num: Any = None
+    task_status: Any = None
+    content: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ from typing import Any
 
 import msgspec
 
-from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
+from app.core.events import Event, Finished, Started, Usage, UsageReport, VideoTask
+from app.core.ports import Mode
 from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError
 from app.upstream.qwen.causes import classify
 from app.upstream.qwen.frames import Delta, Frame, decode_frame
-from app.upstream.qwen.pieces import AnswerText, Thoughts
-from app.upstream.qwen.replies import failure_from, failure_in, page_error
+from app.upstream.qwen.phases import Content, is_keep_alive
+from app.upstream.qwen.replies import failure_in, page_error
+from app.upstream.qwen.usage import read_usage
+from app.upstream.qwen.video import read_video_reply
 
 
 class AnswerReader:
@@ -19,19 +22,18 @@ class AnswerReader:
     Now and then the site writes two candidates into one stream. The first of them is the answer (index "0", or the
     first id that speaks where none is announced); text, finish and errors of the other one are passed over.
     `failure` is what to raise once the events read so far are delivered. `note` is told of each thing unknown.
+    `mode` is what the prompt asked for: it tells what an answer consists of, and so what ends it.
     """
 
-    def __init__(self, note: Callable[[str], None]) -> None:
+    def __init__(self, note: Callable[[str], None], mode: Mode = "chat") -> None:
         self.response_id: str | None = None
         self.finished = False
         self.failure: UpstreamError | None = None
         self.progress = 0
         self._note = note
+        self._mode = mode
         self._user_messages: dict[str, str | None] = {}
-        self._answer = AnswerText()
-        self._thoughts = Thoughts()
-        self._knows_phases = False
-        self._speaks_plainly = False
+        self._content = Content(note, mode)
         self._usage: Usage | None = None
         self._reported: Usage | None = None
         self._elsewhere: UpstreamError | None = None
@@ -47,6 +49,8 @@ class AnswerReader:
             return events
         for payload in payloads:
             self._take(payload, events)
+            if self._mode == "video" and not self.is_over():
+                self._find_task(payload, events)
             if self.is_over():
                 break
         self._conclude(events)
@@ -56,6 +60,9 @@ class AnswerReader:
         """Read what the end of the stream completed; an answer that is unfinished after it failed."""
         whole = [payload for payload in payloads if _is_whole(payload)]
         events = self.read(whole)
+        if self._content.may_end and not self.is_over():
+            self._finish(events)
+            self._conclude(events)
         if not self.is_over():
             self.failure = self._elsewhere or UpstreamCut(_CUT if self.response_id else _SILENT, cause="eof")
             self._conclude(events)
@@ -142,68 +149,42 @@ class AnswerReader:
                     return
                 self._start(frame.response_id, events)
         if frame.usage:
-            self._usage = _read_usage(frame.usage) or self._usage
+            self._usage = read_usage(frame.usage) or self._usage
         if delta is None:
             return
-        phase = delta.phase
-        if phase == "answer":
-            self._knows_phases = True
-            self._text(delta, events, ends=True)
-        elif not phase or not isinstance(phase, str):
-            self._unphased(delta, events)
-        elif phase == "thinking_summary" or phase == "think":
-            self._knows_phases = True
-            self._think(phase, delta, events)
-        elif phase.lower() == "keepalive":
+        if is_keep_alive(delta.phase):
             self.progress -= 1
-        else:
-            self._knows_phases = True
-            self._note(f"the phase {phase[:40]!r}")
-
-    def _text(self, delta: Delta, events: list[Event], *, ends: bool) -> None:
-        """Take a piece of the answer; with `ends`, its `finished` is the answer's."""
-        if isinstance(delta.content, str):
-            if text := self._answer.feed(delta.content):
-                events.append(TextDelta(text))
-        elif delta.content is not None:
-            self._note("answer content that is no text")
-        if delta.status == "finished" and ends:
-            self._finish(events)
-        elif delta.status == "error":
-            error = delta.extra.get("error") if isinstance(delta.extra, dict) else None
-            self.failure = classify(failure_from(error, None), "chat")
-
-    def _unphased(self, delta: Delta, events: list[Event]) -> None:
-        """Take a delta without a phase: answer text where the site was asked for no phases, or an old tool's."""
-        if delta.name or delta.function_call:
-            self._note("a tool without a phase")
             return
-        if delta.content:
-            self._speaks_plainly = True
-        self._text(delta, events, ends=self._speaks_plainly or not self._knows_phases)
+        self._content.take(delta, events)
+        self.failure = self._content.failure
+        if self._content.ended:
+            self._finish(events)
 
-    def _think(self, phase: str, delta: Delta, events: list[Event]) -> None:
-        """Take raw thinking, or a snapshot of its summary; the titles of a summary are left out."""
-        summary = delta.extra.get("summary_thought") if isinstance(delta.extra, dict) else None
-        thoughts = summary.get("content") if isinstance(summary, dict) else None
-        if phase == "thinking_summary" and isinstance(thoughts, list):
-            text = self._thoughts.update(thoughts)
-        else:
-            text = self._thoughts.add(delta.content) if isinstance(delta.content, str) else ""
-        if text:
-            events.append(ReasoningDelta(text))
-        if delta.status == "finished":
-            self._thoughts.end_segment()
+    def _find_task(self, payload: bytes, events: list[Event]) -> None:
+        """Look for the task of a video, which may stand anywhere: nobody recorded this stream."""
+        try:
+            value = msgspec.json.decode(payload)
+        except msgspec.DecodeError:
+            return
+        video = read_video_reply(value.get("data") or value if isinstance(value, dict) else value)
+        if not video.task_id:
+            return
+        if self.response_id is None and video.response_id:
+            self._start(video.response_id, events)
+        if self.response_id is None:
+            self.failure = UpstreamProtocolError("The site's answer carries no id.", cause="response_id")
+            return
+        events.append(VideoTask(video.task_id))
+        self._finish(events)
 
     def _finish(self, events: list[Event]) -> None:
         self.finished = True
-        if rest := self._answer.finish():
-            events.append(TextDelta(rest))
+        self._content.finish(events)
 
     def _conclude(self, events: list[Event]) -> None:
         """End a batch: the text that was held if nothing follows, the newest count, the finish."""
-        if self.failure and (rest := self._answer.finish()):
-            events.append(TextDelta(rest))
+        if self.failure:
+            self._content.finish(events)
         if self._usage is not None and self._usage != self._reported:
             self._reported = self._usage
             events.append(UsageReport(self._usage))
@@ -213,35 +194,6 @@ class AnswerReader:
 
 _CUT = "The site's stream ended before the answer did; the answer may be whole on the site."
 _SILENT = "The site's stream ended without an answer."
-
-
-class _WireUsage(msgspec.Struct):
-    input_tokens: int
-    output_tokens: int
-    output_tokens_details: Any = None
-    prompt_tokens_details: Any = None
-
-
-_USAGE = msgspec.json.Decoder(_WireUsage)
-
-
-def _read_usage(raw: msgspec.Raw) -> Usage | None:
-    """Read a count; one that lacks a main number is no count. The site's numbers run on, so the last one holds."""
-    try:
-        wire = _USAGE.decode(raw)
-    except msgspec.ValidationError:
-        return None
-    return Usage(
-        wire.input_tokens,
-        wire.output_tokens,
-        _count(wire.output_tokens_details, "reasoning_tokens"),
-        _count(wire.prompt_tokens_details, "cached_tokens"),
-    )
-
-
-def _count(details: object, key: str) -> int:
-    value = details.get(key) if isinstance(details, dict) else None
-    return value if isinstance(value, int) else 0
 
 
 def _member(value: object, key: str) -> str:

@@ -1,0 +1,36 @@
+"""The site's count of tokens (docs/upstream-protocol.md, Usage). Pure."""
+
+from typing import Any
+
+import msgspec
+
+from app.core.events import Usage
+
+
+class _WireUsage(msgspec.Struct):
+    input_tokens: int
+    output_tokens: int
+    output_tokens_details: Any = None
+    prompt_tokens_details: Any = None
+
+
+_USAGE = msgspec.json.Decoder(_WireUsage)
+
+
+def read_usage(raw: msgspec.Raw) -> Usage | None:
+    """Read a count; one that lacks a main number is no count. The site's numbers run on, so the last one holds."""
+    try:
+        wire = _USAGE.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    return Usage(
+        wire.input_tokens,
+        wire.output_tokens,
+        _count(wire.output_tokens_details, "reasoning_tokens"),
+        _count(wire.prompt_tokens_details, "cached_tokens"),
+    )
+
+
+def _count(details: object, key: str) -> int:
+    value = details.get(key) if isinstance(details, dict) else None
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,131 @@
+"""Videos, which the site makes on its own time (docs/upstream-protocol.md, Video)."""
+
+from typing import Any
+
+import pytest
+
+from app.core.events import Event, Finished, Started, VideoTask
+from app.core.ports import Prompt, VideoState
+from app.errors import UpstreamBusy, UpstreamError, UpstreamProtocolError, UpstreamRateLimited, UpstreamRejected
+from app.upstream.qwen import QwenUpstream
+from tests.upstream.scripted import CHAT, PLAIN, Act, Site, created, events, good, refusal, reply, stream
+
+SEND, READ = "POST /api/v2/chat/completions", f"GET /api/v2/chats/{CHAT}"
+STATE = "GET /api/v1/tasks/status/t1"
+URL = "https://cdn.qwenlm.ai/output/user-1/t2v/a1/1.mp4?key=k"
+WANX = {"wanx": {"task_id": "t1"}}
+PROMPT = Prompt(CHAT, "a0", "A cat runs.", "m", mode="video", size="16:9")
+
+
+def promised(**message: object) -> Act:
+    return good({"messages": [{"role": "assistant", "chat_type": "t2v", "extra": WANX, **message}]})
+
+
+def chat_with(*nodes: dict[str, Any]) -> Act:
+    return good({"id": CHAT, "chat": {"history": {"messages": {node["id"]: node for node in nodes}}}})
+
+
+def node(identity: str, parent: str | None, role: str, **more: object) -> dict[str, Any]:
+    return {"id": identity, "parentId": parent, "role": role, **more}
+
+
+async def ask(upstream: QwenUpstream) -> list[Event]:
+    async with upstream.send(PROMPT) as answer:
+        return [event async for batch in answer for event in batch]
+
+
+async def test_the_answer_to_a_prompt_for_a_video_names_its_task(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, promised(id="a1", parentId="u1"))
+    assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]
+    assert site.requests[0].json["stream"] is False
+    assert len(site.requests) == 1
+
+
+async def test_what_the_answer_leaves_out_is_read_from_the_chat(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, promised(), good({"messages": []}))
+    site.on(
+        READ,
+        chat_with(
+            node("u0", None, "user"),
+            node("a0", "u0", "assistant"),
+            node("u1", "a0", "user", timestamp=1),
+            node("a1", "u1", "assistant", timestamp=2, extra={"wanx": {"task_id": "stored"}}),
+            node("a9", "u1", "assistant", timestamp=1, extra={"wanx": {"task_id": "older"}}),
+        ),
+    )
+    assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]
+    assert await ask(upstream) == [Started("a1", "u1"), VideoTask("stored"), Finished()]
+
+
+@pytest.mark.parametrize("detail", [None, [], {"chat": 1}, {"chat": {"history": {"messages": []}}}, {"chat": {}}])
+async def test_a_video_that_nobody_names_is_an_error_after_which_nothing_is_sent_again(
+    upstream: QwenUpstream, site: Site, detail: object
+) -> None:
+    site.on(SEND, good({"messages": ["odd", {"role": "assistant"}]}))
+    site.on(READ, good(detail))
+    with pytest.raises(UpstreamProtocolError, match="named no video") as problem:
+        await ask(upstream)
+    assert problem.value.accepted
+
+
+async def test_a_stream_is_read_as_well(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, stream(events([created(), {"data": {"extra": WANX}}])))
+    assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]
+
+
+async def test_a_limit_on_videos_is_told_as_one(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, reply(refusal("RateLimited", "You've reached the upper limit for today's usage.", num=6)))
+    with pytest.raises(UpstreamRateLimited, match="6 hours"):
+        await ask(upstream)
+
+
+async def test_a_plain_answer_is_still_none_where_no_video_was_asked_for(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, promised(id="a1"), stream(events(PLAIN)))
+    with pytest.raises(UpstreamProtocolError, match="where a stream was expected"):
+        async with upstream.send(Prompt(CHAT, None, "x", "m")):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({"chat_type": "t2v", "task_status": "running", "content": ""}, VideoState("running")),
+        ({"task_status": "unheard of"}, VideoState("running")),
+        ({}, VideoState("running")),
+        ({"task_status": "success", "content": URL}, VideoState("succeeded", URL)),
+        ({"task_status": "SUCCEEDED", "content": [{"video": {"url": URL}}]}, VideoState("succeeded", URL)),
+        ({"success": True, "data": {"task_status": "success", "content": URL}}, VideoState("succeeded", URL)),
+    ],
+)
+async def test_a_task_says_how_far_its_video_is(
+    upstream: QwenUpstream, site: Site, said: object, state: VideoState
+) -> None:
+    site.on(STATE, reply(said))
+    assert await upstream.video("t1") == state
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({"task_status": "failed", "content": ""}, "does not say why"),
+        ({"task_status": "failed", "content": "", "message": "The scene was unclear"}, "The scene was unclear"),
+        ({"task_status": "failed", "content": {"odd": 1}}, "does not say why"),
+        ({"task_status": "success", "content": "no address"}, "not where it is"),
+    ],
+)
+async def test_a_video_that_failed_says_why(upstream: QwenUpstream, site: Site, said: object, error: str) -> None:
+    site.on(STATE, reply(said))
+    state = await upstream.video("t1")
+    assert state.state == "failed"
+    assert error in state.error
+
+
+async def test_a_task_s_refusal_is_an_error_and_an_odd_id_is_not_asked_for(upstream: QwenUpstream, site: Site) -> None:
+    site.on(STATE, reply(refusal("Server_Busy")))
+    with pytest.raises(UpstreamBusy):
+        await upstream.video("t1")
+    for odd in ("", "../../v2/chats", "a/b", "x" * 200):
+        with pytest.raises(UpstreamRejected):
+            await upstream.video(odd)
+    assert len(site.requests) == 1
+    assert issubclass(UpstreamRejected, UpstreamError)
