@@ -46,7 +46,7 @@ def continuation(request: ChatRequest, choice: Choice, found: Found) -> Draft:
         model=choice.id,
         said=said,
         sent=text,
-        told=history.told(len(history.spoken), start=found.index, before=place.told),
+        told=history.told.since(found.index, place.told),
         rows=found.rows,
     )
     thinking, show = _thinking(request, choice, default=True)
@@ -88,7 +88,7 @@ def opening(request: ChatRequest, choice: Choice, history: History, account: str
         model=choice.id,
         said=said,
         sent=text,
-        told=history.told(len(history.spoken)),
+        told=history.told.up_to(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),
     )
     thinking, show = _thinking(request, choice, default=delete_because != SIDE_CALL)

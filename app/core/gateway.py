@@ -13,6 +13,7 @@ from app.core.catalog import ModelCatalog
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.history import History, read_history
+from app.core.known_texts import KnownTexts
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.recovery import Recovery
@@ -27,6 +28,7 @@ from app.errors import ChatGone, ChatInProgress, ParentUnknown
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
+_MOST_KNOWN = 20_000  # texts; some 5 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Gateway:
         self._admission = admission
         self._policy = policy
         self._ladder = Ladder(around.store, window=policy.window_match)
+        self._known_texts = KnownTexts(_MOST_KNOWN)
         self._live: set[Turn] = set()
+        self._store_fails = False  # then nothing is sent before it is recorded
 
     @property
     def waiting(self) -> int:
@@ -101,7 +105,8 @@ class Gateway:
         shape = side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
-        history = read_history(messages, request.owner, account, answer_instructions(request, SCHEME))
+        taught = answer_instructions(request, SCHEME)
+        history = read_history(messages, request.owner, account, taught, known=self._known_texts)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
@@ -149,7 +154,7 @@ class Gateway:
         turn = Turn(self._around, draft, cut, written, watch, retries=self._policy.tool_retries)
         self._live.add(turn)
         try:
-            await turn.begin()
+            await turn.begin(record_first=self._store_fails)
         except BaseException as problem:
             turn.abandon(problem)
             self._part_with(turn)
@@ -158,6 +163,7 @@ class Gateway:
 
     def _part_with(self, turn: Turn) -> None:
         """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
+        self._store_fails = turn.could_not_open
         _ = self._around.background.spawn(turn.leave(), "close a connection to upstream")
         if turn.closing is None or turn.closing.done():
             self._live.discard(turn)

@@ -5,13 +5,10 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime
-from typing import Literal
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
-from app.core.canonical import sent_digest
 from app.core.cut import Cut
-from app.core.delivery import delivering, retrying
+from app.core.delivery import delivering
 from app.core.drafts import Draft
 from app.core.events import (
     AnswerEvent,
@@ -26,8 +23,8 @@ from app.core.events import (
     Usage,
     UsageReport,
 )
-from app.core.ids import new_hex
-from app.core.ports import NodeEnd, Prompt
+from app.core.ports import Prompt
+from app.core.record import State, TurnRecord
 from app.core.surroundings import Surroundings
 from app.core.tools.scheme import SCHEME
 from app.core.watch import AnswerWatch
@@ -53,10 +50,9 @@ class Turn:
         *,
         retries: int = 0,
     ) -> None:
-        self.draft = draft
-        self.chat_id = draft.prompt.chat_id
         self.closing: asyncio.Task[None] | None = None
         self._around = around
+        self._record = TurnRecord(around, draft, watch)
         self._cut = cut
         self._format = written
         self._watch = watch
@@ -65,29 +61,50 @@ class Turn:
         self._opening: asyncio.Task[None] | None = None
         self._batches: AsyncIterator[Sequence[Event]] | None = None
         self._first: Sequence[Event] = ()
-        self._response_id: str | None = None
-        self._text: list[str] = []  # what the client was sent, calls in the form that the model is taught
-        self._heard: list[str] = []  # what the model said in its last answer
-        self._reasoning: list[str] = []
-        self._usage: Usage | None = None
-        self._spent: Usage | None = None  # on answers that could not be used
         self._generating = False
-        self._recorded = False
+        self._is_recorded = False
+
+    @property
+    def draft(self) -> Draft:
+        """What is being answered."""
+        return self._record.draft
+
+    @property
+    def chat_id(self) -> str:
+        """The chat on the site, "" until it is made."""
+        return self._record.chat_id
+
+    @property
+    def could_not_open(self) -> bool:
+        """Whether the store could not record the node."""
+        opening = self._opening
+        if opening is None or not opening.done() or opening.cancelled():
+            return False
+        return isinstance(opening.exception(), StoreError)
 
     @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
-        return self._usage + self._spent if self._usage and self._spent else self._usage
+        return self._record.used
 
-    async def begin(self) -> None:
-        """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
+    async def begin(self, *, record_first: bool) -> None:
+        """Make the chat if need be, send the prompt and wait for upstream to accept it.
 
-        Raises UpstreamError before anything was accepted, StoreError.
+        The node is recorded while the prompt is on its way, or before with `record_first`. Raises UpstreamError before
+        anything was accepted, StoreError.
         """
-        self._opening = self._around.background.spawn(self._open(), "open a turn", awaited=True)
-        await asyncio.wait([self._opening])
-        self._opening.result()
+        has_chat = asyncio.get_running_loop().create_future()
+        self._opening = self._around.background.spawn(self._record.open(has_chat), "open a turn", awaited=True)
+        if record_first or self.draft.session is not None:
+            awaited = [self._opening] if record_first else [self._opening, has_chat]
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_unrecorded()
         await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
+        self._raise_unrecorded()
+
+    def _raise_unrecorded(self) -> None:
+        if self._opening is not None and self._opening.done():
+            self._opening.result()
 
     async def _send_patiently(self, prompt: Prompt) -> None:
         """Send a message; a lock that outlasts the answer before it is waited out."""
@@ -104,27 +121,6 @@ class Turn:
         _log.info("Chat %s is still in progress after %.0f s; asking upstream to stop it", self.chat_id, waited)
         await self._stop()
         await self._send(prompt)
-
-    async def _open(self) -> None:
-        """Run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile."""
-        session = self.draft.session
-        if session is not None:
-            model, upstream = self.draft.prompt.model, self._around.upstream
-            self.chat_id = await retrying(lambda: upstream.create_chat(model), self._around.patience)
-            account = self._around.upstream.account().account  # as it is now: the token may have been replaced
-            session = replace(session, chat_id=self.chat_id, account=account)
-        try:
-            await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
-        except StoreError:
-            if session is not None:  # nobody would ever find or delete it
-                await self._discard_chat()
-            raise
-
-    async def _discard_chat(self) -> None:
-        try:
-            await self._around.upstream.delete_chat(self.chat_id)
-        except UpstreamError as problem:
-            _log.warning("Chat %s could not be recorded, nor deleted on the site: %s", self.chat_id, problem)
 
     async def _send(self, prompt: Prompt) -> None:
         async with AsyncExitStack() as attempt:
@@ -150,11 +146,8 @@ class Turn:
             async for batch in self._one_answer():
                 self._watch.chunk()
                 yield batch
-            end = (
-                AnswerEnd(self._format.cut())
-                if self._cut.reason
-                else self._format.finish(may_ask=asked < self._retries)
-            )
+            may_ask = asked < self._retries
+            end = AnswerEnd(self._format.cut()) if self._cut.reason else self._format.finish(may_ask=may_ask)
             if out := self._said(end.pieces):
                 self._watch.chunk()
                 yield out  # the last words need not wait for the disk
@@ -162,6 +155,7 @@ class Turn:
                 break
             if not await self._ask_again(end.ask_again):
                 if out := self._said(self._format.finish(may_ask=False).pieces):
+                    self._watch.chunk()
                     yield out
                 break
             asked += 1
@@ -185,8 +179,8 @@ class Turn:
             batch = await anext(self._batches, None)
         if rest := self._cut.rest():
             self._hear(rest, out)
-        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._heard))
-        if not self._cut.reason and not any(piece.strip() for piece in self._heard):
+        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._record.heard))
+        if not self._cut.reason and not any(piece.strip() for piece in self._record.heard):
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
             yield out
@@ -197,9 +191,8 @@ class Turn:
         What it said until now is recorded, but nothing continues from it.
         """
         _log.info("Chat %s: the answer cannot be used as it is, asking again", self.chat_id)
-        node = self.draft.node
         prompt = replace(
-            self.draft.prompt, chat_id=self.chat_id, parent_id=self._response_id, text=text, is_sibling=False
+            self.draft.prompt, chat_id=self.chat_id, parent_id=self._record.response_id, text=text, is_sibling=False
         )
         await self._stack.aclose()
         try:
@@ -207,34 +200,17 @@ class Turn:
         except UpstreamError as problem:
             _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
             return False
-        follow_up = replace(
-            node,
-            id=f"node_{new_hex()}",
-            parent_id=node.id,
-            depth=node.depth + 1,
-            user_text=text,
-            sent_text=None,
-            sent_digest=sent_digest(text),
-            opens_turn=False,
-            rows=(),
-        )
-        end = self._end("complete", "stop", "asked again", "".join(self._heard))
-        self.draft = replace(self.draft, node=follow_up, prompt=prompt, show_reasoning=False)
-        self._heard, self._reasoning, self._response_id = [], [], None
-        self._spent = self.used
-        self._usage = None
-        self._opening = self._around.background.spawn(
-            self._follow_up(end), "record that it was asked again", awaited=True
-        )
+        assert self._opening is not None
+        again = self._follow_up(self._opening, prompt)
+        self._opening = self._around.background.spawn(again, "record that it was asked again", awaited=True)
         await asyncio.wait([self._opening])
-        self._opening.result()
+        self._raise_unrecorded()
         return True
 
-    async def _follow_up(self, end: NodeEnd) -> None:
+    async def _follow_up(self, opening: "asyncio.Task[None]", prompt: Prompt) -> None:
         """Run as a task of its own: a client that leaves now must not leave a node open."""
-        now = self._around.clock.now()
-        await self._around.store.finish_turn(end, now)
-        await self._around.store.open_turn(self.draft.node, None, now)
+        await opening
+        await self._record.follow_up(prompt)
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
@@ -246,10 +222,10 @@ class Turn:
                     return False
             elif isinstance(event, ReasoningDelta):
                 if self.draft.show_reasoning:
-                    self._reasoning.append(event.text)
+                    self._record.reasoning.append(event.text)
                     out.append(event)
             elif isinstance(event, Started):
-                self._response_id = event.response_id
+                self._record.response_id = event.response_id
             elif isinstance(event, Finished):
                 self._generating = False
                 return True
@@ -259,7 +235,7 @@ class Turn:
         """Take the count of the batch first; under a limit, make one piece of the text that it stands for."""
         for event in batch:
             if isinstance(event, UsageReport):
-                self._usage = event.usage
+                self._record.usage = event.usage
                 self._cut.count(event.usage)
         if not self._cut.is_limited:
             return batch
@@ -270,7 +246,7 @@ class Turn:
 
     def _hear(self, text: str, out: list[AnswerEvent]) -> None:
         """Take the model's next words."""
-        self._heard.append(text)
+        self._record.heard.append(text)
         self._say(self._format.feed(text), out)
 
     def _said(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
@@ -282,35 +258,35 @@ class Turn:
         """Send on what became of the model's words."""
         for piece in pieces:
             if isinstance(piece, TextDelta):
-                self._text.append(piece.text)
+                self._record.text.append(piece.text)
             elif isinstance(piece, CallArguments):
                 _, name, arguments = self._format.calls[piece.index]
-                self._text.append("\n\n" + SCHEME.write_call(name, arguments))
+                self._record.text.append("\n\n" + SCHEME.write_call(name, arguments))
             out.append(piece)
 
     async def _complete(self, reason: FinishReason) -> None:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
-        self._recorded = True
-        commit = self._around.background.spawn(self._record("complete", reason, None), "commit a node", awaited=True)
+        self._is_recorded = True
+        commit = self._around.background.spawn(self._close("complete", reason, None), "commit a node", awaited=True)
         self.closing = commit
         try:
             await asyncio.wait([commit])
             commit.result()
         except StoreError:
-            self._recorded = False  # being abandoned is its second chance
+            self._is_recorded = False  # being abandoned is its second chance
             raise
         finally:
-            if self._generating and self._recorded:
+            if self._generating and self._is_recorded:
                 self.closing = self._around.background.spawn(self._stop(), "stop a generation")
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
         self._watch.failed(problem)
-        if isinstance(problem, GatewayError) and self._response_id:
+        if isinstance(problem, GatewayError) and self._record.response_id:
             problem.accepted = True
-        if self._recorded or self._opening is None:
+        if self._is_recorded or self._opening is None:
             return
-        self._recorded = True
+        self._is_recorded = True
         self.closing = self._around.background.spawn(self._record_abandoned(problem), "record an abandoned turn")
 
     async def leave(self) -> None:
@@ -325,71 +301,18 @@ class Turn:
         left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
         error = "the client left" if left else str(problem) or type(problem).__name__
         try:
-            await self._record("aborted" if self._text else "failed", None, error)
+            await self._close("aborted" if self._record.text else "failed", None, error)
         finally:
             if self._generating:
                 await self._stop()
 
-    async def _record(
-        self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None
-    ) -> None:
-        """Write the node's end, and let a chat that is to be deleted go."""
-        now = self._around.clock.now()
-        text = "".join(self._text)
-        turn, step_key = self.draft.history.keys_of(text) if text and self._response_id else (None, None)
-        calls = tuple(call_id for call_id, _, _ in self._format.calls) if turn else ()
-        end = replace(
-            self._end(state, reason, error, text),
-            turn=turn,
-            step_key=step_key,
-            told=self.draft.node.told.after_answer(text, calls) if turn else None,
-            calls=calls,
-            scope=self.draft.history.keys.root,
-        )
-        await self._around.store.finish_turn(end, now)
-        if (all_used := self.used) is not None:
-            self._watch.spent(all_used, whole=state == "complete")
-        node, used = self.draft.node, self._usage
-        counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
-        _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)
-        await self._let_go(state, now)
-
-    def _end(
-        self, state: Literal["complete", "aborted", "failed"], reason: str | None, error: str | None, text: str
-    ) -> NodeEnd:
-        """Return the end of a node that nothing continues from."""
-        return NodeEnd(
-            node_id=self.draft.node.id,
-            state=state,
-            response_id=self._response_id,
-            answer_text=text,
-            reasoning_text="".join(self._reasoning),
-            finish_reason=reason,
-            error=error,
-            turn=None,
-            step_key=None,
-            input_tokens=self._usage.input_tokens if self._usage else None,
-            output_tokens=self._usage.output_tokens if self._usage else None,
-        )
-
-    async def _let_go(self, state: str, now: datetime) -> None:
-        """Have a new chat deleted that is not to stay or got no answer, else named."""
-        session = self.draft.session
-        if session is None:
-            return
-        due = now + self._around.deletion_delay
-        if session.delete_because:
-            await self._around.store.release(session.id, due)
-        elif state == "failed":
-            await self._around.store.doom(session.id, "no answer", now, due)
-        else:
-            if self.draft.node.sent_text is not None:  # the site makes its title of what it was sent
-                self._around.on_chat_named(self.chat_id, session.title)
-            return
-        self._around.on_chat_released()
+    async def _close(self, state: State, reason: FinishReason | None, error: str | None) -> None:
+        await self._record.close(state, reason, error, tuple(call_id for call_id, _, _ in self._format.calls))
+        assert self._opening is not None
+        await self._opening  # it was written before the end, if it could be
 
     async def _stop(self) -> None:
         try:
-            await self._around.upstream.stop(self.chat_id, self._response_id)
+            await self._around.upstream.stop(self.chat_id, self._record.response_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)

@@ -14,13 +14,15 @@ def options_from(arguments: list[str]) -> EmulatorOptions:
     parser = argparse.ArgumentParser(prog="run.py emulator", description="A stand-in for chat.qwen.ai on loopback.")
     parser.add_argument("--port", type=int, default=5055, help="the site's port (default 5055)")
     parser.add_argument("--auth-port", type=int, default=0, help="the sign-in host's port (default: a free one)")
-    parser.add_argument("--data", type=Path, help="a file that keeps the chats (default: memory)")
+    parser.add_argument("--data", type=Path, help="a file that keeps the chats, files beside it (default: memory)")
     parser.add_argument(
         "--era", choices=("2025", "2026"), default="2026", help="wire shapes of which year (default 2026)"
     )
     parser.add_argument("--access-seconds", type=int, default=900, help="how long an access token lasts (default 900)")
     parser.add_argument("--lock-seconds", type=float, default=0.0, help="how long a chat stays locked after an answer")
     parser.add_argument("--chunk-delay", type=float, default=0.02, help="seconds between two pieces (default 0.02)")
+    parser.add_argument("--parse-polls", type=int, default=1, help="how often a document is still pending (default 1)")
+    parser.add_argument("--task-polls", type=int, default=2, help="how often a video is still running (default 2)")
     given = parser.parse_args(arguments)
     return EmulatorOptions(
         port=given.port,
@@ -30,6 +32,8 @@ def options_from(arguments: list[str]) -> EmulatorOptions:
         access_seconds=given.access_seconds,
         lock_seconds=given.lock_seconds,
         chunk_delay=given.chunk_delay,
+        parse_polls=given.parse_polls,
+        task_polls=given.task_polls,
     )
 
 

@@ -8,6 +8,7 @@ from app.emulator.envelope import Refused, accept, body_of, fault_at, refuse, re
 from app.emulator.faults import Refusal
 from app.emulator.keys import STATE
 from app.emulator.models import BY_ID
+from app.emulator.output_routes import outputs
 from app.emulator.tree import Chat, new_chat
 
 UNKNOWN_CHAT = Refusal("Not_Found", "The chat does not exist.", 404)
@@ -27,7 +28,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     model = str(models[0])
     if model not in BY_ID:
         return refuse_by_name(request, "model_not_found")
-    chat = new_chat(model)
+    chat = new_chat(model, str(body["chat_type"]))
     await request.app[STATE].storage.add_chat(chat)
     return accept(request, {"id": chat.id})
 
@@ -56,11 +57,13 @@ def _asked(request: web.Request) -> Chat:
 
 
 async def read(request: web.Request) -> web.StreamResponse:
-    """Answer a chat with its whole tree; an answer that is being written shows what it has so far."""
+    """Answer a chat with its whole tree; an answer that is being made shows what it has so far."""
     fault = fault_at(request, "read")
     if fault is not None:
         return fault
-    return accept(request, _asked(request).detail(request.app[STATE].tokens.user_id))
+    state, chat = request.app[STATE], _asked(request)
+    await state.tasks.look(chat, outputs(request))
+    return accept(request, chat.detail(state.tokens.user_id))
 
 
 async def rename(request: web.Request) -> web.StreamResponse:

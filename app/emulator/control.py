@@ -12,6 +12,7 @@ from aiohttp import web
 
 from app.emulator.browser import browse
 from app.emulator.faults import NAMES, Target
+from app.emulator.hosted import Tool, ToolName
 from app.emulator.keys import STATE
 from app.emulator.script import Hold
 
@@ -21,7 +22,9 @@ PREFIX = "/_emulator/"
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
     """What the next completion does, or which fault the next requests to a route meet.
 
-    With `hold` the answer waits after `before` pieces for its release under that name. `delay` is in seconds.
+    With `hold` the answer waits after `before` pieces for its release under that name. `delay` is in seconds. `tools`
+    are names of hosted tools or whole calls (`hosted.Tool`), `images` is how many pictures are made, `asks` whether a
+    deep research asks back.
     """
 
     answer: str | None = None
@@ -33,6 +36,24 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     target: Target = "completions"
     hold: str | None = None
     before: int = 0
+    tools: list[ToolName | Tool] = []
+    images: int | None = None
+    asks: bool | None = None
+
+
+class CoursePlan(msgspec.Struct, forbid_unknown_fields=True):
+    """The states that the next parsing, or the next video's task, goes through; an error is for the last of them."""
+
+    states: list[str]
+    error_msg: str = ""
+    error_code: str | None = None
+    retry: bool = False
+
+
+class Clock(msgspec.Struct, forbid_unknown_fields=True):
+    """By how many seconds the site's clock goes forward."""
+
+    seconds: float
 
 
 class Turn(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +85,7 @@ async def read_state(request: web.Request) -> web.Response:
             "chats": {chat.id: chat.title for chat in state.storage.chats.values()},
             "shown": [asdict(shown) for shown in state.shown],
             "requests": [asdict(requested) for requested in state.requests],
+            "files": {file.id: asdict(file) for file in state.files.files.values()},
             "stops": state.stops,
             "delete_all_calls": state.delete_all_calls,
             "faults": NAMES,
@@ -81,9 +103,11 @@ async def plan(request: web.Request) -> web.Response:
     script = request.app[STATE].script
     try:
         given = msgspec.json.decode(await request.read(), type=Plan)
-        if given.answer is None and given.pieces is None:
+        if given.images is not None:
+            script.paint(given.images, fault=given.fault, delay=given.delay, hold=given.hold, before=given.before)
+        elif given.answer is None and given.pieces is None:
             if given.fault is None:
-                return _problem("Plan an answer, pieces of one, or a fault.", 400)
+                return _problem("Plan an answer, pieces of one, pictures, or a fault.", 400)
             script.fault(given.fault, times=given.times, target=given.target)
         elif given.hold is not None:
             script.hold(given.answer or "", pieces=given.pieces, before=given.before, name=given.hold)
@@ -94,10 +118,44 @@ async def plan(request: web.Request) -> web.Response:
                 pieces=given.pieces,
                 fault=given.fault,
                 delay=given.delay,
+                tools=given.tools,
+                asks=given.asks,
             )
     except (msgspec.DecodeError, ValueError) as problem:
         return _problem(str(problem), 400)
     return web.json_response({"planned": True})
+
+
+async def plan_parse(request: web.Request) -> web.Response:
+    """Plan the states of the next document that is parsed; the body is a `CoursePlan` as JSON."""
+    try:
+        given = msgspec.json.decode(await request.read(), type=CoursePlan)
+        request.app[STATE].script.parse(
+            *given.states, error_msg=given.error_msg, error_code=given.error_code, retry=given.retry
+        )
+    except (msgspec.DecodeError, ValueError) as problem:
+        return _problem(str(problem), 400)
+    return web.json_response({"planned": True})
+
+
+async def plan_task(request: web.Request) -> web.Response:
+    """Plan the states of the next video's task; the body is a `CoursePlan` as JSON, without an error."""
+    try:
+        given = msgspec.json.decode(await request.read(), type=CoursePlan)
+        request.app[STATE].script.task(*given.states)
+    except (msgspec.DecodeError, ValueError) as problem:
+        return _problem(str(problem), 400)
+    return web.json_response({"planned": True})
+
+
+async def pass_time(request: web.Request) -> web.Response:
+    """Put the site's clock forward, by which tokens, permissions and signed addresses end."""
+    try:
+        given = msgspec.json.decode(await request.read(), type=Clock)
+    except msgspec.DecodeError as problem:
+        return _problem(str(problem), 400)
+    request.app[STATE].tokens.shift += given.seconds
+    return web.json_response({"shift": request.app[STATE].tokens.shift})
 
 
 async def add_turn(request: web.Request) -> web.Response:

@@ -90,6 +90,11 @@ def request_id(request: web.Request) -> str:
     return request.headers.get("X-Request-Id") or str(uuid4())
 
 
+def origin(request: web.Request) -> str:
+    """Return how the client reaches this emulator."""
+    return f"{request.scheme}://{request.host}"
+
+
 def _answer(request: web.Request, body: Any, actual: int) -> web.Response:
     old = request.app[STATE].options.era == "2025"
     response = web.Response(

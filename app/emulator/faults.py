@@ -1,7 +1,8 @@
 """Everything that can go wrong on the site, by name (docs/upstream-protocol.md, Errors).
 
 A refusal replaces an answer; a disturbance changes how an answer comes. Each is chosen by the script, by the request
-header `X-Emulator-Fault`, or by a line `#emulator fault=NAME` in the user's text.
+header `X-Emulator-Fault`, or by a line `#emulator fault=NAME` in the user's text. The object store has refusals
+of its own.
 """
 
 import re
@@ -58,6 +59,15 @@ class Disturbance(Enum):
     TWO_CANDIDATES = "two_candidates"
     CUMULATIVE = "cumulative"
     WEB_SEARCH = "web_search"
+    IMAGE_SEARCH = "image_search"
+    CODE_INTERPRETER = "code_interpreter"
+    WEB_EXTRACTOR = "web_extractor"
+    IMAGE_GEN_TOOL = "image_gen_tool"
+    IMAGE_EDIT_TOOL = "image_edit_tool"
+    IMAGE_EDIT_PHASE = "image_edit_phase"
+    TASK_IN_STREAM = "task_in_stream"
+    NO_TASK_ID = "no_task_id"
+    REPORT_AS_ANSWER = "report_as_answer"
     DONE_MARK = "done_mark"
 
 
@@ -119,7 +129,32 @@ REFUSALS: dict[str, Refusal | Page] = {
     ),
 }
 
-Target = Literal["completions", "new", "list", "read", "rename", "delete", "models", "refresh", "profile"]
+BUCKET_FAULTS: dict[str, tuple[str, str, int]] = {
+    "signature": ("SignatureDoesNotMatch", "The request signature we calculated does not match.", 403),
+    "token_expired": ("SecurityTokenExpired", "The security token you provided has expired.", 403),
+    "key_unknown": ("InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records.", 403),
+    "denied": ("AccessDenied", "AccessDenied", 403),
+    "store_error": ("InternalError", "Please contact the server administrator.", 500),
+}
+
+Target = Literal[
+    "completions",
+    "new",
+    "list",
+    "read",
+    "rename",
+    "delete",
+    "models",
+    "refresh",
+    "profile",
+    "sts",
+    "bucket",
+    "parse",
+    "parse_status",
+    "filelink",
+    "task",
+    "output",
+]
 TARGETS: tuple[Target, ...] = get_args(Target)
 NAMES = sorted({*REFUSALS, *(disturbance.value for disturbance in Disturbance)})
 

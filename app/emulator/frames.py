@@ -55,41 +55,31 @@ class Frames:
         """End a segment of thinking; it carries no usage."""
         return self._delta({"role": "assistant", "content": "", "phase": phase, "status": "finished"}, None)
 
-    def finished(self) -> bytes:
+    def finished(self, phase: str = "answer") -> bytes:
         """End the answer; it carries neither usage nor time."""
-        delta = {"content": "", "role": "assistant", "status": "finished", "phase": "answer"}
+        delta = {"content": "", "role": "assistant", "status": "finished", "phase": phase}
         return self._delta(delta, None, stamp=False)
 
-    def search(self, query: str, usage: dict[str, Any] | None) -> list[bytes]:
-        """Write a hosted search: the call with its growing arguments, then the result."""
-        arguments = json.dumps({"queries": [query]}, ensure_ascii=False)
-        calls = [
-            {
-                "role": "assistant",
-                "content": "",
-                "phase": "web_search",
-                "status": "typing",
-                "function_call": {"name": "web_search", "arguments": arguments[:end]},
-                "function_id": "round_0_1",
-                "extra": {"display_position": "think"},
-            }
-            for end in (0, len(arguments) // 2, len(arguments))
+    def picture(self, url: str, pixels: tuple[int, int], phase: str) -> bytes:
+        """Write a picture that was made: its address is the content."""
+        width, height = pixels
+        extra = {"output_image_hw": [[height, width]]}
+        delta = {"role": "assistant", "content": url, "phase": phase, "extra": extra, "status": "typing"}
+        return self._delta(delta, picture_usage(pixels))
+
+    def call(self, tool: str, function_id: str, arguments: str, position: str, usage: Any) -> list[bytes]:
+        """Write the call of a hosted tool, whose arguments grow."""
+        call = {"role": "assistant", "content": "", "phase": tool, "status": "typing"}
+        rest = {"function_id": function_id, "extra": {"display_position": position}}
+        ends = (0, len(arguments) // 2, len(arguments))
+        return [
+            self._delta({**call, "function_call": {"name": tool, "arguments": arguments[:end]}, **rest}, usage)
+            for end in ends
         ]
-        documents = [{"url": "https://example.org/a", "title": "A", "snippet": "found", "hostname": "example.org"}]
-        result = {
-            "role": "function",
-            "content": "",
-            "phase": "web_search",
-            "status": "finished",
-            "name": "web_search",
-            "function_id": "round_0_1",
-            "extra": {
-                "function_id": "1",
-                "tool_result": {"docs": documents, "used_id": 0, "tool_call_metrics": {}, "tool_observation": ""},
-                "web_search_info": documents,
-            },
-        }
-        return [*(self._delta(call, usage) for call in calls), self._delta(result, {})]
+
+    def result(self, item: dict[str, Any]) -> bytes:
+        """Write the result of a hosted tool."""
+        return self._delta(item, {})
 
     def unknown(self) -> list[bytes]:
         """Write what no reader knows and none may print."""
@@ -127,9 +117,16 @@ class Frames:
         return data(event)
 
 
-def usage(shown: int, thought: int, said: int) -> dict[str, Any]:
-    """Write the count of tokens so far."""
-    return {
+def picture_usage(pixels: tuple[int, int]) -> dict[str, int]:
+    """Write what a picture that was made is counted as."""
+    width, height = pixels
+    counted = {"input_tokens": 0, "output_tokens": 0, "characters": 0}
+    return {**counted, "width": width, "image_count": 1, "height": height}
+
+
+def usage(shown: int, thought: int, said: int, pictures: int = 0) -> dict[str, Any]:
+    """Write the count of tokens so far; the count of what was seen of pictures stands there only if there are any."""
+    counted: dict[str, Any] = {
         "input_tokens": shown,
         "output_tokens": thought + said,
         "total_tokens": shown + thought + said,
@@ -138,3 +135,8 @@ def usage(shown: int, thought: int, said: int) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": thought, "text_tokens": thought + said},
         "prompt_tokens_details": {"cached_tokens": 0},
     }
+    if pictures:
+        counted["input_tokens"] += pictures
+        counted["total_tokens"] += pictures
+        counted["input_tokens_details"]["image_tokens"] = counted["image_tokens"] = pictures
+    return counted

@@ -4,20 +4,19 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 from uuid import uuid4
 
 from app.emulator import frames as wire
 from app.emulator.faults import Disturbance
 from app.emulator.frames import Frames
-from app.emulator.script import Planned
-from app.emulator.tree import Chat, Node
+from app.emulator.hosted import Tool, result_of_2025
+from app.emulator.job import Job
+from app.emulator.mishaps import mishap
 
 _PIECE = re.compile(r"\s*\S{1,12}")
 _HIDDEN_PROMPT_TOKENS = 500
-_QUOTA = "Allocated quota exceeded, please increase your quota limit. For details, see: https://example.org/errors#token-limit"
 
 
 def tokens(text: str) -> int:
@@ -26,25 +25,6 @@ def tokens(text: str) -> int:
 
 
 _KEEP_ALIVE_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is generated, and where: the answer node is in the tree already and fills up."""
-
-    chat: Chat
-    user: Node
-    answer: Node
-    text: str
-    thoughts: tuple[str, ...]
-    shown_tokens: int
-    planned: Planned
-    disturbance: Disturbance | None
-    index: str | None
-    phases: bool
-    summary: bool
-    chunk_delay: float
-    keep: Callable[[], Awaitable[None]]
 
 
 class Generation:
@@ -60,6 +40,7 @@ class Generation:
         self._rival: deque[bytes] = deque()
         self._thought = 0
         self._said = 0
+        self._found = 0
 
     def stop(self) -> None:
         """End the answer where it is."""
@@ -120,15 +101,25 @@ class Generation:
     def _usage(self) -> dict[str, Any] | None:
         if self.job.planned.without_usage:
             return None
-        return wire.usage(self.job.shown_tokens + _HIDDEN_PROMPT_TOKENS, self._thought, self._said)
+        shown = self.job.shown_tokens + _HIDDEN_PROMPT_TOKENS
+        return wire.usage(shown, self._thought, self._said, self.job.image_tokens)
 
     async def _generate(self) -> None:
+        if await self._open():
+            await self._think()
+            for number, tool in enumerate(self.job.tools):
+                self._use(tool, number)
+                await self._think()
+            await self._say()
+
+    async def _open(self) -> bool:
+        """Begin the stream; return whether it goes on."""
         disturbance = self.job.disturbance
         if disturbance is Disturbance.SLOW_START:
             await self._stopped.wait()
         if disturbance is Disturbance.CUT_AT_ONCE:
-            self.job.answer.text = self.job.text
-            return
+            self._fill()
+            return False
         self._put(self._frames.created())
         rival = Frames(self.job.chat.id, self.job.user.id, str(uuid4()), "1", self.job.phases)
         if disturbance is Disturbance.TWO_CANDIDATES:
@@ -139,11 +130,34 @@ class Generation:
             self._put(wire.comment("keepalive"), self._frames.keep_alive())
         if disturbance is Disturbance.UNKNOWN_EVENTS:
             self._put(*self._frames.unknown())
-        await self._think()
-        if disturbance is Disturbance.WEB_SEARCH:
-            self._put(*self._frames.search(self.job.user.text, self._usage()))
-            await self._think()
-        await self._say()
+        return True
+
+    def _fill(self) -> None:
+        """Have the answer whole in the stored chat, though its reader does not see it all."""
+        self.job.answer.text = self._text
+
+    @property
+    def _text(self) -> str:
+        return self.job.text
+
+    @property
+    def _phase(self) -> str:
+        """The phase of the text; pictures have one of their own."""
+        return self.job.answer.phase or "answer"
+
+    def _use(self, tool: Tool, number: int) -> None:
+        """Write the call of a hosted tool and its result, which the stored answer has too."""
+        text = self.job.asked
+        if self.job.index is None and tool.name == "web_search":
+            result = result_of_2025(tool.found(text))
+        else:
+            function_id = f"round_{number}_1"
+            self._put(*self._frames.call(tool.name, function_id, tool.asked(text), tool.position, self._usage()))
+            image = self.job.outputs.picture(self.job.answer.id, number + 1, self.job.pixels)
+            result = tool.result(function_id, text, self._found, image)
+        self._found += len(result["extra"].get("web_search_info", ()))
+        self.job.answer.items.append(result)
+        self._put(self._frames.result(result))
 
     async def _think(self) -> None:
         """Write the thinking, as growing snapshots or as raw pieces; a second segment starts again."""
@@ -173,7 +187,7 @@ class Generation:
     async def _say(self) -> None:
         """Write the answer, with what disturbs it in its middle."""
         planned, disturbance = self.job.planned, self.job.disturbance
-        pieces = list(planned.pieces or split(self.job.text))
+        pieces = list(planned.pieces or split(self._text))
         if disturbance is Disturbance.EMPTY:
             pieces = []
         middle = len(pieces) // 2
@@ -186,11 +200,14 @@ class Generation:
                 self._put(*self._rival_speaks())
                 self._piece(pieces[number])
                 await asyncio.sleep(self._delay)
+        await self._close(*(self._frames.text("", self._usage(), phase=self._phase) for _ in range(2)))
+
+    async def _close(self, *last: bytes) -> None:
+        """End the stream, after the answer was stored."""
         await self._keep()
         self._put(*self._rival)
-        self._put(self._frames.text("", self._usage()), self._frames.text("", self._usage()))
-        self._put(self._frames.finished(), wire.STREAM_END)
-        if disturbance is Disturbance.DONE_MARK:
+        self._put(*last, self._frames.finished(self._phase), wire.STREAM_END)
+        if self.job.disturbance is Disturbance.DONE_MARK:
             self._put(b"data: [DONE]\n\n")
 
     def _rival_speaks(self) -> list[bytes]:
@@ -201,29 +218,18 @@ class Generation:
         self._said += tokens(piece)
         self.job.answer.text += piece
         cumulative = self.job.disturbance is Disturbance.CUMULATIVE
-        self._put(self._frames.text(self.job.answer.text if cumulative else piece, self._usage()))
+        shown = self.job.answer.text if cumulative else piece
+        self._put(self._frames.text(shown, self._usage(), phase=self._phase))
 
     async def _disturb(self, disturbance: Disturbance) -> bool:
         """Do what goes wrong in mid-answer; return whether the stream ends with it."""
+        error = mishap(disturbance, self._frames)
+        if error is not None:
+            self._put(error)
+            return True
         match disturbance:
-            case Disturbance.ERROR_IN_STREAM:
-                self._put(self._frames.error("internal_error", _QUOTA))
-            case Disturbance.ERROR_IN_STREAM_FLAT:
-                self._put(
-                    wire.data({"code": "RateLimited", "detail": "You've reached the upper limit for today's usage."})
-                )
-            case Disturbance.ERROR_IN_STREAM_TEXT:
-                self._put(wire.data({"error": "The model is temporarily unavailable"}))
-            case Disturbance.ERROR_IN_STREAM_NESTED:
-                nested = {"code": "Server_Busy", "message": "The service is overloaded, try again later."}
-                self._put(wire.data({"data": {"error": nested}}))
-            case Disturbance.ERROR_IN_STREAM_ENVELOPE:
-                envelope = {"code": "Internal_Server_Error", "details": "Something went wrong."}
-                self._put(wire.data({"success": False, "request_id": "r", "data": envelope}))
-            case Disturbance.EXPIRED_IN_STREAM:
-                self._put(wire.data({"error": {"code": "unauthorized", "details": "Token has expired"}}))
             case Disturbance.CUT | Disturbance.RESET:
-                self.job.answer.text = self.job.text
+                self._fill()
             case Disturbance.STALL:
                 await self._stopped.wait()
             case Disturbance.ONLY_KEEP_ALIVES:

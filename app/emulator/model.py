@@ -2,7 +2,7 @@
 
 `seen` is the branch as the site would show it to a model: pairs of role and text, the new message last. A message may
 hold instructions and earlier turns as text (a transcript): recall looks into all of it, the newest first, but what is
-asked now is only what comes after them.
+asked now is only what comes after them. The same goes for documents, whose text stands before the message's own.
 """
 
 import json
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from app.emulator.arguments import sample_arguments
 from app.emulator.arithmetic import sum_in
+from app.emulator.viewing import ShownFile, describe
 
 Seen = Sequence[tuple[str, str]]
 _MOST = 500
@@ -33,7 +34,10 @@ _ASKED = (
 )
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _ARTICLE = re.compile(r"^(?:the|a|an) |'s name$")
-_EARLIER = re.compile(r".*</(?:instructions|conversation|tools)>", re.DOTALL)
+_FILES = re.compile(
+    r"\b(?:pictures?|images?|photos?|files?|documents?|videos?|audio|attach\w*)\b|图|文件|视频|音频", re.I
+)
+_EARLIER = re.compile(r".*</(?:instructions|conversation|tools|document)>", re.DOTALL)
 _TOOL = re.compile(r"<tool>\s*<name>\s*(?P<name>[^<\s]+)\s*</name>")
 _RESULTS = re.compile(r"<tool_use_result>(.*?)</tool_use_result>", re.DOTALL)
 _RESULT = re.compile(r"<(?P<kind>result|error)>(?P<text>.*)</(?P=kind)>", re.DOTALL)
@@ -48,11 +52,13 @@ class Answer:
     thoughts: tuple[str, ...]
 
 
-def answer(seen: Seen) -> Answer:
-    """Answer the last message."""
+def answer(seen: Seen, files: Sequence[ShownFile] = (), earlier: Sequence[ShownFile] = ()) -> Answer:
+    """Answer the last message, which came with files; earlier ones are told of when somebody asks."""
     turns = _users(seen)
     asked = newest(seen[-1][1])
-    said = next((text for skill in _SKILLS if (text := skill(asked, seen))), None) or _introduce(turns, asked)
+    said = next((text for skill in _SKILLS if (text := skill(asked, seen))), None)
+    looked_at = files or (earlier if _FILES.search(asked) else ())
+    said = said or (describe(looked_at) if looked_at else _introduce(turns, asked))
     noun = "message" if turns == 1 else "messages"
     return Answer(said, (f"I look at the {turns} user {noun} that I was shown.", "I answer from them alone."))
 

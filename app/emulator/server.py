@@ -6,15 +6,26 @@ from typing import Self
 
 from aiohttp import web
 
-from app.emulator import account_routes, chat_routes, completion_routes, control
+from app.emulator import (
+    account_routes,
+    bucket_routes,
+    chat_routes,
+    completion_routes,
+    control,
+    file_routes,
+    output_routes,
+)
 from app.emulator.browser import browse
 from app.emulator.envelope import Refused, refuse
 from app.emulator.faults import Refusal, unauthorized
+from app.emulator.files import FileStore, StoredFile
 from app.emulator.keys import STATE
 from app.emulator.options import EmulatorOptions
+from app.emulator.outputs import PREFIX as OUTPUT_PREFIX
 from app.emulator.script import Script
 from app.emulator.state import EmulatorState, Requested, Shown
 from app.emulator.storage import ChatStorage
+from app.emulator.tasks import Tasks
 from app.emulator.tokens import REFRESH_SECONDS, Kind
 from app.emulator.tree import Chat
 
@@ -32,7 +43,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
         return await control.serve_locally(request, handler)
     state = request.app[STATE]
     try:
-        response = await handler(request)
+        response = await (bucket_routes.serve(request) if bucket_routes.is_bucket(request) else handler(request))
     except web.HTTPNotFound:
         response = refuse(request, _NO_ROUTE)
     except Refused as refused:
@@ -48,7 +59,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
 @web.middleware
 async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ask for a good token, as bearer or as cookie, where the site does."""
-    if request.path in _OPEN_TO_GUESTS or request.path.startswith(control.PREFIX):
+    if request.path in _OPEN_TO_GUESTS or request.path.startswith((control.PREFIX, OUTPUT_PREFIX)):
         return await handler(request)
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else ""
@@ -62,7 +73,12 @@ class Emulator:
     """An async context manager, open while it runs; `script` plans what comes next. Raises OSError for a taken port."""
 
     def __init__(self, options: EmulatorOptions | None = None) -> None:
-        self._state = EmulatorState(options or EmulatorOptions(), ChatStorage((options or EmulatorOptions()).data_file))
+        chosen = options or EmulatorOptions()
+        path = chosen.data_file
+        folder = path.with_name(path.name + ".files") if path is not None else None
+        storage = ChatStorage(path)
+        tasks = Tasks(storage, chosen.task_polls)
+        self._state = EmulatorState(chosen, storage, FileStore(folder, chosen.file_bytes), tasks)
         self._runners: list[web.AppRunner] = []
         self.url = ""
         self.auth_url = ""
@@ -70,6 +86,7 @@ class Emulator:
     async def __aenter__(self) -> Self:
         options = self._state.options
         await self._state.storage.open()
+        await self._state.files.open()
         try:
             self.url = await self._listen(self._site(), options.port)
             self.auth_url = await self._listen(self._auth_host(), options.auth_port)
@@ -98,6 +115,11 @@ class Emulator:
     def chats(self) -> Mapping[str, Chat]:
         """The chats that exist, by id."""
         return self._state.storage.chats
+
+    @property
+    def files(self) -> Mapping[str, StoredFile]:
+        """The files that a place was asked for, by id."""
+        return self._state.files.files
 
     @property
     def shown(self) -> list[Shown]:
@@ -182,9 +204,18 @@ class Emulator:
                 web.delete("/api/v2/chats/{chat_id}", chat_routes.delete),
                 web.post("/api/v2/chat/completions", completion_routes.complete),
                 web.post("/api/v2/chat/completions/stop", completion_routes.stop),
+                web.post("/api/{version:v[12]}/files/getstsToken", file_routes.give_place),
+                web.post("/api/v2/files/parse", file_routes.parse),
+                web.post("/api/v2/files/parse/status", file_routes.parse_status),
+                web.post("/api/v2/files/getfilelink", file_routes.link),
+                web.get("/api/v1/tasks/status/{task_id}", output_routes.task_status),
+                web.get("/output/{path:.+}", output_routes.serve),
                 web.get("/_emulator/state", control.read_state),
                 web.get("/_emulator/shown", control.read_shown),
                 web.post("/_emulator/script", control.plan),
+                web.post("/_emulator/parse", control.plan_parse),
+                web.post("/_emulator/task", control.plan_task),
+                web.post("/_emulator/clock", control.pass_time),
                 web.post("/_emulator/browse", control.add_turn),
                 web.get("/_emulator/holds/{name}", control.wait_for_hold),
                 web.post("/_emulator/holds/{name}/release", control.release),

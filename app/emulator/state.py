@@ -6,12 +6,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.emulator.generation import Generation, Job
+from app.emulator.files import FileStore
+from app.emulator.generation import Generation
 from app.emulator.options import EmulatorOptions
 from app.emulator.script import Script
 from app.emulator.storage import ChatStorage
+from app.emulator.tasks import Tasks
 from app.emulator.tokens import TokenOffice
 from app.emulator.tree import Chat
+from app.emulator.viewing import ShownFile
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 2000  # records of each kind, so that one that runs for months does not grow
@@ -19,7 +22,11 @@ _REMEMBERED = 2000  # records of each kind, so that one that runs for months doe
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One completion as the model met it; `seen` is the branch with the new message last, as (role, text)."""
+    """One completion as the model met it; `seen` is the branch with the new message last, as (role, text).
+
+    The text of a document stands within the message that it came with; `files` are those of the new message. `sizes`
+    are the aspect ratios at the top of the body, in the message and in its `extra.meta`.
+    """
 
     chat_id: str
     parent_id: str | None
@@ -28,6 +35,9 @@ class Shown:
     feature_config: dict[str, Any]
     text: str
     seen: list[tuple[str, str]]
+    chat_type: str = "t2t"
+    sizes: tuple[str | None, str | None, str | None] = (None, None, None)
+    files: list[ShownFile] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,8 @@ class EmulatorState:
 
     options: EmulatorOptions
     storage: ChatStorage
+    files: FileStore
+    tasks: Tasks
     script: Script = field(default_factory=Script)
     tokens: TokenOffice = field(default_factory=TokenOffice)
     settings: dict[str, Any] = field(default_factory=default_settings)
@@ -96,15 +108,14 @@ class EmulatorState:
         """Say whether the chat is generating, or was until just now."""
         return chat_id in self._running or time.monotonic() < self._locked_until.get(chat_id, 0.0)
 
-    def generate(self, job: Job) -> Generation:
-        """Start a generation that this object owns; while it closes, one that is stopped from the first."""
-        generation = Generation(job)
+    def generate(self, generation: Generation) -> None:
+        """Start a generation, which this object owns from now; while it closes, it is stopped from the first."""
+        job = generation.job
         if self._closing:
             generation.stop()
         task = asyncio.get_running_loop().create_task(generation.run(), name=f"generate in {job.chat.id}")
         self._running[job.chat.id] = (generation, task)
         task.add_done_callback(lambda ended: self._ended(job.chat, ended))
-        return generation
 
     def _ended(self, chat: Chat, task: asyncio.Task[None]) -> None:
         self._running.pop(chat.id, None)

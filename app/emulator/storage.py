@@ -1,16 +1,11 @@
-"""The emulator's chats and the file that keeps them.
-
-The file is a journal of JSON lines, so that one turn costs one line; a kill at any moment leaves at most a torn last
-line, which is dropped. Opening rewrites it without what was deleted.
-"""
+"""The emulator's chats and the journal that keeps them; opening rewrites it without what was deleted."""
 
 import asyncio
-import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app.emulator import journal
 from app.emulator.tree import NEW_TITLE, Chat, Node
 
 
@@ -54,31 +49,28 @@ class ChatStorage:
     async def _append(self, record: dict[str, Any]) -> None:
         if self._path is not None:
             async with self._writing:
-                await asyncio.to_thread(_write_lines, self._path, [record])
+                await asyncio.to_thread(journal.append, self._path, [record])
 
     def _load(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            for line in path.read_text("utf-8", errors="replace").splitlines():
-                try:
-                    self._replay(json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    continue  # torn by a kill
+        for record in journal.read(path):
+            try:
+                self._replay(record)
+            except (KeyError, TypeError):
+                continue  # a line that is no record, or of a chat that was deleted meanwhile
         records: list[dict[str, Any]] = [{"op": "delete", "chats": sorted(self.deleted)}]
         for chat in self.chats.values():
             records.append(_chat_record(chat))
             if chat.nodes:
                 nodes = [asdict(node) for node in chat.nodes.values()]
                 records.append({"op": "turn", "chat": chat.id, "title": chat.title, "nodes": nodes})
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        _write_lines(fresh, records, safely=True)
-        fresh.replace(path)
+        journal.rewrite(path, records)
 
     def _replay(self, record: dict[str, Any]) -> None:
         if record["op"] == "chat":
             made = record["created_at"]
-            self.chats[record["id"]] = Chat(record["id"], record["model"], made, made, record.get("title", NEW_TITLE))
+            title, chat_type = record.get("title", NEW_TITLE), record.get("chat_type", "t2t")
+            self.chats[record["id"]] = Chat(record["id"], record["model"], made, made, title, chat_type)
         elif record["op"] == "delete":
             for chat_id in record["chats"]:
                 self.chats.pop(chat_id, None)
@@ -91,14 +83,11 @@ class ChatStorage:
 
 
 def _chat_record(chat: Chat) -> dict[str, Any]:
-    return {"op": "chat", "id": chat.id, "model": chat.model, "created_at": chat.created_at, "title": chat.title}
-
-
-def _write_lines(path: Path, records: list[dict[str, Any]], *, safely: bool = False) -> None:
-    """Append records; `safely` waits for the disk, as a file needs that is about to replace another."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in records)
-        if safely:
-            file.flush()
-            os.fsync(file.fileno())
+    return {
+        "op": "chat",
+        "id": chat.id,
+        "model": chat.model,
+        "created_at": chat.created_at,
+        "title": chat.title,
+        "chat_type": chat.chat_type,
+    }

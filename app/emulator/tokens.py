@@ -48,6 +48,26 @@ class TokenOffice:
         elif kind == "refresh":
             claims |= {"type": "refresh_token", "iat": now}
         claims["jti"] = str(self._issued)
+        return self._write(header, claims)
+
+    def seal(self, kind: str, seconds: float, **claims: Any) -> str:
+        """Make a token that is no login: a permission to upload, or the key of an address."""
+        header = {"alg": "HS256", "typ": "JWT"}
+        return self._write(header, {**claims, "type": kind, "exp": int(self.now() + seconds)})
+
+    def unseal(self, kind: str, token: str) -> dict[str, Any] | None:
+        """Return the claims of a sealed token, None for one that is not genuine or of another kind."""
+        signed, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(self._sign(signed).encode(), signature.encode(errors="replace")):
+            return None
+        claims = json.loads(_decode(signed.split(".")[1]))
+        return dict(claims) if claims.get("type") == kind else None
+
+    def secret(self, name: str) -> str:
+        """Return the secret that belongs to a name; nothing has to be remembered for it."""
+        return self._sign(f"secret of {name}")
+
+    def _write(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
         signed = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(claims).encode())}"
         return f"{signed}.{self._sign(signed)}"
 
@@ -61,7 +81,8 @@ class TokenOffice:
         if not genuine or token in self.revoked:
             return "401 Unauthorized"
         claims = json.loads(_decode(signed.split(".")[1]))
-        if _TYPES.get(claims.get("type"), "session") not in kinds:
+        kind = _TYPES.get(claims["type"]) if "type" in claims else "session"
+        if kind not in kinds:
             return "401 Unauthorized"
         if claims["exp"] <= self.now():
             return "Token has expired, please log in again."

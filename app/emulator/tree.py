@@ -17,7 +17,9 @@ _TITLE_CHARS = 40
 class Node:
     """A user message or an answer; times are in seconds.
 
-    `summary` tells how an answer's thinking was streamed, `ended_at` when the answer was done.
+    `summary` tells how an answer's thinking was streamed, `ended_at` when the answer was done. `files` are the entries
+    that came with a message. `items` are what an answer holds besides thinking and text: pictures, calls of tools.
+    `phase` is that of its text, None for an answer without one. `task_id` is that of a video.
     """
 
     id: str
@@ -34,6 +36,11 @@ class Node:
     is_stop: bool = False
     summary: bool = False
     ended_at: float | None = None
+    chat_type: str = "t2t"
+    files: list[dict[str, Any]] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
+    phase: str | None = "answer"
+    task_id: str | None = None
 
     def wire(self) -> dict[str, Any]:
         """Write the node as the chat detail shows it: an answer's text is in `content_list`, never in `content`."""
@@ -42,17 +49,19 @@ class Node:
             "role": self.role,
             "parentId": self.parent_id,
             "childrenIds": self.children,
-            "chat_type": "t2t",
-            "sub_chat_type": "t2t",
+            "chat_type": self.chat_type,
+            "sub_chat_type": self.chat_type,
             "edited": False,
             "error": None,
             "turn_id": None,
             "feature_config": self.feature_config,
             "timestamp": self.timestamp,
         }
-        extra: dict[str, Any] = {"meta": {"subChatType": "t2t"}}
+        extra: dict[str, Any] = {"meta": {"subChatType": self.chat_type}}
         if self.role == "user":
-            return common | {"content": self.text, "models": [self.model], "files": [], "extra": extra}
+            return common | {"content": self.text, "models": [self.model], "files": self.files, "extra": extra}
+        if self.task_id is not None:
+            extra["wanx"] = {"task_id": self.task_id}
         if self.ended_at is not None:
             extra["endTime"] = self.ended_at
         return common | {
@@ -89,14 +98,16 @@ class Node:
         elif self.thoughts:
             thought = "\n\n".join(self.thoughts)
             yield {"phase": "think", "content": thought, "status": thinking, "role": "assistant", "extra": None}
-        yield {
-            "phase": "answer",
-            "content": self.text,
-            "status": status,
-            "role": "assistant",
-            "extra": None,
-            "usage": self.usage,
-        }
+        yield from self.items
+        if self.phase is not None:
+            yield {
+                "phase": self.phase,
+                "content": self.text,
+                "status": status,
+                "role": "assistant",
+                "extra": None,
+                "usage": self.usage,
+            }
 
 
 @dataclass(slots=True)
@@ -108,6 +119,7 @@ class Chat:
     created_at: int
     updated_at: int
     title: str = NEW_TITLE
+    chat_type: str = "t2t"
     nodes: dict[str, Node] = field(default_factory=dict)
     current_id: str | None = None
 
@@ -121,9 +133,12 @@ class Chat:
         return path[::-1]
 
     def add(self, node: Node) -> None:
-        """Put a node below its parent."""
+        """Put a node below its parent; one that is there already is replaced."""
+        known = self.nodes.get(node.id)
         self.nodes[node.id] = node
-        if node.parent_id is not None:
+        if known is not None:
+            node.children = known.children
+        elif node.parent_id is not None:
             self.nodes[node.parent_id].children.append(node.id)
         if node.role == "assistant":
             self.current_id = node.id
@@ -142,7 +157,7 @@ class Chat:
             "title": self.title,
             "updated_at": self.updated_at,
             "created_at": self.created_at,
-            "chat_type": "t2t",
+            "chat_type": self.chat_type,
         }
         if era == "2025":
             return row
@@ -179,10 +194,10 @@ class Chat:
         }
 
 
-def new_chat(model: str) -> Chat:
+def new_chat(model: str, chat_type: str = "t2t") -> Chat:
     """Make an empty chat."""
     now = int(time.time())
-    return Chat(str(uuid4()), model, now, now)
+    return Chat(str(uuid4()), model, now, now, chat_type=chat_type)
 
 
 def new_node(role: str, parent_id: str | None, text: str, model: str, feature_config: dict[str, Any]) -> Node:

@@ -96,8 +96,10 @@ def events_in(raw: bytes) -> list[Any]:
 
 
 def completion(chat_id: str, text: str, parent: str | None = None, **changes: Any) -> dict[str, Any]:
-    """Write the body that the page of 0.3.11 sends; `config` and `action` change the message."""
+    """Write the body that the page of 0.3.11 sends; `config`, `action`, `files` and such change the message."""
     model = changes.pop("model", MODEL)
+    chat_type = changes.pop("chat_type", "t2t")
+    meta = {"subChatType": chat_type, **changes.pop("meta", {})}
     message = {
         "id": None,
         "fid": str(uuid4()),
@@ -106,15 +108,16 @@ def completion(chat_id: str, text: str, parent: str | None = None, **changes: An
         "role": changes.pop("role", "user"),
         "content": text,
         "user_action": changes.pop("action", "chat"),
-        "files": [],
+        "files": changes.pop("files", []),
         "timestamp": 1790000000,
         "models": [model],
         "model": "",
-        "chat_type": "t2t",
+        "chat_type": chat_type,
         "feature_config": changes.pop("config", FAST),
-        "extra": {"meta": {"subChatType": "t2t"}},
-        "sub_chat_type": "t2t",
+        "extra": {"meta": meta},
+        "sub_chat_type": chat_type,
         "parent_id": parent,
+        **changes.pop("message", {}),
     }
     return {
         "stream": True,
@@ -164,13 +167,13 @@ class Site:
             events = events_in(raw) if stream and raw.startswith((b"data:", b":")) else []
             return Stream(response.status, response.headers, raw, broken, events)
 
-    async def new_chat(self, model: str = MODEL, **headers: str) -> str:
+    async def new_chat(self, model: str = MODEL, chat_type: str = "t2t", **headers: str) -> str:
         body = {
             "chatId": "",
             "models": [model],
             "project_id": "",
             "timestamp": 1790000000000,
-            "chat_type": "t2t",
+            "chat_type": chat_type,
             "chat_mode": "normal",
         }
         return str((await self.ask("POST", "/api/v2/chats/new", body, **headers)).data["id"])

@@ -241,7 +241,7 @@ async def test_the_list_of_models_can_fail_once(site: Site, fault: str) -> None:
     assert (await site.ask("GET", "/api/v2/models/")).data
 
 
-@pytest.mark.parametrize("path", ["/api/v2/files/getstsToken", "/api/v1/tasks/status/1", "/nothing"])
+@pytest.mark.parametrize("path", ["/api/v2/tts/completions", "/nothing"])
 async def test_an_unknown_route_is_not_found(site: Site, path: str) -> None:
     reply = await site.ask("GET", path)
     assert (reply.status, reply.actual, reply.code) == (200, "404", "Not_Found")

@@ -10,6 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 from app.emulator.control import is_local, serve_locally
 from app.emulator.faults import NAMES
 from tests.emulator.page import SUMMARY, Site
+from tests.emulator.upload import get, parsed, place, upload
 
 
 async def control(site: Site, method: str, path: str, body: Any = None) -> Any:
@@ -61,6 +62,8 @@ async def test_a_hold_that_nobody_planned_is_not_found(site: Site, method: str, 
         {"target": "x"},
         [],
         {"answer": "x", "fault": "typo"},
+        {"answer": "x", "tools": ["typo"]},
+        {"images": 1, "fault": "typo"},
     ],
 )
 async def test_a_plan_that_cannot_be_is_refused_with_a_reason(site: Site, plan: Any) -> None:
@@ -103,6 +106,44 @@ async def test_a_turn_that_cannot_be_is_refused_with_a_reason(site: Site, turn: 
     assert reply["status"] == 400
     assert reply["error"]
     assert not site.emulator.chats
+
+
+async def test_tools_pictures_and_questions_are_planned_from_outside(site: Site) -> None:
+    used = ["image_search", {"name": "web_search", "docs": [], "used_id": 4}]
+    await control(site, "POST", "script", {"answer": "so", "tools": used})
+    turn = await site.say(await site.new_chat(), "hi")
+    assert turn.phase("image_search")
+    assert turn.phase("web_search")[-1]["extra"]["tool_result"]["used_id"] == 4
+    await control(site, "POST", "script", {"images": 2, "fault": "done_mark"})
+    painted = await site.say(await site.new_chat(), "A dog", chat_type="t2i", size="1:1")
+    assert [delta["status"] for delta in painted.phase("image_gen")] == ["typing", "typing", "finished"]
+    assert b"[DONE]" in painted.raw
+    await control(site, "POST", "script", {"answer": "Which?", "asks": True})
+    asked = await site.say(await site.new_chat(), "x" * 99, chat_type="deep_research")
+    assert (asked.text, asked.phase("DeepThinking")) == ("Which?", [])
+
+
+async def test_a_parse_is_planned_from_outside(site: Site) -> None:
+    plan = {"states": ["pending", "failed"], "error_msg": "no", "error_code": "E1", "retry": True}
+    assert (await control(site, "POST", "parse", plan))["planned"] is True
+    file = await upload(site, "a.txt", b"hi", "file", parse=False)
+    pending, failed = await parsed(site, file["id"])
+    assert (pending["status"], failed["status"], failed["error_code"]) == ("pending", "failed", "E1")
+    assert (await control(site, "GET", "state"))["files"][file["id"]]["parse"] == "failed"
+
+
+@pytest.mark.parametrize("path", ["parse", "task", "clock"])
+@pytest.mark.parametrize("plan", [{}, {"states": []}, {"states": ["x"], "typo": 1}, []])
+async def test_a_course_that_cannot_be_is_refused_with_a_reason(site: Site, path: str, plan: Any) -> None:
+    reply = await control(site, "POST", path, plan)
+    assert reply["status"] == 400
+    assert reply["error"]
+
+
+async def test_the_clock_is_put_forward_from_outside(site: Site) -> None:
+    where = await place(site, "a.png", 1)
+    assert (await control(site, "POST", "clock", {"seconds": 301}))["shift"] == 301
+    assert b"expired" in (await get(site, where["file_url"])).body
 
 
 async def test_what_was_shown_is_a_list_of_its_own(site: Site) -> None:

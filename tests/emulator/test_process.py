@@ -110,9 +110,18 @@ async def test_a_taken_port_is_told_in_one_line() -> None:
 def test_the_command_line_sets_every_option(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     given = ["--port", "1", "--auth-port", "2", "--data", str(path), "--era", "2025"]
+    given += ["--parse-polls", "3", "--task-polls", "4"]
     options = options_from([*given, "--lock-seconds", "1.5", "--chunk-delay", "0", "--access-seconds", "9"])
     assert options == EmulatorOptions(
-        port=1, auth_port=2, data_file=path, era="2025", lock_seconds=1.5, chunk_delay=0, access_seconds=9
+        port=1,
+        auth_port=2,
+        data_file=path,
+        era="2025",
+        lock_seconds=1.5,
+        chunk_delay=0,
+        access_seconds=9,
+        parse_polls=3,
+        task_polls=4,
     )
 
 
