@@ -158,7 +158,7 @@ class Files:
 
     async def _get(self, host: Pool, url: str) -> Response:
         parts = urlsplit(url)
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         seconds = self._settings.first_event_timeout
         silence = f"The site's file store did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
         with mapped(silence, connect_seconds=self._settings.connect_timeout):
