@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import sqlite3
 import sys
@@ -22,7 +21,7 @@ from typing import Any
 import aiohttp
 
 from app.emulator import Emulator, EmulatorOptions
-from bench.processes import ROOT
+from bench.processes import ROOT, environment
 
 CLIENTS = 4
 Messages = list[dict[str, Any]]
@@ -89,15 +88,7 @@ class Talker:
 async def _server(
     folder: Path, emulator: Emulator, token: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    environ = {
-        **os.environ,
-        "QWEN_BASE_URL": emulator.url,
-        "QWEN_AUTH_TOKEN": token,
-        "DATABASE_URL": f"sqlite:///{folder}/crashes.db",
-        "ENV_FILE": f"{folder}/.env",
-        "PORT": "0",
-        "LOG_LEVEL": "error",
-    }
+    environ = environment(emulator.url, token, folder, LOG_LEVEL="error")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app", cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
     )
@@ -129,7 +120,7 @@ async def kill_under_load(folder: Path, kills: int, *, seed: int) -> Report:
                 process.kill()
                 await asyncio.gather(*talking)
             report.kills += number < kills
-            if not await asyncio.to_thread(_is_sound, folder / "crashes.db"):
+            if not await asyncio.to_thread(_is_sound, folder / "bench.db"):
                 report.lost.append(f"kill {report.kills}: the database is damaged")
     return report
 

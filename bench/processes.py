@@ -20,6 +20,18 @@ def _token() -> str:
     )
 
 
+def environment(upstream: str, token: str, folder: Path, **settings: str) -> dict[str, str]:
+    """Return settings under which qwen-thread stands in front of this upstream and keeps its files in the folder."""
+    own = {
+        "QWEN_BASE_URL": upstream,
+        "QWEN_AUTH_TOKEN": token,
+        "DATABASE_URL": f"sqlite:///{folder}/bench.db",
+        "ENV_FILE": f"{folder}/.env",
+        "PORT": "0",
+    }
+    return {**os.environ, **own, **settings}
+
+
 @contextmanager
 def _printing_its_port(*command: str) -> Iterator[str]:
     with subprocess.Popen(
@@ -49,16 +61,7 @@ def floor(upstream: str) -> Iterator[str]:
 @contextmanager
 def server(upstream: str, folder: Path) -> Iterator[tuple[str, int, float]]:
     """Run qwen-thread in front of it; gives its address, process id, and the seconds until it was ready."""
-    environ = {
-        **os.environ,
-        "QWEN_BASE_URL": upstream,
-        "QWEN_AUTH_TOKEN": _token(),
-        "DATABASE_URL": f"sqlite:///{folder}/bench.db",
-        "ENV_FILE": f"{folder}/.env",
-        "PORT": "0",
-        "LOG_LEVEL": "warning",
-        "MAX_CONCURRENT": "0",
-    }
+    environ = environment(upstream, _token(), folder, LOG_LEVEL="warning", MAX_CONCURRENT="0")
     began = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "app"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True

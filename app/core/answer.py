@@ -148,14 +148,13 @@ class ToolAnswer:
         self._must_call = use.mode == "required" or use.only is not None
         self._earlier: frozenset[tuple[str, str]] = frozenset()  # calls of the answers before this one
         self._spoke = False  # whether the client was sent words
-        self._begin()
-        self._holds_words = self._must_call
+        self._begin(holds_words=self._must_call)
 
-    def _begin(self) -> None:
+    def _begin(self, *, holds_words: bool) -> None:
         self._reader = CallReader(self._names)
         self._held: list[str] = []
         self._wrong: list[Checked] = []
-        self._holds_words = True
+        self._holds_words = holds_words
 
     def feed(self, text: str) -> Sequence[Piece]:
         """Pass on text and calls."""
@@ -185,7 +184,7 @@ class ToolAnswer:
     def again(self) -> None:
         """Begin anew for another answer; calls that were passed on stay."""
         self._earlier = frozenset((name, arguments) for _, name, arguments in self.calls)
-        self._begin()
+        self._begin(holds_words=True)
 
     def cut(self) -> Sequence[Piece]:
         """Pass on text that was held back; half a call is none."""

@@ -15,7 +15,7 @@ _OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DO
 _DETAILS = re.compile(r"<details\s")
 _DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b")
 _TOOL_USE = re.compile(r"<tool_use>.*?(?:</tool_use>|\Z)", re.DOTALL)
-_PICTURE = re.compile(r"!\[[^\[\]]*\]\(\s*<?([^()\s<>]*)>?(?:\s+\"[^\"]*\")?\s*\)")
+_PICTURE = re.compile(r"!\[[^\[\]]*\]\(([^()]*)\)")  # no part of it can be read in two ways
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
@@ -53,7 +53,8 @@ def picture_addresses(text: str) -> list[str]:
 
     One that a client keeps in the text itself or in its own files has none.
     """
-    addresses = _PICTURE.findall(text) if "![" in text else []
+    targets = _PICTURE.findall(text) if "![" in text else []
+    addresses = [target.split(maxsplit=1)[0].strip("<>") for target in targets if not target.isspace() and target]
     return [re.split(r"[?#]", address, maxsplit=1)[0] for address in addresses if address.startswith("http")]
 
 

@@ -85,7 +85,7 @@ def continuation(
         model=choice.id,
         said=letter.said,
         sent=sent.text,
-        told=history.told(len(history.spoken), start=found.index, before=place.told),
+        told=history.told.since(found.index, place.told),
         rows=found.rows,
         files=_names(tell.said),
     )
@@ -145,7 +145,7 @@ def opening(
         model=choice.id,
         said=letter.said,
         sent=sent.text,
-        told=history.told(len(history.spoken)),
+        told=history.told.up_to(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),
         files=_names(tell.said),
     )

@@ -15,6 +15,7 @@ from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, what_to_tell
 from app.core.history import History, read_history
+from app.core.known_texts import KnownTexts
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.modes import ABILITIES
@@ -32,6 +33,7 @@ from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, 
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
+_MOST_KNOWN = 20_000  # texts; some 5 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class Gateway:
         self._scale = TokenScale()
         self._policy = policy
         self._ladder = Ladder(around.store, window=policy.window_match)
+        self._known_texts = KnownTexts(_MOST_KNOWN)
         self._live: set[Turn] = set()
+        self._store_fails = False  # then nothing is sent before it is recorded
 
     @property
     def waiting(self) -> int:
@@ -116,7 +120,8 @@ class Gateway:
         shape = request.purpose if request.purpose != "conversation" else side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
-        history = read_history(messages, request.owner, account, answer_instructions(request, SCHEME))
+        taught = answer_instructions(request, SCHEME)
+        history = read_history(messages, request.owner, account, taught, known=self._known_texts)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if request.purpose == "video":
             delete_because = None  # the chat is where the video is
@@ -196,7 +201,7 @@ class Gateway:
         turn = Turn(self._around, draft, cut, written, citations, watch, retries=retries)
         self._live.add(turn)
         try:
-            await turn.begin()
+            await turn.begin(record_first=self._store_fails)
         except BaseException as problem:
             turn.abandon(problem)
             self._part_with(turn)
@@ -219,6 +224,7 @@ class Gateway:
 
     def _part_with(self, turn: Turn) -> None:
         """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
+        self._store_fails = turn.could_not_open
         _ = self._around.background.spawn(turn.leave(), "close a connection to upstream")
         if turn.closing is None or turn.closing.done():
             self._live.discard(turn)

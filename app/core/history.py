@@ -4,35 +4,50 @@ docs/sessions.md, Turns and keys. A turn is `(U, A)`: consecutive user texts, th
 user text, over the whole tool loop.
 """
 
-from collections.abc import Collection, Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
 from app.core.keys import Keys
+from app.core.known_texts import KnownTexts
 from app.core.messages import Message
 from app.core.system_text import system_digest, system_text
-from app.core.told import Told, ToldItem, tell, told_by
+from app.core.told import Telling, ToldItem, told_by
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRead:
-    """A turn in canonical form.
+    """A turn: the texts of its user and of its assistant, as they came, and the names of both in canonical form.
 
     `files` are the digests of what the user attached. `end` counts the messages up to its last one. `spoke` says that
-    an assistant spoke in it, `answered` that nothing followed that. `has_user` is False where the client's window
-    begins in the middle of a turn.
+    an assistant spoke in it, `answered` that nothing followed that.
     """
 
-    user: str
-    answer: str
+    said: tuple[str, ...]
+    replied: tuple[str, ...]
     user_key: str
     answer_key: str
     results: int
     end: int
     spoke: bool
     answered: bool
-    has_user: bool
     files: tuple[str, ...] = ()
+
+    @property
+    def user(self) -> str:
+        """The user's text in canonical form."""
+        return "".join(map(canonical_user, self.said))
+
+    @property
+    def answer(self) -> str:
+        """The answer in canonical form, over all messages of the turn."""
+        return "".join(map(canonical_assistant, self.replied))
+
+    @property
+    def has_user(self) -> bool:
+        """False where the client's window begins in the middle of the turn."""
+        return bool(self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,8 @@ class History:
     """A request's messages without the system's, as turns; the last turn is the one that is being answered.
 
     `anchors` are the possible readings of where the last answer is: more than one only if a run of tool results may
-    hold steps without any text, which some clients leave out. The likeliest comes first.
+    hold steps without any text, which some clients leave out. The likeliest comes first. `told` is what the messages
+    told beside their texts.
     """
 
     keys: Keys
@@ -71,19 +87,17 @@ class History:
     spoken: tuple[Message, ...]
     turns: tuple[TurnRead, ...]
     anchors: tuple[Anchor, ...]
-    _told: tuple[ToldItem, ...] = field(default=(), repr=False)
-    _placed: tuple[int, str] | None = field(default=None, repr=False)
+    told: Telling = field(repr=False, compare=False)
+    _keys_before: tuple[str, ...] = field(repr=False)  # each turn, and what would follow the last
 
     def placed(self, turns: int, key: str) -> "History":
         """Return this history with its first turns known by a key that it cannot compute: the client trimmed them."""
-        return replace(self, _placed=(turns, key))
+        keys = _chain(self.keys, key, self.turns[turns:])
+        return replace(self, _keys_before=(*self._keys_before[:turns], *keys))
 
     def key_before(self, turn: int) -> str:
         """Return the key of the conversation before a turn."""
-        start, key = self._placed if self._placed is not None and self._placed[0] <= turn else (0, self.keys.root)
-        for past in self.turns[start:turn]:
-            key = self.keys.turn(key, past.user_key, past.answer_key)
-        return key
+        return self._keys_before[turn]
 
     def key_of(self, anchor: Anchor, before: str) -> str:
         """Return the turn key, or the step key, of the node at an anchor, given the key before its turn."""
@@ -102,22 +116,7 @@ class History:
 
     def turn_of(self, index: int) -> int:
         """Return the number of the turn that a message belongs to."""
-        return next(number for number, turn in enumerate(self.turns) if index < turn.end)
-
-    def told(self, end: int, *, start: int = 0, before: Told | None = None) -> Told:
-        """Return what the messages from `start` up to `end` told beside their texts, after what was told before."""
-        return tell(before or Told(), self._items(start, end))
-
-    def keeps_loops(self, end: int) -> bool:
-        """Say whether the client shows calls or results of turns before the one that the message before `end` ends."""
-        shown = earlier = False
-        for item in self._items(0, end):
-            earlier = earlier or (shown and item.kind == "user")
-            shown = shown or bool(item.digest)
-        return earlier
-
-    def _items(self, start: int, end: int) -> Iterator[ToldItem]:
-        return (item for item in self._told if start <= item.index < end)
+        return _turn_of(self.turns, index)
 
     @property
     def last_answer(self) -> int:
@@ -141,12 +140,10 @@ class History:
 
     def turn_rows(self, start: int) -> tuple[TurnRow, ...]:
         """Return the turns from `start` up to the one that is being answered, without it."""
-        key = self.key_before(start)
-        rows = []
-        for turn in self.turns[start:-1]:
-            before, key = key, self.keys.turn(key, turn.user_key, turn.answer_key)
-            rows.append(TurnRow(key, before, turn.user_key, turn.answer_key))
-        return tuple(rows)
+        return tuple(
+            TurnRow(self.key_before(number + 1), self.key_before(number), turn.user_key, turn.answer_key)
+            for number, turn in enumerate(self.turns[start:-1], start)
+        )
 
 
 def turn_and_step(
@@ -161,29 +158,52 @@ def turn_and_step(
     return row, keys.step(before, user_key, answer_key, results)
 
 
-def read_history(messages: tuple[Message, ...], owner: str, account: str, taught: str = "") -> History:
+def read_history(
+    messages: tuple[Message, ...], owner: str, account: str, taught: str = "", *, known: KnownTexts | None = None
+) -> History:
     """Read a request's messages; keys are scoped by owner and account.
 
-    `taught` are instructions of our own, which belong to the system prompt.
+    `taught` are instructions of our own, which belong to the system prompt. `known` spares what was read before.
     """
     system = "\n\n".join(text for text in (system_text(messages), taught) if text)
     keys = Keys.of(owner, account)
-    reading = _Reading(keys)
+    reading = _Reading(keys, known or KnownTexts(0))
     spoken = tuple(message for message in messages if message.role != "system")
     for message in spoken:
         reading.read(message)
     reading.close()
-    told = tuple(reading.told)
-    return History(keys, system, system_digest(system), spoken, tuple(reading.turns), reading.anchors(), told)
+    return History(
+        keys=keys,
+        system=system,
+        system_digest=system_digest(system),
+        spoken=spoken,
+        turns=tuple(reading.turns),
+        anchors=reading.anchors(),
+        told=Telling(reading.told),
+        _keys_before=tuple(_chain(keys, keys.root, reading.turns)),
+    )
+
+
+def _chain(keys: Keys, key: str, turns: Iterable[TurnRead]) -> list[str]:
+    """Return the key before each turn and the one after the last, given the key before the first."""
+    chain = [key]
+    for turn in turns:
+        chain.append(keys.turn(chain[-1], turn.user_key, turn.answer_key))
+    return chain
+
+
+def _turn_of(turns: Sequence[TurnRead], index: int) -> int:
+    return bisect_right(turns, index, key=lambda turn: turn.end)
 
 
 class _Reading:
     """Reads messages one after the other into turns."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, known: KnownTexts) -> None:
         self.turns: list[TurnRead] = []
         self.told: list[ToldItem] = []
         self._keys = keys
+        self._known = known
         self._index = 0
         self._user: list[str] = []
         self._files: list[str] = []
@@ -197,9 +217,9 @@ class _Reading:
 
     def read(self, message: Message) -> None:
         is_result = is_tool_result(message, after_call=self._after_call)
-        self.told.append(told_by(self._index, message, is_result=is_result))
+        self.told.append(told_by(message, is_result=is_result))
         if message.role == "assistant":
-            self._answer.append(canonical_assistant(message.text))
+            self._answer.append(message.text)
             self._answered = self._spoke = True
             self._after_call = bool(message.tool_calls) or "<tool_use>" in message.text
             self._last = Anchor(len(self.turns), self._index + 1, self._results)
@@ -213,28 +233,33 @@ class _Reading:
                 self.close()
                 self._user, self._files, self._answer, self._results = [], [], [], 0
                 self._answered = self._spoke = False
-            self._user.append(canonical_user(message.text))
+            self._user.append(message.text)
             self._files += [file.digest for file in message.attachments]
             self._after_call = False
         self._index += 1
 
     def close(self) -> None:
         """End the turn that is being read."""
-        user, answer = "".join(self._user), "".join(self._answer)
+        said, replied, root = tuple(self._user), tuple(self._answer), self._keys.root
         self.turns.append(
             TurnRead(
-                user=user,
-                answer=answer,
-                user_key=self._keys.user(user, self._files),
-                answer_key=self._keys.answer(answer),
+                said=said,
+                replied=replied,
+                user_key=self._known.key(" ".join(("user", root, *self._files)), said, self._name_user),
+                answer_key=self._known.key(f"answer {root}", replied, self._name_answer),
                 results=self._results,
                 end=self._index,
                 spoke=self._spoke,
                 answered=self._answered,
-                has_user=bool(self._user),
                 files=tuple(self._files),
             )
         )
+
+    def _name_user(self, said: Sequence[str]) -> str:
+        return self._keys.user("".join(map(canonical_user, said)), self._files)
+
+    def _name_answer(self, replied: Sequence[str]) -> str:
+        return self._keys.answer("".join(map(canonical_assistant, replied)))
 
     def anchors(self) -> tuple[Anchor, ...]:
         """Return the readings of where the last answer is, the one with most answers first.
@@ -244,13 +269,11 @@ class _Reading:
         last, since = self._last, self._results_since
         if not since:
             return () if last is None else (replace(last, results=None),)
-        turn = self._turn_of(since[-1])
-        run = [index for index in since if self._turn_of(index) == turn]
+        turn = _turn_of(self.turns, since[-1])
+        start = self.turns[turn - 1].end if turn else 0
+        run = [index for index in since if index >= start]
         if last is not None and last.turn == turn:
             told = last.results or 0
             unsaid = [Anchor(turn, index, told + number) for number, index in enumerate(run) if number]
             return (*reversed(unsaid), last)
         return tuple(Anchor(turn, index, number) for number, index in reversed(list(enumerate(run))) if index)
-
-    def _turn_of(self, index: int) -> int:
-        return next(number for number, turn in enumerate(self.turns) if index < turn.end)

@@ -107,10 +107,10 @@ class Ladder:
         """Look for the node at the last answer, given what may be before its turn."""
         named = {history.key_of(anchor, before): (anchor, before) for before in befores for anchor in history.anchors}
         is_step = history.anchors[0].results is not None
-        places = await (self._store.find_step(*named) if is_step else self._store.find_turn(*named))
+        places = _by_key(await (self._store.find_step(*named) if is_step else self._store.find_turn(*named)))
         misses = ["no stored answer has this history"]
         for key, (anchor, before) in named.items():
-            if same := [place for place in places if place.key == key]:
+            if same := places.get(key):
                 choice = choose_place(same, history, anchor.turn, anchor.index)
                 if isinstance(choice, Place):
                     return Found(choice, match, match, history.placed(anchor.turn, before), anchor.index)
@@ -176,9 +176,9 @@ class Ladder:
         keys = list(ends)
         for first in range(0, len(keys), _KEYS_AT_ONCE):
             some = keys[first : first + _KEYS_AT_ONCE]
-            places = await self._store.find_turn(*some)
+            places = _by_key(await self._store.find_turn(*some))
             for key in some:
-                if same := [place for place in places if place.key == key]:
+                if same := places.get(key):
                     end = history.turns[ends[key] - 1].end
                     choice = choose_place(same, history, ends[key] - 1, end)
                     if isinstance(choice, Place):
@@ -194,6 +194,13 @@ class _Climb:
         self.before = history.key_before(history.anchors[0].turn)
 
 
+def _by_key(places: Sequence[Place]) -> dict[str, list[Place]]:
+    grouped: dict[str, list[Place]] = {}
+    for place in places:
+        grouped.setdefault(place.key, []).append(place)
+    return grouped
+
+
 def choose_place(places: Sequence[Place], history: History, turn: int, end: int) -> Place | Doubt:
     """Choose among stored answers of equal texts, the newest first, the one that the client means."""
     chosen = alike_places(places, history, turn, end)
@@ -206,13 +213,13 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     `end` counts the client's messages up to them, in its turn of that number. Answers whose chats were told the same
     are as good as one; where they differ and the client's history does not say which it is, none is taken.
     """
-    client = history.told(end)
-    keeps_loops = history.keeps_loops(end)
+    client = history.told.up_to(end)
+    keeps_loops = history.told.keeps_loops(end)
     possible = [place for place in places if may_be(client, place.told, keeps_loops=keeps_loops)]
     if not possible:
         return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
     same_prompt = [place for place in possible if place.system_digest == history.system_digest]
-    if not same_prompt and not enough_said(history.turns[: turn + 1]):
+    if not same_prompt and not enough_said(history.turns[: min(turn + 1, 2)]):  # two are enough to copy: they decide
         return Doubt("the system prompt is another, and too little was said to know the conversation by")
     best = same_prompt or possible
     held = [_held(place) for place in best]

@@ -7,15 +7,17 @@ it.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.core.canonical import digest, picture_addresses, squeeze
 from app.core.messages import Message
 from app.core.tools.call_ids import is_own_call_id
 
-_CALL = re.compile(r"<tool_use>\s*<name>(.*?)</name>\s*<arguments>(.*?)</arguments>", re.DOTALL)
+_CALL = re.compile(r"<tool_use>\s*<name>")
+_CALL_ARGUMENTS = re.compile(r"</name>\s*<arguments>")
+_CALL_END = "</arguments>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +37,69 @@ class Told:
 
     def after_answer(self, text: str, call_ids: Sequence[str]) -> "Told":
         """Return what was told after an answer, given its raw text with its calls in the form the model is taught."""
-        return tell(self, [_answer(0, text, (), tuple(call_ids))])
+        return _after(self, _answer(text, (), tuple(call_ids)))
 
 
 @dataclass(frozen=True, slots=True)
 class ToldItem:
-    """One thing that was told, in the message at `index`; a `user` text begins a turn, an answer may hold no calls."""
+    """What one message told; a `user` text begins a turn, an answer may hold no calls."""
 
-    index: int
     kind: Literal["user", "answer", "result"]
     digest: str = ""
     call_ids: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
 
 
-def told_by(index: int, message: Message, *, is_result: bool) -> ToldItem:
+class Telling:
+    """What a conversation told, up to any place in it: each item is taken once, however many places are asked for."""
+
+    def __init__(self, items: Sequence[ToldItem], before: Told | None = None) -> None:
+        self._items = items
+        self._open = [before or Told()]  # after so many items, but for the results that these end with
+        self._loops_kept_from: int | None = None
+
+    def up_to(self, end: int) -> Told:
+        """Return what the first items told; results that follow each other may come in any order."""
+        self._take(end)
+        return self._closed(end)
+
+    def since(self, start: int, before: Told | None) -> Told:
+        """Return what all items from `start` told after what was told before."""
+        items = self._items[start:]
+        return Telling(items, before).up_to(len(items))
+
+    def keeps_loops(self, end: int) -> bool:
+        """Say whether the first items hold calls or results of turns before their last one."""
+        self._take(end)
+        return self._loops_kept_from is not None and self._loops_kept_from <= end
+
+    def _closed(self, end: int) -> Told:
+        told, start = self._open[end], end
+        while start and self._items[start - 1].kind == "result":
+            start -= 1
+        return _with_results(told, [item.digest for item in self._items[start:end]]) if start < end else told
+
+    def _take(self, end: int) -> None:
+        for place in range(len(self._open) - 1, end):
+            item, told = self._items[place], self._open[place]
+            if item.kind != "result":
+                told = self._closed(place)
+                if item.kind == "user" and told.key and self._loops_kept_from is None:
+                    self._loops_kept_from = place + 1
+                told = _after(told, item)
+            self._open.append(told)
+
+
+def told_by(message: Message, *, is_result: bool) -> ToldItem:
     """Return what a message tells beside its text."""
     if message.role == "assistant":
         calls = tuple((call.name, call.arguments) for call in message.tool_calls)
-        return _answer(index, message.text, calls, tuple(call.id for call in message.tool_calls))
+        return _answer(message.text, calls, tuple(call.id for call in message.tool_calls))
     if is_result:
         return ToldItem(
-            index, "result", digest("result", squeeze(message.text), *(file.digest for file in message.attachments))
+            "result", digest("result", squeeze(message.text), *(file.digest for file in message.attachments))
         )
-    return ToldItem(index, "user")
-
-
-def tell(before: Told, items: Iterable[ToldItem]) -> Told:
-    """Return what was told after further items; results that follow each other may come in any order."""
-    key, calls, results, call_ids = before.key, before.calls, before.results, before.call_ids
-    pictures, run = set(before.pictures), list[str]()
-    for item in items:
-        pictures.update(item.pictures)
-        if item.kind == "result":
-            run.append(item.digest)
-            results = _joined(results, item.digest)
-            continue
-        key, run = _with_results(key, run), []
-        if item.kind == "user":
-            calls = results = ""
-        elif item.digest:
-            key, calls = digest("calls", key, item.digest), digest("calls", calls, item.digest)
-            call_ids = item.call_ids
-    return Told(_with_results(key, run), calls, results, call_ids, frozenset(pictures))
+    return ToldItem("user")
 
 
 def may_be(client: Told, stored: Told | None, *, keeps_loops: bool) -> bool:
@@ -98,22 +120,46 @@ def may_be(client: Told, stored: Told | None, *, keeps_loops: bool) -> bool:
     return client.calls in {"", stored.calls} and client.results in {"", stored.results}
 
 
-def _joined(results: str, result: str) -> str:
-    """Add a result to those of its turn, in any order: some clients leave out the answers between them."""
-    return f"{(int(results or '0', 16) + int(result, 16)) % (1 << 128):032x}"
+def _after(told: Told, item: ToldItem) -> Told:
+    """Return what was told after a user's text or an answer."""
+    if item.kind == "user":
+        return replace(told, calls="", results="") if told.calls or told.results else told
+    if item.pictures:
+        told = replace(told, pictures=told.pictures.union(item.pictures))
+    if not item.digest:
+        return told
+    key, calls = digest("calls", told.key, item.digest), digest("calls", told.calls, item.digest)
+    return replace(told, key=key, calls=calls, call_ids=item.call_ids)
 
 
-def _with_results(key: str, run: Sequence[str]) -> str:
-    return digest("results", key, *sorted(run)) if run else key
+def _with_results(told: Told, run: Sequence[str]) -> Told:
+    """Return what was told after results that follow each other.
+
+    Those of a turn come in any order: some clients leave out the answers between them.
+    """
+    results = (int(told.results or "0", 16) + sum(int(result, 16) for result in run)) % (1 << 128)
+    return replace(told, key=digest("results", told.key, *sorted(run)), results=f"{results:032x}")
 
 
-def _answer(index: int, text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:
+def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:
     pictures = tuple(digest("picture", address)[:16] for address in picture_addresses(text))
-    written = [*_CALL.findall(text), *calls] if "<tool_use>" in text else calls
+    written = [*_written_calls(text), *calls] if "<tool_use>" in text else calls
     if not written:
-        return ToldItem(index, "answer", pictures=pictures)
+        return ToldItem("answer", pictures=pictures)
     parts = [part for name, arguments in written for part in (squeeze(name), _plain(arguments))]
-    return ToldItem(index, "answer", digest("call", *parts), call_ids, pictures)
+    return ToldItem("answer", digest("call", *parts), call_ids, pictures)
+
+
+def _written_calls(text: str) -> list[tuple[str, str]]:
+    """Return names and arguments. Not one expression, which would look for the end anew from each opening."""
+    calls, at = [], 0
+    while (opening := _CALL.search(text, at)) and (begin := _CALL_ARGUMENTS.search(text, opening.end())):
+        end = text.find(_CALL_END, begin.end())
+        if end < 0:
+            break
+        calls.append((text[opening.end() : begin.start()], text[begin.end() : end]))
+        at = end + len(_CALL_END)
+    return calls
 
 
 def _plain(arguments: str) -> str:

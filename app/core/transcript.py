@@ -4,6 +4,7 @@ docs/sessions.md, Transcript. The web backend has no system role and takes one m
 earlier turns travel as text, in tags that occur nowhere else in that text.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from app.core.attachments import Attachment
@@ -20,7 +21,8 @@ FROM_HERE = "Above is how our conversation went on from here. Reply to what foll
 def fence(tag: str, text: str) -> str:
     """Enclose a text in a tag, numbered where the text itself holds the plain one."""
     name, number = tag, 1
-    while f"</{name}>" in text:
+    taken = set(re.findall(rf"</({tag}(?:-\d+)?)>", text)) if f"</{tag}>" in text else ()
+    while name in taken:
         number += 1
         name = f"{tag}-{number}"
     return f"<{name}>\n{text}\n</{name}>"

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from typing import Any
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.citations import CitationReader
@@ -86,17 +85,36 @@ class Turn:
         return self._record.chat_id
 
     @property
+    def could_not_open(self) -> bool:
+        """Whether the store could not record the node."""
+        opening = self._opening
+        if opening is None or not opening.done() or opening.cancelled():
+            return False
+        return isinstance(opening.exception(), StoreError)
+
+    @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self._record.used
 
-    async def begin(self) -> None:
-        """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
+    async def begin(self, *, record_first: bool) -> None:
+        """Make the chat if need be, send the prompt and wait for upstream to accept it.
 
-        Raises UpstreamError before anything was accepted, StoreError.
+        The node is recorded while the prompt is on its way, or before with `record_first`. Raises UpstreamError before
+        anything was accepted, StoreError.
         """
-        await self._in_own_task(self._record.open(), "open a turn")
+        has_chat = asyncio.get_running_loop().create_future()
+        self._opening = self._around.background.spawn(self._record.open(has_chat), "open a turn", awaited=True)
+        if record_first or self.draft.session is not None:
+            awaited = [self._opening] if record_first else [self._opening, has_chat]
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_unrecorded()
         await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
+        self._raise_unrecorded()
+
+    def _raise_unrecorded(self) -> None:
+        if self._opening is not None and self._opening.done():
+            self._opening.result()
 
     async def _send_patiently(self, prompt: Prompt) -> None:
         """Send a message; a lock that outlasts the answer before it is waited out."""
@@ -113,12 +131,6 @@ class Turn:
         _log.info("Chat %s is still in progress after %.0f s; asking upstream to stop it", self.chat_id, waited)
         await self._stop()
         await self._send(prompt)
-
-    async def _in_own_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run what must come to its end even if the client leaves meanwhile: a chat that was made must be recorded."""
-        self._opening = self._around.background.spawn(work, name, awaited=True)
-        await asyncio.wait([self._opening])
-        self._opening.result()
 
     async def _send(self, prompt: Prompt) -> None:
         async with AsyncExitStack() as attempt:
@@ -150,11 +162,8 @@ class Turn:
                     raise
                 _log.warning("The pictures that came are all there are: %s", problem)
                 break
-            end = (
-                AnswerEnd(self._format.cut())
-                if self._cut.reason
-                else self._format.finish(may_ask=asked < self._retries)
-            )
+            may_ask = asked < self._retries
+            end = AnswerEnd(self._format.cut()) if self._cut.reason else self._format.finish(may_ask=may_ask)
             if out := self._said(end.pieces):
                 self._watch.chunk()
                 yield out  # the last words need not wait for the disk
@@ -162,6 +171,7 @@ class Turn:
                 break
             if not await self._ask_again(end.ask_again):
                 if out := self._said(self._format.finish(may_ask=False).pieces):
+                    self._watch.chunk()
                     yield out
                 break
             asked += 1
@@ -229,8 +239,17 @@ class Turn:
         except UpstreamError as problem:
             _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
             return False
-        await self._in_own_task(self._record.follow_up(prompt), "record that it was asked again")
+        assert self._opening is not None
+        again = self._follow_up(self._opening, prompt)
+        self._opening = self._around.background.spawn(again, "record that it was asked again", awaited=True)
+        await asyncio.wait([self._opening])
+        self._raise_unrecorded()
         return True
+
+    async def _follow_up(self, opening: "asyncio.Task[None]", prompt: Prompt) -> None:
+        """Run as a task of its own: a client that leaves now must not leave a node open."""
+        await opening
+        await self._record.follow_up(prompt)
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
@@ -363,6 +382,8 @@ class Turn:
 
     async def _close(self, state: State, reason: FinishReason | None, error: str | None) -> None:
         await self._record.close(state, reason, error, tuple(call_id for call_id, _, _ in self._format.calls))
+        assert self._opening is not None
+        await self._opening  # it was written before the end, if it could be
 
     async def _stop(self) -> None:
         try:

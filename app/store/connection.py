@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -15,6 +15,8 @@ from app.errors import StoreBusy, StoreError, StoreUnusable
 _T = TypeVar("_T")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
+SHARED_SECONDS = 0.002
 _ADVICE = {
     sqlite3.SQLITE_FULL: "The disk is full; make room.",
     sqlite3.SQLITE_READONLY: "The file or its folder is read-only; give the server's user the right to write.",
@@ -42,19 +44,16 @@ def store_errors(path: Path) -> Iterator[None]:
         raise
 
 
-Synchronous = Literal["FULL", "NORMAL"]
 Values = Sequence[Any] | Mapping[str, Any]
 
 
-async def connect(
-    path: Path, *, busy_seconds: float, synchronous: Synchronous = "FULL", read_only: bool = False
-) -> aiosqlite.Connection:
+async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -> aiosqlite.Connection:
     """Open the file with the settings that every connection needs. `busy_seconds`: how long a lock is waited out."""
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=busy_seconds)
     try:
         connection.row_factory = sqlite3.Row
         await connection.execute("PRAGMA foreign_keys = ON")
-        await connection.execute(f"PRAGMA synchronous = {synchronous}")
+        await connection.execute(_SYNCHRONOUS[True])
         if read_only:
             await connection.execute("PRAGMA query_only = ON")
     except BaseException:
@@ -73,22 +72,21 @@ class _Write:
 
 
 class Database:
-    """Three connections to one file: two write, one transaction at a time, one reads what is committed.
+    """Two connections to one file: one writes, one transaction at a time, the other reads what is committed.
 
-    What `durable` wrote survives a loss of power. What `swift` wrote survives the end of the process and becomes
-    durable with the next durable transaction; it does not wait for the disk. Writes that come while a transaction runs
-    share the next one.
+    A durable write survives a loss of power. Another one survives the end of the process and becomes durable with the
+    next durable one; it does not wait for the disk, but for SHARED_SECONDS, in which others may come that it can share
+    a transaction with. Writes are done in the order in which they came; those that come while a transaction runs share
+    the next one.
     """
 
-    def __init__(
-        self, durable: aiosqlite.Connection, swift: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path
-    ) -> None:
-        self._durable = durable
-        self._swift = swift
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
+        self._writer = writer
         self._reader = reader
         self._path = path
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
@@ -100,10 +98,13 @@ class Database:
 
         A caller that leaves before its transaction began takes its work along; later the work is done all the same.
         """
-        write = _Write(work, durable, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        write = _Write(work, durable, loop.create_future())
         self._waiting.append(write)
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all(), name="write to the database")
+        if self._writing is None and durable:
+            self._begin()
+        elif self._writing is None and self._timer is None:
+            self._timer = loop.call_later(SHARED_SECONDS, self._begin)
         with store_errors(self._path):
             result: _T = await write.done
             return result
@@ -112,8 +113,16 @@ class Database:
         """Run one statement as a transaction by itself; return how many rows it changed."""
         return await self.write(lambda connection: connection.execute(statement, values).rowcount, durable=durable)
 
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._writing = asyncio.create_task(self._write_all(), name="write to the database")
+
     async def settle(self) -> None:
         """Wait until nothing is being written."""
+        if self._writing is None and self._waiting:
+            self._begin()
         if self._writing is not None:
             await asyncio.wait([self._writing])
 
@@ -121,9 +130,9 @@ class Database:
         try:
             while batch := [write for write in self._waiting if not write.done.done()]:
                 self._waiting = []
-                connection = self._durable if any(write.durable for write in batch) else self._swift
+                durable = any(write.durable for write in batch)
                 try:
-                    outcomes = await _in_thread(connection, [write.work for write in batch])
+                    outcomes = await _in_thread(self._writer, [write.work for write in batch], durable=durable)
                 except Exception as problem:  # the connection itself is closed or broken
                     outcomes = [problem] * len(batch)
                 for write, outcome in zip(batch, outcomes, strict=True):
@@ -139,10 +148,15 @@ class Database:
 
 
 async def _in_thread(
-    connection: aiosqlite.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]
+    connection: aiosqlite.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]], *, durable: bool
 ) -> list[Any]:
     """Run the works in the connection's thread: one way there and back, which aiosqlite has no public method for."""
-    outcomes: list[Any] = await connection._execute(_together, connection._conn, works)
+
+    def work() -> list[Any]:
+        connection._conn.execute(_SYNCHRONOUS[durable])
+        return _together(connection._conn, works)
+
+    outcomes: list[Any] = await connection._execute(work)
     return outcomes
 
 

@@ -41,11 +41,8 @@ async def open_database(
                     sound = True
                 await migrate(writer, path, known, clock)
                 await _forget_statistics(writer)
-                async with (
-                    closing(await connect(path, busy_seconds=busy_seconds, synchronous="NORMAL")) as swift,
-                    closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader,
-                ):
-                    database = Database(writer, swift, reader, path)
+                async with closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader:
+                    database = Database(writer, reader, path)
                     try:
                         yield database
                     finally:

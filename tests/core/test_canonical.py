@@ -33,6 +33,8 @@ def test_one_pass_cuts_what_the_expressions_cut(text: str) -> None:
         "<think>" * 300_000,
         "</think>" + "<think>" * 300_000,
         "<details type=reasoning>" * 100_000,
+        "![a](" * 100_000,
+        "![a](b" + " " * 200_000,
         "<details " * 300_000,
         "<details " * 300_000 + ">",
     ],

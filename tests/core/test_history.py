@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.core.canonical import canonical_assistant, canonical_user, squeeze
+from app.core import keys
+from app.core.canonical import canonical_assistant, canonical_user, digest, squeeze
 from app.core.history import History, read_history
 from app.core.messages import Message, ToolCall
 
@@ -242,3 +244,43 @@ def test_a_history_that_ends_with_the_assistant_goes_on_from_there() -> None:
     assert history.turn_key == stored
     assert history.new == ()
     assert history.keys_of(" a time")[0] == read(user("tell")).keys_of("Once upon a time")[0]
+
+
+@given(st.lists(st.sampled_from([user("go"), assistant("words"), assistant("", CALL), result("1")]), max_size=12))
+def test_every_message_belongs_to_the_first_turn_that_ends_after_it(said: list[Message]) -> None:
+    history = read(*said).history
+    for index in range(len(said)):
+        plain = next(number for number, turn in enumerate(history.turns) if index < turn.end)
+        assert history.turn_of(index) == plain
+    turns = [history.turn_of(anchor.index - 1) for anchor in history.anchors]
+    assert turns == [anchor.turn for anchor in history.anchors]
+
+
+def test_the_key_of_a_turn_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counting(*parts: str) -> str:
+        made.append(parts[0])
+        return digest(*parts)
+
+    monkeypatch.setattr(keys, "digest", counting)
+    history = read(*conversation([("go", "on")] * 50)).history
+    assert history.turn_rows(0)[-1].key == history.before_key
+    assert history.asked_key == history.keys.asked(history.key_before(50), history.turns[-1].user_key)
+    assert made.count("turn") == 51
+
+
+@given(turns, st.data())
+def test_a_placed_history_counts_on_from_the_key_that_it_was_given(
+    pairs: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    history = read(*conversation(pairs)).history
+    known = data.draw(st.integers(0, len(pairs)))
+    placed = history.placed(known, history.key_before(known))
+    assert placed == history
+    other = history.placed(known, "another")
+    assert [other.key_before(turn) for turn in range(known)] == [history.key_before(turn) for turn in range(known)]
+    assert other.key_before(known) == "another"
+    assert [row.before_key for row in other.turn_rows(known)] == [
+        other.key_before(turn) for turn in range(known, len(pairs))
+    ]

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.core.canonical import canonical_assistant, canonical_user, squeeze
+from app.core import told
+from app.core.canonical import canonical_assistant, canonical_user, digest, squeeze
 from app.core.history import History, TurnRead, TurnRow, read_history
 from app.core.ladder import Ladder, Search
-from app.core.messages import Message
+from app.core.messages import Message, ToolCall
 from app.core.ports import Calling, CutAnswer, Place, SessionStore
 from app.core.told import Told
 from app.core.window import Tail, TailTurn
@@ -209,3 +211,31 @@ def test_the_search_says_why_each_rung_above_missed() -> None:
     assert told.startswith("branch (tool-call: no result names a call; exact: no stored answer has this history; ")
     assert "window: no stored conversation ends with these turns; aborted: no answer that was cut" in told
     assert str(search(memory, read(Message("user", "hello")))) == "new (nothing was answered yet)"
+
+
+def test_the_work_for_beginnings_that_are_refused_grows_with_the_history_and_no_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digests = 0
+
+    def counting(*parts: str) -> str:
+        nonlocal digests
+        digests += 1
+        return digest(*parts)
+
+    monkeypatch.setattr(told, "digest", counting)
+
+    def work(turns: int) -> int:
+        nonlocal digests
+        loop = (Message("assistant", "", (ToolCall("call_of_theirs", "look", "{}"),)), Message("tool", "22 degrees"))
+        said = [(Message("user", f"{number}"), *loop, Message("assistant", "Done.")) for number in range(turns)]
+        history = read(*(message for turn in said for message in turn), Message("user", "and now?"))
+        memory = Memory()
+        for number, row in enumerate(history.turn_rows(0)):
+            place = placed(row.key, f"node-{number}", row.before_key, number)
+            memory.places.append((row, replace(place, told=Told("other", "other", "other"))))
+        digests = 0
+        assert search(memory, history, window=False).found is None
+        return digests
+
+    assert work(200) <= 2 * work(100) + 10

@@ -1,12 +1,16 @@
 """What was told beside the texts tells conversations of equal texts apart, and nothing else does."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.canonical import digest, squeeze
 from app.core.history import History, read_history
 from app.core.messages import Message, ToolCall
-from app.core.told import Told, may_be
+from app.core.told import Told, may_be, told_by
 from app.core.tools.call_ids import is_own_call_id, new_call_id
 from app.core.tools.scheme import SCHEME
 
@@ -30,7 +34,7 @@ def read(*messages: Message) -> History:
 
 
 def told(*messages: Message) -> Told:
-    return read(*messages).told(len(messages))
+    return read(*messages).told.up_to(len(messages))
 
 
 QUESTION = Message("user", "How warm is it?")
@@ -47,7 +51,59 @@ def test_it_is_the_same_told_in_one_go_or_turn_by_turn(said: list[Message], data
     ends = [index for index, message in enumerate(said) if message.role == "assistant"]
     at = data.draw(st.sampled_from([*ends, len(said)]))
     history = read(*said)
-    assert history.told(len(said), start=at, before=history.told(at)) == history.told(len(said))
+    assert history.told.since(at, history.told.up_to(at)) == history.told.up_to(len(said))
+
+
+def plainly_told(said: list[Message]) -> tuple[Told, bool]:
+    """Fold a whole history at once, by the definition that the digests in the databases are made by."""
+    key = calls = results = ""
+    call_ids: tuple[str, ...] = ()
+    run: list[str] = []
+    shown = keeps_loops = False
+
+    def closed() -> str:
+        return digest("results", key, *sorted(run)) if run else key
+
+    for message in said:
+        if message.role == "tool":
+            run.append(digest("result", squeeze(message.text)))
+            results = f"{(int(results or '0', 16) + int(run[-1], 16)) % (1 << 128):032x}"
+            shown = True
+            continue
+        key, run = closed(), []
+        if message.role == "user":
+            calls = results = ""
+            keeps_loops = keeps_loops or shown
+        for made in message.tool_calls:
+            named = digest("call", made.name, made.arguments)
+            key, calls = digest("calls", key, named), digest("calls", calls, named)
+            call_ids, shown = (made.id,), True
+    return Told(closed(), calls, results, call_ids), keeps_loops
+
+
+@given(messages, st.data())
+def test_wherever_it_is_asked_for_first_it_is_what_the_messages_up_to_there_tell(
+    said: list[Message], data: st.DataObject
+) -> None:
+    history = read(*said)
+    for end in data.draw(st.permutations(range(len(said) + 1))):
+        assert (history.told.up_to(end), history.told.keeps_loops(end)) == plainly_told(said[:end])
+
+
+def test_its_digests_are_those_in_the_databases() -> None:
+    loop = (
+        QUESTION,
+        asks(call(OURS)),
+        result("5 degrees"),
+        result("20 degrees"),
+        asks(call(OURS, "{}"), text="Words."),
+    )
+    assert told(*loop, result("noon"), asks(text="It is warm."), QUESTION, asks(call(OURS)), result("night")) == Told(
+        "6e8151f833315ffa37c2583f09c100e5",
+        "e6918a7f72016b73af721c56d70ff04f",
+        "d5c8ccfd615fa00e8809c648cc56bbe9",
+        (OURS,),
+    )
 
 
 def test_results_may_come_in_any_order_but_not_in_another_place() -> None:
@@ -63,6 +119,25 @@ def test_an_answer_as_it_was_written_tells_the_same_as_its_calls_sent_back() -> 
     stored = Told().after_answer(written, [OURS])
     assert stored == told(QUESTION, asks(call(OURS), text="I look."))
     assert stored != told(QUESTION, asks(call(OURS, '{"city": "Rome"}')))
+
+
+CALL = re.compile(r"<tool_use>\s*<name>(.*?)</name>\s*<arguments>(.*?)</arguments>", re.DOTALL)
+tags = st.sampled_from(
+    ["<tool_use>", "<name>", "</name>", "<arguments>", "</arguments>", "</tool_use>", " \n", "{}", "a"]
+)
+
+
+@given(st.lists(tags, max_size=20).map("".join))
+def test_written_calls_are_those_that_one_expression_finds(text: str) -> None:
+    made = tuple(ToolCall("", name, arguments) for name, arguments in CALL.findall(text))
+    assert told_by(asks(text=text), is_result=False).digest == told_by(asks(*made), is_result=False).digest
+
+
+def test_calls_that_nothing_ends_take_no_longer_than_others() -> None:
+    began = time.process_time()
+    for text in ("<tool_use><name>" * 50_000, "<tool_use><name>a</name><arguments>" * 2_000):
+        assert told(QUESTION, asks(text=text)) == Told()
+    assert time.process_time() - began < 5, "an expression that looks on from each opening takes minutes"
 
 
 def test_the_running_turn_is_told_apart_from_those_before_it() -> None:

@@ -1,5 +1,7 @@
 """Upstream is sent only the new text, or all of it in one plain message."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,3 +90,10 @@ def test_a_fence_is_closed_by_nothing_in_its_text(text: str) -> None:
     closing = lines[-1]
     assert closing not in text
     assert lines[0] == closing.replace("/", "")
+
+
+def test_a_text_that_holds_every_number_is_read_once() -> None:
+    text = "</user>" + "".join(f"</user-{number}>" for number in range(2, 100_000))
+    began = time.process_time()
+    assert fence("user", text).endswith("</user-100000>")
+    assert time.process_time() - began < 5

@@ -23,7 +23,7 @@ class Counted:
     def take(self) -> list[str]:
         """Return the first words of the statements since the last time; one with a trigger is heard once for each."""
         heard, self.heard = self.heard, []
-        words = [(text, text.split()[0]) for text in heard if not text.startswith("--")]
+        words = [(text, text.split()[0]) for text in heard if not text.startswith(("--", "PRAGMA"))]
         return [word for number, (text, word) in enumerate(words) if not number or words[number - 1][0] != text]
 
 
@@ -32,9 +32,9 @@ async def counted(path: Path) -> AsyncIterator[Counted]:
     async with sqlite_store(path):
         pass
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(closing(await connect(path, busy_seconds=1))) for _ in range(3)]
-        durable, swift, reader = opened
-        counted = Counted(SqliteSessionStore(Database(durable, swift, reader, path), store_text=True))
+        opened = [await stack.enter_async_context(closing(await connect(path, busy_seconds=1))) for _ in range(2)]
+        writer, reader = opened
+        counted = Counted(SqliteSessionStore(Database(writer, reader, path), store_text=True))
         for connection in opened:
             await connection.set_trace_callback(lambda text: counted.heard.append(text))
         yield counted

@@ -86,21 +86,17 @@ async def test_a_lock_held_for_too_long_is_told_and_the_store_works_again(
 
 
 class ByHand:
-    """The three connections of a store, opened here so that a test can set them limits."""
+    """The two connections of a store, opened here so that a test can set them limits."""
 
-    def __init__(
-        self, durable: aiosqlite.Connection, swift: aiosqlite.Connection, reader: aiosqlite.Connection
-    ) -> None:
-        self.durable = durable
-        self.swift = swift
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self.writer = writer
         self.reader = reader
 
     def store(self, path: Path) -> SqliteSessionStore:
-        return SqliteSessionStore(Database(self.durable, self.swift, self.reader, path), store_text=True)
+        return SqliteSessionStore(Database(self.writer, self.reader, path), store_text=True)
 
     async def limit(self, pages: int) -> None:
-        for connection in (self.durable, self.swift):
-            await connection.execute_fetchall(f"PRAGMA max_page_count = {pages}")
+        await self.writer.execute_fetchall(f"PRAGMA max_page_count = {pages}")
 
 
 @pytest.fixture
@@ -110,7 +106,7 @@ async def by_hand(path: Path) -> AsyncIterator[ByHand]:
     async with AsyncExitStack() as stack:
         opened = [
             await stack.enter_async_context(closing_later(await connect(path, busy_seconds=1, read_only=read_only)))
-            for read_only in (False, False, True)
+            for read_only in (False, True)
         ]
         yield ByHand(*opened)
 
@@ -133,7 +129,7 @@ async def test_a_full_disk_is_told_and_the_store_works_again(by_hand: ByHand, pa
 
 
 async def test_a_file_that_may_not_be_written_is_told(by_hand: ByHand, path: Path) -> None:
-    store = SqliteSessionStore(Database(by_hand.reader, by_hand.reader, by_hand.reader, path), store_text=True)
+    store = SqliteSessionStore(Database(by_hand.reader, by_hand.reader, path), store_text=True)
     with pytest.raises(StoreError, match="read-only; give the server's user the right to write"):
         await store.finish_turn(end("a2"), minute(30))
 

@@ -174,7 +174,7 @@ async def test_nothing_to_stop_is_no_error(upstream: QwenUpstream, site: Site, a
         (raw_bytes(b""), UpstreamUnreachable),
         (raw_bytes(b"SMTP ready\r\n\r\n"), UpstreamProtocolError),
         (raw_bytes(head(200) + b"5\r\nhe"), UpstreamUnreachable),
-        (raw_bytes(head(200, "application/json", "Content-Encoding: gzip", length=4) + b"oops"), UpstreamUnreachable),
+        (raw_bytes(head(200, "application/json", "Content-Encoding: gzip", length=4) + b"oops"), UpstreamProtocolError),
     ],
 )
 async def test_every_failure_of_a_call_is_one_of_our_errors(

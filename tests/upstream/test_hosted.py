@@ -228,6 +228,7 @@ def test_research_that_stops_in_mid_work_is_cut() -> None:
         {"success": True, "data": {"messages": [{"role": "assistant", "extra": {"wanx": {"task_id": "t1"}}}]}},
         delta("", "t2v", extra={"wanx": {"task_id": "t1"}}),
         delta("", "video_gen", "finished", extra=[{"task_id": 7}, {"task_id": "t1"}]),
+        delta("", None, "finished", extra={"wanx": {"task_id": "t1"}}),
     ],
 )
 def test_a_stream_in_place_of_a_video_s_answer_tells_the_task(frame: object) -> None:

@@ -157,6 +157,16 @@ async def test_a_profile_renews_only_with_a_later_token_of_the_same_account(
     assert (headers["authorization"], headers["cookie"]) == (f"Bearer {SESSION}", f"cna=1; token={SESSION}")
 
 
+async def test_both_ways_tell_the_owner_s_user_agent(site: Site, tmp_path: Path, clock: StillClock) -> None:
+    settings = make_settings(tmp_path, QWEN_USER_AGENT="Owner/1.0")
+    renewal = Renewal(settings, clock, base_url=site.url, auth_url=site.url)
+    site.on(REFRESH, good({"access_token": access()}))
+    site.on(PROFILE, reply({"id": "user-1", "role": "user"}))
+    await renewal.by_cookies(login())
+    await renewal.by_profile(login(SESSION, "cna=1"))
+    assert [request.headers["user-agent"] for request in site.requests] == ["Owner/1.0", "Owner/1.0"]
+
+
 def test_the_end_of_a_login_is_that_of_its_longest_cookie() -> None:
     assert login().ends_at == NOW + timedelta(days=30)
     assert login(cookie=f"refresh_token={ROTATING}").ends_at == NOW + timedelta(days=29)

@@ -80,6 +80,8 @@ def test_reads_the_page_s_own_spacing_and_line_ends() -> None:
         delta("", "web_search", function_call={"name": "web_search", "arguments": '{"q'}, function_id="round_0_1"),
         delta("result", None, "finished", name="unheard_of", extra={"web_search_info": []}),
         delta("a file", "write_file", "finished"),
+        delta("a report", "ReportGeneration", "finished"),
+        delta("an answer to research", "deep_research_answer", "finished"),
         delta("", None, "typing"),
         delta(["parts"], "answer"),
         delta(None, "answer"),

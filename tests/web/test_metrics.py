@@ -11,6 +11,7 @@ from app.core.watch import AnswerWatch
 from app.emulator import Emulator
 from app.telemetry.metrics import Metrics, ServerState
 from tests.core.fakes import FakeClock
+from tests.e2e.habits import call_text
 from tests.e2e.harness import MODEL, Server, serving
 
 HI = [{"role": "user", "content": "hi"}]
@@ -54,6 +55,17 @@ async def test_an_answer_is_counted_with_its_times_and_tokens(server: Server) ->
     assert told[f"gen_ai_server_time_to_first_token_seconds_count {MODEL}"] == 1
     assert told[f"gen_ai_server_time_per_output_token_seconds_count {MODEL}"] == 1
     assert 1 <= told[f"gen_ai_client_operation_time_per_output_chunk_seconds_count {MODEL}"] <= 3
+
+
+async def test_words_that_were_held_back_until_the_model_could_not_be_asked_again_are_counted(server: Server) -> None:
+    parameters = {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}
+    tool = {"type": "function", "function": {"name": "look", "parameters": parameters}}
+    server.emulator.script.answer(call_text("look", "{}"))
+    server.emulator.script.fault("rate_limited")
+    reply = await server.client.chat(HI, tools=[tool], enable_thinking=False)
+    assert "<name>look</name>" in reply.text
+    told = await scrape_with(server, "qwen_thread_requests_total /v1/chat/completions 2xx")
+    assert told[f"gen_ai_server_time_to_first_token_seconds_count {MODEL}"] == 1
 
 
 async def test_matches_are_counted_by_their_kind(server: Server) -> None:

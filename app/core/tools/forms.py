@@ -16,8 +16,8 @@ _FUNCTION = re.compile(r"<\s{0,8}function\s{0,8}=\s{0,8}[\"']?([\w.:/-]+)[\"']?\
 _FUNCTION_END = re.compile(r"<\s{0,8}/\s{0,8}function\s{0,8}>\s*\Z", re.IGNORECASE)
 _PARAMETER = re.compile(r"<\s{0,8}parameter\s{0,8}=\s{0,8}[\"']?([\w.:/-]+)[\"']?\s{0,8}>", re.IGNORECASE)
 _PARAMETER_END = re.compile(r"<\s{0,8}/\s{0,8}parameter\s{0,8}>", re.IGNORECASE)
-_JSON_NAME = re.compile(r"\s*\[?\s*\{\s*[\"'](?:name|tool_name|tool|function)[\"']\s*:\s*[\"']([\w.:/-]+)[\"']")
 _NAMES = ("name", "tool_name", "tool", "function")
+_JSON_NAME = re.compile(rf"\s*\[?\s*\{{\s*[\"'](?:{'|'.join(_NAMES)})[\"']\s*:\s*[\"']([\w.:/-]+)[\"']")
 _ARGUMENT_KEYS = ("arguments", "args", "parameters", "params", "input")
 
 

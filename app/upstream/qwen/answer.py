@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import aiohttp
-
 from app.config import Settings
 from app.core.events import Event
 from app.core.ports import Mode
 from app.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout
+from app.upstream.http import Response
 from app.upstream.qwen.replies import read_reply
 from app.upstream.qwen.seam import SilenceWatch, mapped
 from app.upstream.qwen.sse import Splitter
@@ -32,7 +31,7 @@ class Answer:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        response: Response,
         settings: Settings,
         *,
         begun: float,
@@ -57,11 +56,11 @@ class Answer:
     async def begin(self) -> VideoReply | None:
         """Read up to the first event, or the plain answer that promises a video, for `promise`.
 
-        Raises what the site says in place of an answer, and what aiohttp raises.
+        Raises what the site says in place of an answer, and what the network raises.
         """
         head = b""
         while not (start := _start_of(head)):
-            piece = await self._response.content.readany()
+            piece = await self._response.read()
             head += piece
             if not piece:
                 break
@@ -73,7 +72,7 @@ class Answer:
             raise UpstreamProtocolError("The site sent a plain answer where a stream was expected.", cause="shape")
         self._first = self._digest(head)
         while not self._first and not self._reader.failure:
-            self._first = self._digest(await self._response.content.readany())
+            self._first = self._digest(await self._response.read())
         if not self._first and self._reader.failure:
             raise self._reader.failure
         return None
@@ -104,10 +103,10 @@ class Answer:
     async def close(self) -> None:
         """Give the connection back if the answer's end is there or comes at once, else close it."""
         self._watch.cancel()
-        if self._reader.finished and not self._response.content.at_eof():
-            with suppress(aiohttp.ClientError, OSError):
+        if self._reader.finished and not self._response.is_whole:
+            with suppress(OSError):
                 async with asyncio.timeout(_LINGER_SECONDS):
-                    while await self._response.content.readany():
+                    while await self._response.read():
                         pass
         self._response.close()
 
@@ -131,7 +130,7 @@ class Answer:
         self._watch.arm(min(quiet, idle, self._ends))
         try:
             with mapped(_QUIET, connect_seconds=self._settings.connect_timeout, in_answer=True):
-                return await self._response.content.readany()
+                return await self._response.read()
         except UpstreamError as problem:
             if not self._watch.expired:
                 raise

@@ -109,7 +109,6 @@ class QwenUpstream:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tokens.close()
-        await self._files.close()
         await self._transport.__aexit__(kind, problem, trace)
 
     def account(self) -> AccountStatus:

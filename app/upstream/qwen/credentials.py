@@ -4,10 +4,10 @@ import base64
 import binascii
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http.cookies import Morsel
 from typing import Any
 
 import msgspec
@@ -172,14 +172,34 @@ def cookie_header(pairs: dict[str, str]) -> str:
     return "; ".join(f"{name}={value}" for name, value in pairs.items())
 
 
-def cookie_end(morsel: "Morsel[str]", now: datetime) -> datetime | None:
-    """Return when a cookie that an answer sets ends; None if it does not say."""
+@dataclass(frozen=True, slots=True)
+class SetCookie:
+    """A cookie that an answer sets; `ends` is None where it does not say."""
+
+    value: str
+    ends: datetime | None
+
+
+def read_set_cookies(lines: Iterable[str], now: datetime) -> dict[str, SetCookie]:
+    """Read `Set-Cookie` headers, by name, without attributes other than the end and what is no cookie."""
+    cookies = {}
+    for line in lines:
+        pair, *attributes = line.split(";")
+        name, separator, value = pair.strip().partition("=")
+        if separator and name.strip():
+            cookies[name.strip()] = SetCookie(value.strip(), _end(attributes, now))
+    return cookies
+
+
+def _end(attributes: Iterable[str], now: datetime) -> datetime | None:
+    said = {name.strip().lower(): value.strip() for name, _, value in (text.partition("=") for text in attributes)}
     try:
-        if morsel["max-age"]:
-            return now + timedelta(seconds=int(morsel["max-age"]))
-        return parsedate_to_datetime(morsel["expires"]) if morsel["expires"] else None
+        if said.get("max-age"):
+            return now + timedelta(seconds=int(said["max-age"]))
+        ends = parsedate_to_datetime(said["expires"]) if said.get("expires") else None
     except (ValueError, OverflowError):
         return None
+    return ends.replace(tzinfo=UTC) if ends is not None and ends.tzinfo is None else ends
 
 
 def _is_alive(token: str, now: datetime) -> bool:

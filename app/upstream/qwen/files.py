@@ -1,18 +1,17 @@
 """Brings files to the site and fetches what it made (docs/upstream-protocol.md, Files).
 
-The object store and the CDN are other hosts than the site: they have a connection pool of their own, and nothing of
-the account goes there, no token and no cookie.
+The object store and the CDN are other hosts than the site: each file has a connection of its own, and nothing of the
+account goes there, no token and no cookie.
 """
 
 import asyncio
-import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from app.clock import Clock
@@ -21,6 +20,7 @@ from app.core.attachments import FileContent
 from app.core.ids import new_uuid
 from app.core.ports import UploadedFile
 from app.errors import UpstreamError, UpstreamProtocolError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from app.upstream.http import Pool, Response
 from app.upstream.qwen.causes import Subject, excerpt
 from app.upstream.qwen.grants import (
     Grant,
@@ -59,7 +59,7 @@ class Patience:
 
 
 class Files:
-    """The way of files to and from one site; `close` gives its connections back."""
+    """The way of files to and from one site."""
 
     def __init__(
         self,
@@ -78,13 +78,7 @@ class Files:
         self._call = call
         self._patience = patience
         self._on_failure = on_failure
-        self._session: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._headers = {"User-Agent": settings.qwen_user_agent or USER_AGENT, "Accept-Encoding": "identity"}
 
     async def upload(self, file: FileContent) -> UploadedFile:
         """Bring a file to the site, until it can be sent, and remember how a message names it."""
@@ -117,16 +111,13 @@ class Files:
             content_type=file.content_type,
             now=self._clock.now(),
         )
+        target = urlsplit(grant.url).path
         seconds = self._settings.total_timeout
         silence = f"The site's file store did not take the file within {seconds:g} s (TOTAL_TIMEOUT)."
         with mapped(silence, connect_seconds=self._settings.connect_timeout):
-            async with (
-                asyncio.timeout(seconds),
-                self._connections().put(
-                    grant.url.partition("?")[0], data=io.BytesIO(file.data), headers=headers, allow_redirects=False
-                ) as response,
-            ):
-                said = await response.content.read(_EXCERPT)
+            async with asyncio.timeout(seconds), self._host_of(grant.url) as store:
+                response = await store.request("PUT", target, {**self._headers, **headers}, file.data)
+                said = (await response.read())[:_EXCERPT]
         if response.status != 200:
             raise _refusal(response.status, said)
 
@@ -160,25 +151,28 @@ class Files:
         """Fetch what the site made, as `app.core.ports.Upstream` says."""
         if not is_of_the_site(url, self._origin):
             raise UpstreamRejected("This is not an address of the site, so nothing was fetched.", cause="address")
-        with self._told():
-            response = await self._get(url)
-        try:
+        async with self._host_of(url) as host:
+            with self._told():
+                response = await self._get(host, url)
             yield Fetched(response, self._settings)
-        finally:
-            response.close()
 
-    async def _get(self, url: str) -> aiohttp.ClientResponse:
+    async def _get(self, host: Pool, url: str) -> Response:
+        parts = urlsplit(url)
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         seconds = self._settings.first_event_timeout
         silence = f"The site's file store did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
         with mapped(silence, connect_seconds=self._settings.connect_timeout):
             async with asyncio.timeout(seconds):
-                response = await self._connections().get(url, allow_redirects=False)
+                response = await host.request("GET", target, self._headers)
         if response.status == 200:
             return response
-        response.close()
         if response.status in _GONE:
             raise UpstreamRejected("The address has expired; the site gives the file no more.", cause="expired")
         raise _refusal(response.status, b"")
+
+    def _host_of(self, url: str) -> Pool:
+        parts = urlsplit(url)
+        return Pool(f"{parts.scheme}://{parts.netloc}", connect_seconds=self._settings.connect_timeout)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -188,22 +182,14 @@ class Files:
             self._on_failure(problem)
             raise
 
-    def _connections(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, connect=self._settings.connect_timeout),
-                headers={"User-Agent": self._settings.qwen_user_agent or USER_AGENT, "Accept-Encoding": "identity"},
-            )
-        return self._session
-
 
 class Fetched:
     """A file on its way from the site, as `app.core.ports.Download` says."""
 
-    def __init__(self, response: aiohttp.ClientResponse, settings: Settings) -> None:
-        self.content_type = response.content_type
-        self.size = response.content_length
+    def __init__(self, response: Response, settings: Settings) -> None:
+        self.content_type = response.headers.get("content-type", "").partition(";")[0].strip()
+        length = response.headers.get("content-length", "")
+        self.size = int(length) if length.isdecimal() else None
         self._response = response
         self._settings = settings
 
@@ -217,7 +203,7 @@ class Fetched:
         silence = f"In mid-file the site sent nothing for {seconds:g} s (BETWEEN_EVENTS_TIMEOUT)."
         with mapped(silence, connect_seconds=self._settings.connect_timeout, in_answer=True):
             async with asyncio.timeout(seconds):
-                return await self._response.content.readany()
+                return await self._response.read()
 
 
 def _refusal(status: int, said: bytes) -> UpstreamError:

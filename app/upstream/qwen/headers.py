@@ -1,13 +1,14 @@
 """The headers of our requests: what the page sends as far as it is true of us, and our own name (Transport)."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from http.cookies import SimpleCookie
+from functools import lru_cache
 
 from app import __version__
 from app.clock import Clock
 from app.core.ids import new_uuid
 from app.upstream.qwen.bodies import FRONT_END
-from app.upstream.qwen.credentials import Credential, cookie_end, cookie_header, cookie_pairs
+from app.upstream.qwen.credentials import Credential, SetCookie, cookie_header, cookie_pairs, read_set_cookies
 
 USER_AGENT = f"qwen-thread/{__version__}"
 _RENEWED = frozenset({"token", "refresh_token"})
@@ -23,7 +24,7 @@ class Cookies:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._pasted: dict[str, str] = {}
-        self._jar: dict[str, tuple[str, datetime | None]] = {}
+        self._jar: dict[str, SetCookie] = {}
 
     def header(self, credential: Credential) -> str:
         """Return the value of the `Cookie` header."""
@@ -33,18 +34,17 @@ class Cookies:
             self._pasted = pasted
             self._jar.clear()
         now = self._clock.now()
-        for name, (value, ends) in self._jar.items():
-            if ends is None or ends > now:
-                pairs[name] = value
+        for name, cookie in self._jar.items():
+            if cookie.ends is None or cookie.ends > now:
+                pairs[name] = cookie.value
             else:
                 pairs.pop(name, None)
         pairs["token"] = (credential.session or credential.token).reveal()
         return cookie_header(pairs)
 
-    def keep(self, cookies: SimpleCookie) -> None:
-        """Take over what an answer sets, with its end; an end in the past hides the owner's cookie too."""
-        for name, morsel in cookies.items():
-            self._jar[name] = (morsel.coded_value, cookie_end(morsel, self._clock.now()))
+    def keep(self, lines: Iterable[str]) -> None:
+        """Take over what the `Set-Cookie` lines of an answer say; an end in the past hides the owner's cookie too."""
+        self._jar.update(read_set_cookies(lines, self._clock.now()))
 
 
 def build_headers(
@@ -63,11 +63,11 @@ def build_headers(
         "Authorization": f"Bearer {credential.token.reveal()}",
         "Cookie": cookie,
         "Accept": "application/json" if streams else "application/json, text/plain, */*",
-        "Accept-Encoding": "gzip, deflate",
+        "Accept-Encoding": "gzip",
         "User-Agent": user_agent or USER_AGENT,
         "source": "web",
         "Version": FRONT_END,
-        "Timezone": now.strftime("%a %b %d %Y %H:%M:%S GMT%z"),
+        "Timezone": _timezone(now.replace(microsecond=0)),
         "X-Request-Id": new_uuid(),
         "Referer": f"{origin}/c/{chat_id}" if chat_id else f"{origin}/",
     }
@@ -78,3 +78,9 @@ def build_headers(
     if streams:
         headers["X-Accel-Buffering"] = "no"
     return headers
+
+
+@lru_cache(maxsize=1)
+def _timezone(second: datetime) -> str:
+    """Write a moment as JavaScript does."""
+    return second.strftime("%a %b %d %Y %H:%M:%S GMT%z")

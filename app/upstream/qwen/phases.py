@@ -45,9 +45,10 @@ class Content:
             self._unphased(delta, events)
             return
         self._knows_phases = True
-        if phase in TEXT_PHASES:
+        researches = self._mode == "research"
+        if phase == "answer" or (researches and phase in TEXT_PHASES):
             self._text(delta, events, ends=True, phase=phase)
-        elif phase in ("thinking_summary", "think") or phase in RESEARCH_PHASES:
+        elif phase in ("thinking_summary", "think") or (researches and phase in RESEARCH_PHASES):
             self._think(phase, delta, events)
         elif phase in IMAGE_PHASES:
             self._image(delta, events)

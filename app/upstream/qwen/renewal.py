@@ -1,11 +1,10 @@
 """Asks the site for new tokens, in its two ways (docs/upstream-protocol.md, Refresh, and Profile and renewal)."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
-from http.cookies import SimpleCookie
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from app.clock import Clock
@@ -13,12 +12,13 @@ from app.config import Settings
 from app.config_values import Secret, parse_secret
 from app.core.ids import new_uuid
 from app.errors import UpstreamLoginRequired, UpstreamProtocolError
+from app.upstream.http import Pool
 from app.upstream.qwen.credentials import (
     NAMELESS,
     Credential,
-    cookie_end,
     cookie_header,
     cookie_pairs,
+    read_set_cookies,
     read_token,
 )
 from app.upstream.qwen.headers import USER_AGENT, Cookies, build_headers
@@ -73,8 +73,17 @@ class Renewal:
     async def by_profile(self, old: Credential) -> Credential | None:
         """Return the login with the later session token that the profile brings, None if it brings no later one."""
         cookies = Cookies(self._clock).header(old)
-        headers = build_headers("GET", self._origin, old, cookies, now=self._clock.now(), chat_id=None, streams=False)
-        _, body, _ = await self._ask(f"{self._base_url}/api/v1/auths/", headers)
+        headers = build_headers(
+            "GET",
+            self._origin,
+            old,
+            cookies,
+            now=self._clock.now(),
+            chat_id=None,
+            streams=False,
+            user_agent=self._settings.qwen_user_agent,
+        )
+        _, body, _ = await self._ask(self._base_url, "/api/v1/auths/", headers)
         try:
             token = msgspec.json.decode(body, type=_Profile).token
         except msgspec.DecodeError:
@@ -94,7 +103,7 @@ class Renewal:
             "User-Agent": self._settings.qwen_user_agent or USER_AGENT,
             "X-Request-Id": new_uuid(),
         }
-        outer, _, rotated = await self._ask(f"{self._auth_url}/api/v2/auths/refresh", headers)
+        outer, _, rotated = await self._ask(self._auth_url, "/api/v2/auths/refresh", headers)
         data = outer.data if isinstance(outer.data, dict) else {}
         access = data.get("access_token")
         if not isinstance(access, str) or not access:
@@ -105,7 +114,7 @@ class Renewal:
             raise UpstreamProtocolError("The site renewed the login with a token of no known form.", cause="refresh")
         return new
 
-    def _rotate(self, old: Credential, given: str, rotated: SimpleCookie) -> dict[str, str]:
+    def _rotate(self, old: Credential, given: str, rotated: Iterable[str]) -> dict[str, str]:
         """Return the cookies after an answer: what it sets wins over what its body gives, and that over what was."""
         pairs = cookie_pairs(old.cookie.reveal())
         if old.session:
@@ -113,25 +122,20 @@ class Renewal:
         if given:
             pairs["refresh_token"] = given
         now = self._clock.now()
-        for name, morsel in rotated.items():
-            end = cookie_end(morsel, now)
-            if end is not None and end <= now:
+        for name, cookie in read_set_cookies(rotated, now).items():
+            if cookie.ends is not None and cookie.ends <= now:
                 pairs.pop(name, None)
             else:
-                pairs[name] = morsel.coded_value
+                pairs[name] = cookie.value
         return pairs
 
-    async def _ask(self, url: str, headers: dict[str, str]) -> tuple[Outer, bytes, SimpleCookie]:
+    async def _ask(self, base_url: str, path: str, headers: dict[str, str]) -> tuple[Outer, bytes, Iterable[str]]:
         """Send one request and return a good answer, decoded and as it came, with the cookies that it sets."""
         seconds, connect = self._settings.first_event_timeout, self._settings.connect_timeout
-        silence = f"{urlsplit(url).hostname} did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
-        timeout = aiohttp.ClientTimeout(total=None, connect=connect)
+        silence = f"{urlsplit(base_url).hostname} did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
         with mapped(silence, connect_seconds=connect):
-            async with (
-                asyncio.timeout(seconds),
-                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as session,
-                session.get(url, headers=headers, allow_redirects=False) as response,
-            ):
+            async with asyncio.timeout(seconds), Pool(base_url, connect_seconds=connect) as pool:
+                response = await pool.request("GET", path, headers)
                 reply = await read_whole(response)
         return read_reply(reply, "account"), reply.body, response.cookies
 

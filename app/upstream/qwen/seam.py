@@ -1,12 +1,11 @@
-"""Where aiohttp ends: its errors become ours, and silence is noticed."""
+"""Where the network ends: its errors become ours, and silence is noticed."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import aiohttp
-
 from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
+from app.upstream.http import NotConnected, NotHttp
 
 
 @contextmanager
@@ -17,29 +16,30 @@ def mapped(silence: str, *, connect_seconds: float, in_answer: bool = False) -> 
     """
     try:
         yield
-    except aiohttp.ConnectionTimeoutError as exc:
-        raise UpstreamTimeout(
-            f"The site could not be reached within {connect_seconds:g} s (CONNECT_TIMEOUT).", cause="connect"
-        ) from exc
     except TimeoutError as exc:
         raise UpstreamTimeout(silence, cause="timeout") from exc
-    except (aiohttp.ClientError, OSError) as exc:
-        raise _translate(exc, in_answer=in_answer) from exc
+    except NotConnected as exc:
+        raise _unconnected(exc, connect_seconds) from exc
+    except NotHttp as exc:
+        raise UpstreamProtocolError("The site's answer is not proper HTTP.", cause="http") from exc
+    except OSError as exc:
+        if in_answer:
+            raise UpstreamCut("The connection to the site broke in mid-answer.", cause="connection") from exc
+        raise UpstreamUnreachable("The connection to the site broke before it answered.", cause="connection") from exc
 
 
-def _translate(problem: Exception, *, in_answer: bool) -> UpstreamError:
-    if isinstance(problem, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return UpstreamUnreachable("The connection to the site could not be secured (TLS).", cause="tls")
-    if isinstance(problem, aiohttp.ClientConnectorDNSError):
-        return UpstreamUnreachable(f"The name {problem.host} could not be resolved.", cause="dns")
-    if isinstance(problem, aiohttp.ClientConnectorError):
-        reason = problem.os_error.strerror or "no connection"
-        return UpstreamUnreachable(f"{problem.host} could not be reached: {reason}.", cause="connect")
-    if isinstance(problem, aiohttp.ClientResponseError):
-        return UpstreamProtocolError("The site's answer is not proper HTTP.", cause="http")
-    if in_answer:
-        return UpstreamCut("The connection to the site broke in mid-answer.", cause="connection")
-    return UpstreamUnreachable("The connection to the site broke before it answered.", cause="connection")
+def _unconnected(problem: NotConnected, seconds: float) -> UpstreamError:
+    match problem.why:
+        case "timeout":
+            said = f"The site could not be reached within {seconds:g} s (CONNECT_TIMEOUT)."
+            return UpstreamTimeout(said, cause="connect")
+        case "tls":
+            return UpstreamUnreachable("The connection to the site could not be secured (TLS).", cause="tls")
+        case "dns":
+            return UpstreamUnreachable(f"The name {problem.host} could not be resolved.", cause="dns")
+        case "refused":
+            said = f"{problem.host} could not be reached: {problem.reason}."
+            return UpstreamUnreachable(said, cause="connect")
 
 
 class SilenceWatch:

@@ -49,7 +49,7 @@ class AnswerReader:
             return events
         for payload in payloads:
             self._take(payload, events)
-            if self._mode == "video" and not self.is_over():
+            if self._mode == "video" and self.failure is None:
                 self._find_task(payload, events)
             if self.is_over():
                 break

@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from app.clock import Clock
 from app.config import Settings
 from app.errors import UpstreamProtocolError
+from app.upstream.http import Pool, Response
 from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.credentials import Credential
 from app.upstream.qwen.headers import Cookies, build_headers
@@ -28,25 +28,19 @@ class Transport:
     def __init__(self, settings: Settings, clock: Clock, base_url: str) -> None:
         self._settings = settings
         self._clock = clock
-        self._base_url = base_url.rstrip("/")
         parts = urlsplit(base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._cookies = Cookies(clock)
-        self._session: aiohttp.ClientSession | None = None
+        self._pool = Pool(base_url, connect_seconds=settings.connect_timeout)
 
     async def __aenter__(self) -> "Transport":
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._settings.connect_timeout),
-        )
+        await self._pool.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._pool.__aexit__(kind, problem, trace)
 
     async def open(
         self,
@@ -57,12 +51,11 @@ class Transport:
         body: dict[str, Any] | None = None,
         chat_id: str | None = None,
         streams: bool = False,
-    ) -> aiohttp.ClientResponse:
+    ) -> Response:
         """Send a request and return the response once its head is there; the caller closes it.
 
-        Raises what aiohttp raises: callers stand inside `seam.mapped`.
+        Raises what the network raises: callers stand inside `seam.mapped`.
         """
-        assert self._session is not None, "use it as a context manager"
         headers = build_headers(
             method,
             self._origin,
@@ -73,14 +66,9 @@ class Transport:
             streams=streams,
             user_agent=self._settings.qwen_user_agent,
         )
-        response = await self._session.request(
-            method,
-            self._base_url + path,
-            data=None if body is None else msgspec.json.encode(body),
-            headers=headers,
-            allow_redirects=False,
-        )
-        self._cookies.keep(response.cookies)
+        response = await self._pool.request(method, path, headers, None if body is None else msgspec.json.encode(body))
+        if response.cookies:
+            self._cookies.keep(response.cookies)
         _log.debug("%s %s: %d, really %s", method, path, response.status, actual_status(response))
         return response
 
@@ -100,29 +88,35 @@ class Transport:
         silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
         with mapped(silence, connect_seconds=self._settings.connect_timeout):
             async with asyncio.timeout(seconds):
-                async with await self.open(method, path, credential, body=body, chat_id=chat_id) as response:
-                    reply = await read_whole(response, limit=limit)
+                response = await self.open(method, path, credential, body=body, chat_id=chat_id)
+                reply = await read_whole(response, limit=limit)
         return read_reply(reply, subject)
 
 
-async def read_whole(response: aiohttp.ClientResponse, head: bytes = b"", *, limit: int = _BODY_LIMIT) -> Reply:
-    """Read the rest of an answer after `head`. Raises UpstreamProtocolError above `limit`, and what aiohttp raises."""
+async def read_whole(response: Response, head: bytes = b"", *, limit: int = _BODY_LIMIT) -> Reply:
+    """Read the rest of an answer after `head`, and close it.
+
+    Raises UpstreamProtocolError above `limit` bytes, and what the network raises.
+    """
     pieces, size = [head], len(head)
-    while piece := await response.content.readany():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            raise UpstreamProtocolError(f"The site's answer is larger than {limit >> 20} MiB.", cause="size")
+    try:
+        while piece := await response.read():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise UpstreamProtocolError(f"The site's answer is larger than {limit >> 20} MiB.", cause="size")
+    finally:
+        response.close()
     return Reply(
         response.status,
         b"".join(pieces),
         actual=actual_status(response),
-        location=response.headers.get("Location", ""),
-        retry_after=_number(response.headers.get("Retry-After")),
+        location=response.headers.get("location", ""),
+        retry_after=_number(response.headers.get("retry-after")),
     )
 
 
-def actual_status(response: aiohttp.ClientResponse) -> int | None:
+def actual_status(response: Response) -> int | None:
     """Return the status that the site means, which may differ from the one on the wire."""
     return _number(response.headers.get("x-actual-status-code"))
 

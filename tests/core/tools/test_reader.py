@@ -229,3 +229,8 @@ json_values = st.recursive(
 def test_every_call_that_we_write_is_read_back(arguments: dict[str, Any]) -> None:
     written = CherryScheme().write_call("weather", json.dumps(arguments, ensure_ascii=False))
     assert read(f"Well. {written}") == ("Well.", [("weather", arguments)])
+
+
+@pytest.mark.parametrize("key", ["name", "tool_name", "tool", "function"])
+def test_json_that_cannot_be_read_is_a_call_all_the_same_if_it_names_the_tool(key: str) -> None:
+    assert read(f'<tool_call>{{"{key}": "weather", oops</tool_call>') == ("", [("weather", None)])

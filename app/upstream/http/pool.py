@@ -1,0 +1,150 @@
+"""The connections to one host: made when they are needed, kept for a while, never limited in number."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+import aiohappyeyeballs
+
+from app.upstream.http.connection import Connection, Disconnected, Response
+
+_IDLE_SECONDS = 15.0  # shorter than servers keep an idle connection: it is not closed under a request
+_NEXT_ADDRESS_SECONDS = 0.25
+_SAFE_TO_REPEAT = frozenset({"GET", "DELETE"})
+_PORTS = {"http": 80, "https": 443}
+
+
+class NotConnected(ConnectionError):
+    """No connection could be made; nothing was sent."""
+
+    def __init__(self, why: Literal["dns", "tls", "timeout", "refused"], host: str, reason: str) -> None:
+        super().__init__(reason)
+        self.why = why
+        self.host = host
+        self.reason = reason
+
+
+class Pool:
+    """A context manager that owns its connections. `base_url` is http or https and may hold a path."""
+
+    def __init__(self, base_url: str, *, connect_seconds: float) -> None:
+        parts = urlsplit(base_url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or _PORTS[parts.scheme]
+        self._is_tls = parts.scheme == "https"
+        self._path = parts.path.rstrip("/")
+        self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
+        self._connect_seconds = connect_seconds
+        self._tls: ssl.SSLContext | None = None
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in tuple(self._open):
+            connection.close()
+        await asyncio.sleep(0)  # lets the transports end
+
+    async def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Response:
+        """Send a request; return its response once the head is there. The caller closes it.
+
+        Redirects are not followed. Raises NotConnected, Disconnected, NotHttp. What a kept connection did not answer
+        because it was closed in between is asked again where asking twice does no harm.
+        """
+        head, body = self._head(method, target, headers, body), body or b""
+        while (kept := self._kept()) is not None:
+            try:
+                return await kept.send(head, body)
+            except Disconnected:
+                if kept.heard or method not in _SAFE_TO_REPEAT:
+                    raise
+        connection = await self._connect()
+        return await connection.send(head, body)
+
+    def _head(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        head = f"{method} {self._path}{target} HTTP/1.1\r\n{self._host_line}{lines}{length}\r\n"
+        if head.count("\n") != len(headers) + 3 + bool(length) or head.count("\r") != head.count("\n"):
+            raise ValueError("A header holds a line break.")
+        return head.encode()
+
+    def _kept(self) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_closed:
+                continue
+            if connection.idle_since >= oldest:
+                return connection
+            connection.close()
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = loop.call_later(_IDLE_SECONDS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close what was not used for long; the connection used last is the first to be used again."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - _IDLE_SECONDS
+        kept = [connection for connection in self._idle if not connection.is_closed and connection.idle_since > oldest]
+        for connection in self._idle:
+            if connection not in kept:
+                connection.close()
+        self._idle = kept
+        self._sweep = loop.call_later(_IDLE_SECONDS, self._close_idle) if kept else None
+
+    async def _connect(self) -> Connection:
+        """Make a connection. Raises NotConnected."""
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                return await self._connected()
+        except TimeoutError as problem:
+            raise NotConnected("timeout", self._host, "it took too long") from problem
+        except socket.gaierror as problem:
+            raise NotConnected("dns", self._host, problem.strerror or str(problem)) from problem
+        except (ssl.SSLError, ssl.CertificateError) as problem:
+            raise NotConnected("tls", self._host, str(problem)) from problem
+        except OSError as problem:
+            raise NotConnected("refused", self._host, problem.strerror or "no connection") from problem
+
+    async def _connected(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self._is_tls and self._tls is None:
+            self._tls = await asyncio.to_thread(_tls_context)
+        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        made = await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1
+        )
+        _, connection = await loop.create_connection(
+            lambda: Connection(self._keep, self._open.discard),
+            sock=made,
+            ssl=self._tls,
+            server_hostname=self._host if self._tls else None,
+        )
+        self._open.add(connection)
+        return connection
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Return what certificates are checked with; reading the system's takes a while."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
