@@ -1,6 +1,5 @@
 """What is kept of one turn: its chat and node before it is sent, what was said, and how it ended."""
 
-import asyncio
 import logging
 from dataclasses import replace
 from datetime import datetime
@@ -44,18 +43,14 @@ class TurnRecord:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self.usage + self._spent if self.usage and self._spent else self.usage
 
-    async def open(self, has_chat: "asyncio.Future[None]") -> None:
-        """Make the chat if need be, say so, and record the node. Raises UpstreamError, StoreError.
-
-        To be run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile.
-        """
+    async def open(self) -> None:
+        """Make the chat if need be, and record the node. Raises UpstreamError, StoreError."""
         session = self.draft.session
         if session is not None:
             model, upstream = self.draft.prompt.model, self._around.upstream
             self.chat_id = await retrying(lambda: upstream.create_chat(model), self._around.patience)
             account = self._around.upstream.account().account  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
-            has_chat.set_result(None)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
         except StoreError:
