@@ -78,7 +78,6 @@ class Gateway:
         self._ladder = Ladder(around.store, window=policy.window_match)
         self._known_texts = KnownTexts(_MOST_KNOWN)
         self._live: set[Turn] = set()
-        self._store_fails = False  # then nothing is sent before it is recorded
 
     @property
     def waiting(self) -> int:
@@ -201,7 +200,7 @@ class Gateway:
         turn = Turn(self._around, draft, cut, written, citations, watch, retries=retries)
         self._live.add(turn)
         try:
-            await turn.begin(record_first=self._store_fails)
+            await turn.begin()
         except BaseException as problem:
             turn.abandon(problem)
             self._part_with(turn)
@@ -224,7 +223,6 @@ class Gateway:
 
     def _part_with(self, turn: Turn) -> None:
         """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
-        self._store_fails = turn.could_not_open
         _ = self._around.background.spawn(turn.leave(), "close a connection to upstream")
         if turn.closing is None or turn.closing.done():
             self._live.discard(turn)

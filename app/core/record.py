@@ -1,6 +1,5 @@
 """What is kept of one turn: its chat and node before it is sent, what was said, and how it ended."""
 
-import asyncio
 import logging
 from dataclasses import replace
 from datetime import datetime
@@ -44,11 +43,8 @@ class TurnRecord:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self.usage + self._spent if self.usage and self._spent else self.usage
 
-    async def open(self, has_chat: "asyncio.Future[None]") -> None:
-        """Make the chat if need be, say so, and record the node. Raises UpstreamError, StoreError.
-
-        To be run as a task of its own: a chat that was made must be recorded even if the client leaves meanwhile.
-        """
+    async def open(self) -> None:
+        """Make the chat if need be, and record the node. Raises UpstreamError, StoreError."""
         session = self.draft.session
         if session is not None:
             prompt, upstream = self.draft.prompt, self._around.upstream
@@ -57,7 +53,6 @@ class TurnRecord:
             )
             account = self._around.upstream.account().account  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
-            has_chat.set_result(None)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
         except StoreError:

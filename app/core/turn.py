@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from typing import Any
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.citations import CitationReader
@@ -85,36 +86,17 @@ class Turn:
         return self._record.chat_id
 
     @property
-    def could_not_open(self) -> bool:
-        """Whether the store could not record the node."""
-        opening = self._opening
-        if opening is None or not opening.done() or opening.cancelled():
-            return False
-        return isinstance(opening.exception(), StoreError)
-
-    @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self._record.used
 
-    async def begin(self, *, record_first: bool) -> None:
-        """Make the chat if need be, send the prompt and wait for upstream to accept it.
+    async def begin(self) -> None:
+        """Make the chat if need be, record the node, send the prompt and wait for upstream to accept it.
 
-        The node is recorded while the prompt is on its way, or before with `record_first`. Raises UpstreamError before
-        anything was accepted, StoreError.
+        Raises UpstreamError before anything was accepted, StoreError.
         """
-        has_chat = asyncio.get_running_loop().create_future()
-        self._opening = self._around.background.spawn(self._record.open(has_chat), "open a turn", awaited=True)
-        if record_first or self.draft.session is not None:
-            awaited = [self._opening] if record_first else [self._opening, has_chat]
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        self._raise_unrecorded()
+        await self._in_own_task(self._record.open(), "open a turn")
         await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
-        self._raise_unrecorded()
-
-    def _raise_unrecorded(self) -> None:
-        if self._opening is not None and self._opening.done():
-            self._opening.result()
 
     async def _send_patiently(self, prompt: Prompt) -> None:
         """Send a message; a lock that outlasts the answer before it is waited out."""
@@ -131,6 +113,12 @@ class Turn:
         _log.info("Chat %s is still in progress after %.0f s; asking upstream to stop it", self.chat_id, waited)
         await self._stop()
         await self._send(prompt)
+
+    async def _in_own_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run what must come to its end even if the client leaves meanwhile: a chat that was made must be recorded."""
+        self._opening = self._around.background.spawn(work, name, awaited=True)
+        await asyncio.wait([self._opening])
+        self._opening.result()
 
     async def _send(self, prompt: Prompt) -> None:
         async with AsyncExitStack() as attempt:
@@ -239,17 +227,8 @@ class Turn:
         except UpstreamError as problem:
             _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
             return False
-        assert self._opening is not None
-        again = self._follow_up(self._opening, prompt)
-        self._opening = self._around.background.spawn(again, "record that it was asked again", awaited=True)
-        await asyncio.wait([self._opening])
-        self._raise_unrecorded()
+        await self._in_own_task(self._record.follow_up(prompt), "record that it was asked again")
         return True
-
-    async def _follow_up(self, opening: "asyncio.Task[None]", prompt: Prompt) -> None:
-        """Run as a task of its own: a client that leaves now must not leave a node open."""
-        await opening
-        await self._record.follow_up(prompt)
 
     def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
         """Turn upstream's events into the client's; return whether the answer is whole."""
@@ -382,8 +361,6 @@ class Turn:
 
     async def _close(self, state: State, reason: FinishReason | None, error: str | None) -> None:
         await self._record.close(state, reason, error, tuple(call_id for call_id, _, _ in self._format.calls))
-        assert self._opening is not None
-        await self._opening  # it was written before the end, if it could be
 
     async def _stop(self) -> None:
         try:

@@ -16,7 +16,6 @@ _T = TypeVar("_T")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
-SHARED_SECONDS = 0.002
 _ADVICE = {
     sqlite3.SQLITE_FULL: "The disk is full; make room.",
     sqlite3.SQLITE_READONLY: "The file or its folder is read-only; give the server's user the right to write.",
@@ -75,9 +74,8 @@ class Database:
     """Two connections to one file: one writes, one transaction at a time, the other reads what is committed.
 
     A durable write survives a loss of power. Another one survives the end of the process and becomes durable with the
-    next durable one; it does not wait for the disk, but for SHARED_SECONDS, in which others may come that it can share
-    a transaction with. Writes are done in the order in which they came; those that come while a transaction runs share
-    the next one.
+    next durable one; it does not wait for the disk. Writes are done in the order in which they came; those that come
+    while a transaction runs share the next one.
     """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
@@ -86,7 +84,6 @@ class Database:
         self._path = path
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
@@ -98,13 +95,10 @@ class Database:
 
         A caller that leaves before its transaction began takes its work along; later the work is done all the same.
         """
-        loop = asyncio.get_running_loop()
-        write = _Write(work, durable, loop.create_future())
+        write = _Write(work, durable, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
-        if self._writing is None and durable:
-            self._begin()
-        elif self._writing is None and self._timer is None:
-            self._timer = loop.call_later(SHARED_SECONDS, self._begin)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="write to the database")
         with store_errors(self._path):
             result: _T = await write.done
             return result
@@ -113,16 +107,8 @@ class Database:
         """Run one statement as a transaction by itself; return how many rows it changed."""
         return await self.write(lambda connection: connection.execute(statement, values).rowcount, durable=durable)
 
-    def _begin(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._writing = asyncio.create_task(self._write_all(), name="write to the database")
-
     async def settle(self) -> None:
         """Wait until nothing is being written."""
-        if self._writing is None and self._waiting:
-            self._begin()
         if self._writing is not None:
             await asyncio.wait([self._writing])
 
