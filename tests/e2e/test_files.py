@@ -112,6 +112,18 @@ async def test_equal_words_with_another_picture_are_another_conversation(server:
     assert (right.match, right.session) == ("exact", first.session)
 
 
+async def test_two_at_once_in_one_chat_do_not_meet_there_while_files_go_up(server: Server) -> None:
+    asked = says("Remember: the number is 12.")
+    opened = await ask(server, asked, answer="Noted, it is twelve.")
+    history, stops = (asked, answered("Noted, it is twelve.")), len(server.emulator.stops)
+    both = await asyncio.gather(
+        *(ask(server, *history, says("What is on it?", picture(png(77, 0, number)))) for number in range(2))
+    )
+    assert sorted(reply.match for reply in both) == ["exact", "new"]
+    assert {reply.session == opened.session for reply in both} == {True, False}
+    assert len(server.emulator.stops) == stops
+
+
 async def test_a_client_that_drops_old_pictures_keeps_its_thread(server: Server) -> None:
     asked = says("What does this photo show, please?", picture(png(7, 7, 7)))
     opened = await ask(server, asked, answer=LONG)

@@ -1,6 +1,7 @@
 """What is too long for one message travels as a document, and the conversation goes on natively after it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,18 @@ async def test_a_chat_that_is_full_refuses_what_does_not_fit_any_more(server: Se
     history = [user(f"Hello. {'word ' * 90_000}"), assistant(opened.text), user("more " * 50_000)]
     reply = await refusal(server, *history, model=SMALL)
     assert "in the conversation before it" in reply.error["message"]
+
+
+async def test_the_site_s_counts_correct_the_estimate(tmp_path: Path) -> None:
+    """The emulator counts a token for four characters, the estimate takes one for three and a half."""
+    async with emulating() as emulator, serving(tmp_path, emulator) as server:
+        await correct_the_estimate(server)
+
+
+async def correct_the_estimate(server: Server) -> None:
+    borderline = user("word " * 96_000)  # 137,143 tokens by the estimate, 120,000 by the emulator's count
+    reply = await refusal(server, borderline, model=SMALL)
+    assert "about 137,143 tokens" in reply.error["message"]
+    for number in range(4):
+        await server.client.chat([user(f"Number {number}. {'word ' * 2000}")], model=SMALL)
+    assert (await server.client.chat([borderline], model=SMALL)).status == 200
