@@ -137,5 +137,6 @@ async def correct_the_estimate(server: Server) -> None:
     reply = await refusal(server, borderline, model=SMALL)
     assert "about 137,143 tokens" in reply.error["message"]
     for number in range(4):
-        await server.client.chat([user(f"Number {number}. {'word ' * 2000}")], model=SMALL)
-    assert (await server.client.chat([borderline], model=SMALL)).status == 200
+        await server.client.chat([user(f"Number {number}. {'word ' * 8000}")], model=SMALL)
+    reply = await server.client.chat([borderline], model=SMALL)
+    assert reply.status == 200, reply.body
