@@ -11,7 +11,8 @@ from app.errors import ContextTooLong
 
 _LEAST, _MOST = 0.5, 2.0  # an estimate is not corrected further than that
 _SHARE = 0.3  # of a new count in the correction
-_ENOUGH = 2000  # estimated tokens; what the site adds to a shorter text outweighs the text
+_ENOUGH = 2000  # estimated tokens that a count must be of
+_ENOUGH_AT_FIRST = 10_000  # the site adds some hundred of its own to a chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class TokenScale:
     def learn(self, model: str, weight: Weight, usage: Usage | None) -> None:
         """Take upstream's count of all input: the growth since its last one is that answer and the message."""
         estimated = weight.new + weight.answer
-        if usage is None or weight.counted is None or not weight.is_pure or estimated < _ENOUGH:
+        enough = _ENOUGH if weight.counted else _ENOUGH_AT_FIRST
+        if usage is None or weight.counted is None or not weight.is_pure or estimated < enough:
             return
         grown = usage.input_tokens - weight.counted
         if grown > 0:

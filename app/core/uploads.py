@@ -30,6 +30,11 @@ class Uploads:
         self._patience = patience
         self._under_way: dict[tuple[str, str, FileKind], asyncio.Future[UploadedFile]] = {}
 
+    @property
+    def under_way(self) -> int:
+        """How many files are being uploaded."""
+        return len(self._under_way)
+
     async def bring(self, files: Sequence[FileContent]) -> tuple[UploadedFile, ...]:
         """Return what upstream knows the files by. Raises FileUnreadable for one that it rejects, UpstreamError."""
         return tuple(await asyncio.gather(*map(self._bring, files)))
