@@ -20,7 +20,7 @@ from app.tasks.token_keeper import TokenKeeper
 
 MODEL = "qwen3.7-plus"
 CLOCK = SystemClock()
-QUICK = Patience(every=0.1, total=0.6, retry=0.01, read_back=0.6)
+QUICK = Patience(every=0.1, total=0.6, retry=0.01, read_back=0.6, video=2.0, video_every=0.01)
 Messages = list[dict[str, Any]]
 
 

@@ -1,0 +1,111 @@
+"""What comes out, all the way: client, server, adapter and the site that the emulator is."""
+
+import base64
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import FormData
+
+from app.emulator import Emulator
+from tests.e2e.harness import Reply, Server, emulating, eventually
+from tests.samples import PNG
+
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with emulating(task_polls=2) as emulator:
+        yield emulator
+
+
+def pictures(reply: Reply) -> list[str]:
+    return [image["image_url"]["url"] for image in reply.body["choices"][0]["message"].get("images", [])]
+
+
+async def test_a_picture_is_drawn_and_talked_about_in_one_chat(server: Server) -> None:
+    talk = server.conversation()
+    drawn = await talk.say("A dog", model="qwen3.7-plus-image")
+    assert drawn.status == 200, drawn.body
+    assert re.fullmatch(r"!\[image\]\(http://127\.0\.0\.1:\d+/output/\S+/t2i/\S+\.png\?key=\S+\)", drawn.text)
+    [shown] = pictures(drawn)
+    head, _, data = shown.partition(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(data).startswith(PNG_HEAD)
+    talked = await talk.say("My dog is called Waldo.")
+    again = await talk.say("As a cat", model="qwen3.7-plus-image")
+    assert (talked.match, again.match, again.status) == ("exact", "exact", 200)
+    assert len(server.emulator.chats) == 1
+
+
+async def test_images_are_made_by_their_route(server: Server) -> None:
+    body = {"prompt": "A dog", "n": 2, "size": "1792x1024", "response_format": "b64_json"}
+    async with server.client.session.post(f"{server.url}/v1/images/generations", json=body) as response:
+        made = await response.json()
+    assert response.status == 200, made
+    images = [base64.b64decode(image["b64_json"]) for image in made["data"]]
+    assert len(images) == 2
+    sides = [(int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) for data in images]
+    assert sides == [(64, 36), (64, 36)]
+    await eventually(lambda: not server.emulator.chats)
+
+
+async def test_an_image_is_changed(server: Server) -> None:
+    form = FormData({"prompt": "As a cat"}, default_to_multipart=True)
+    form.add_field("image", PNG, filename="dog.png", content_type="image/png")
+    async with server.client.session.post(f"{server.url}/v1/images/edits", data=form) as response:
+        made = await response.json()
+    assert response.status == 200, made
+    assert len(made["data"]) == 1
+    [shown] = server.emulator.shown
+    assert [(file.name, file.width, file.height) for file in shown.files] == [("dog.png", 8, 8)]
+
+
+async def test_a_video_is_made_in_chat(server: Server) -> None:
+    talk = server.conversation()
+    made = await talk.say("A dog", model="qwen3.7-plus-video")
+    assert made.status == 200, made.body
+    assert re.fullmatch(r"\[video\]\(\S+\.mp4\S*\)", made.text)
+    assert "The video is being made" in made.reasoning
+    assert (await talk.say("My dog is called Waldo.")).match == "exact"
+
+
+async def test_a_video_is_made_by_its_route(server: Server) -> None:
+    async with server.client.session.post(f"{server.url}/v1/videos", json={"prompt": "A dog"}) as response:
+        video = await response.json()
+    assert (response.status, video.get("status")) == (200, "queued"), video
+    while (video := (await server.client.get(f"/v1/videos/{video['id']}")).body)["status"] != "completed":
+        assert video["status"] == "in_progress"
+    async with server.client.session.get(f"{server.url}/v1/videos/{video['id']}/content") as response:
+        assert response.content_type == "video/mp4"
+        assert (await response.read())[4:8] == b"ftyp"
+
+
+async def test_a_web_search_is_cited_and_the_conversation_goes_on(server: Server) -> None:
+    talk = server.conversation()
+    found = await talk.say("Search the web for tides", web_search_options={})
+    assert found.status == 200, found.body
+    cited = found.body["choices"][0]["message"]["annotations"]
+    assert all(each["url_citation"]["url"].startswith("http") for each in cited)
+    marks = [found.text[each["url_citation"]["start_index"] : each["url_citation"]["end_index"]] for each in cited]
+    assert marks
+    assert all(re.fullmatch(r"\[\[\d+\]\]", mark) for mark in marks)
+    assert (await talk.say("Thank you.")).match == "exact"
+
+
+async def test_deep_research_asks_back_and_reports(server: Server) -> None:
+    talk = server.conversation(model="qwen3.7-plus-research")
+    asked = await talk.say("Write about tides.")
+    assert asked.status == 200, asked.body
+    report = await talk.say("The last ten years.")
+    assert (report.match, report.session) == ("exact", asked.session)
+    assert report.reasoning
+    assert report.text.startswith("# A report on The last ten years.")
+
+
+async def test_a_model_without_eyes_paints_nothing(server: Server, emulator: Emulator) -> None:
+    reply = await server.client.chat([{"role": "user", "content": "A dog"}], model="qwen3-coder-plus-image")
+    assert (reply.status, reply.error["param"]) == (400, "model")
+    assert "qwen3.7-plus" in reply.error["message"]
+    assert not emulator.shown
