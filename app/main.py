@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -207,6 +208,7 @@ async def serve(settings: Settings) -> None:
         running(warm_up(program.services), "warm up"),
         listening(program.services) as address,
     ):
+        _calm_collector()
         _greet(settings, program.services.upstream, address)
         async with manager.watching(f"Serving on {address}"):
             await stop.wait()
@@ -280,6 +282,13 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         new_loop = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
+
+
+def _calm_collector() -> None:
+    """Spare the garbage collector what the start made and stays for good, and let it look less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _forbid_core_dumps() -> None:
