@@ -127,7 +127,7 @@ class BlockReader:
     def _look(self, *, last: bool) -> Block | None:
         """See whether the block begins like a call."""
         assert self._head is not None
-        text = "".join(self._tail)
+        text = "".join((*self._lines, *self._tail))  # the lines before it are blank
         head = text[:_LONGEST_HEAD]
         self._plausible = (bool(head.strip()) and "\n" in head.lstrip()) or len(text) >= _LONGEST_HEAD
         if _CALL_BEGINNING.match(head) is None or (len(text) >= _LONGEST_HEAD and not head.strip()):

@@ -208,6 +208,7 @@ pieces = st.lists(
 
 @given(pieces, st.data())
 @example("<tool_use>```\n<tool_use>", None)
+@example('```\n\n```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```', None)
 def test_where_the_pieces_end_makes_no_difference(text: str, data: st.DataObject | None) -> None:
     whole = read(text)
     assert read(*text) == whole
