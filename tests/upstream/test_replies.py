@@ -285,5 +285,11 @@ def test_every_error_of_the_site_is_reachable_or_belongs_to_the_connection() -> 
     from app.upstream.qwen.causes import CAUSES
 
     named = {cause.error for cause in CAUSES}
-    elsewhere = {errors.UpstreamUnreachable, errors.UpstreamTimeout, errors.UpstreamCut, errors.UpstreamEmpty}
+    elsewhere = {
+        errors.UpstreamUnreachable,
+        errors.UpstreamTimeout,
+        errors.UpstreamCut,
+        errors.UpstreamEmpty,
+        errors.VideoFailed,
+    }
     assert named | elsewhere | {UpstreamProtocolError} == set(UpstreamError.__subclasses__())
