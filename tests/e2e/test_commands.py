@@ -12,7 +12,7 @@ import pytest
 
 from app.emulator import Emulator
 from tests.e2e.harness import Client, Conversation, emulating, eventually, serving
-from tests.e2e.processes import launch, server_process
+from tests.e2e.processes import UNMEASURED, launch, server_process
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -62,7 +62,7 @@ async def test_a_chat_of_the_browser_continues_in_a_client_that_shows_its_histor
     await emulator.browse(chat_id, "Tell me about birds.", "They sing.", parent_id=first)
     code, told = await shell.run("pull")
     assert (code, "Chats listed: 1, read: 1, new answers: 3, passed over: 0." in told) == (0, True)
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         client = Client(session, server.url)
         for turns in (
             ((DOG, "A fine name."), ("Tell me about cats.", "They purr.")),
@@ -93,7 +93,7 @@ async def test_a_pull_can_be_repeated_and_takes_only_what_is_new(
 async def test_our_own_chat_that_was_continued_in_the_browser(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         talk = Conversation(Client(session, server.url), system="Be brief.")
         await talk.say(DOG)
         code, told = await shell.run("pull")
@@ -103,7 +103,7 @@ async def test_our_own_chat_that_was_continued_in_the_browser(
     await emulator.browse(chat_id, "Is that a good name?", "The best.")
     emulator.chats[chat_id].updated_at += 60
     assert "new answers: 1" in (await shell.run("pull"))[1]
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         talk.client.url = server.url
         talk.messages += shown(("Is that a good name?", "The best."))
         reply = await talk.say(ASK)
@@ -127,7 +127,7 @@ async def test_a_chat_of_the_browser_is_never_deleted_upstream(
 async def test_sessions_are_listed_shown_and_exported(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         talk = Conversation(Client(session, server.url))
         await talk.say(DOG)
         await talk.say("Say something.")
@@ -158,7 +158,7 @@ async def test_sessions_are_listed_shown_and_exported(
 async def test_a_session_is_erased_here_and_on_the_site(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         client = Client(session, server.url)
         kept, gone = Conversation(client), Conversation(client)
         await kept.say("Keep this.")
@@ -174,7 +174,7 @@ async def test_a_session_is_erased_here_and_on_the_site(
     assert len(emulator.chats) == 1
     assert b"Erase this." not in (shell.folder / "qwen-thread.db").read_bytes()
     assert shell.rows("SELECT count(*) FROM sessions") == [(1,)]
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         kept.client.url = server.url
         assert (await kept.say("And now?")).match == "exact"
 
@@ -182,7 +182,7 @@ async def test_a_session_is_erased_here_and_on_the_site(
 async def test_a_session_is_erased_while_the_server_runs(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         talk = Conversation(Client(session, server.url))
         await talk.say(DOG)
         reply = await talk.say(ASK)
@@ -201,7 +201,7 @@ async def test_a_session_is_erased_while_the_server_runs(
 async def test_a_session_whose_chat_is_gone_leaves_nothing_behind_when_erased(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         talk = Conversation(Client(session, server.url))
         lost = await talk.say(DOG)
         await emulator.delete_chat(emulator.shown[0].chat_id)
@@ -246,7 +246,7 @@ async def test_a_chat_gets_the_title_that_a_person_expects(tmp_path: Path) -> No
 async def test_what_was_said_in_the_browser_before_our_last_turn_is_brought_in_too(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         talk = Conversation(Client(session, server.url))
         await talk.say(DOG)
         (chat_id,) = emulator.chats
@@ -261,13 +261,13 @@ async def test_a_chat_of_another_owner_is_left_alone(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
     shell.settings["API_KEYS"] = "alice:sk-alice-key-0000000000,bob:sk-bob-key-000000000000"
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         await Conversation(Client(session, server.url, "sk-alice-key-0000000000")).say(DOG)
         await server.stop()
     (chat_id,) = emulator.chats
     await emulator.browse(chat_id, "Tell me about birds.", "They sing.", parent_id="")
     emulator.chats[chat_id].updated_at += 60
     assert "passed over: 1" in (await shell.run("pull", "--owner", "bob"))[1]
-    async with server_process(shell.folder, **shell.settings) as server:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         history = [*shown(("Tell me about birds.", "They sing.")), {"role": "user", "content": "More."}]
         assert (await Client(session, server.url, "sk-bob-key-000000000000").chat(history)).match == "new"

@@ -14,7 +14,7 @@ import pytest
 from app.emulator import Emulator
 from bench.crashes import kill_under_load
 from tests.e2e.harness import MODEL, Client, Messages, Reply, emulating, eventually, serving
-from tests.e2e.processes import server_process
+from tests.e2e.processes import UNMEASURED, server_process
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -56,7 +56,7 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_seen(tmp_path: Path) 
     async with emulating(lock_seconds=0.0) as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         for number in range(4):
-            async with server_process(tmp_path, **settings) as server:
+            async with server_process(tmp_path, **settings, **UNMEASURED) as server:
                 client = Client(session, server.url)
                 reply = await client.chat([*history, {"role": "user", "content": DOG if not number else ASK}])
                 assert (reply.status, reply.match) == (200, "exact" if number else "new"), number
@@ -73,7 +73,7 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_seen(tmp_path: Path) 
             if "".join(got).strip():
                 history = [*asked, said("".join(got))]
                 assert ended <= ("".join(got) == "".join(WORDS))
-        async with server_process(tmp_path, **settings) as server:
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
             reply = await Client(session, server.url).chat([*history, {"role": "user", "content": ASK}])
             assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
             assert len(emulator.chats) == 1
@@ -88,7 +88,7 @@ def said(text: str) -> dict[str, Any]:
 async def cut_by_a_kill(folder: Path, emulator: Emulator, session: aiohttp.ClientSession, **settings: str) -> Messages:
     """Have a server killed in mid-answer, after four words; return the history as the client has it."""
     history: Messages = [{"role": "user", "content": DOG}]
-    async with server_process(folder, **settings) as server:
+    async with server_process(folder, **settings, **UNMEASURED) as server:
         first = await Client(session, server.url).chat(history)
         history += [said(first.text), {"role": "user", "content": "Count."}]
         hold = emulator.script.hold("", pieces=WORDS, before=4, name="counting")
@@ -110,7 +110,7 @@ async def test_an_answer_that_went_on_upstream_is_read_back_whole(tmp_path: Path
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
         emulator.script.holds["counting"].release()
-        async with server_process(tmp_path, **settings) as server:
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
             reply = await again(server.url, session, history)
         assert (reply.match, reply.text, len(emulator.chats)) == ("exact", "Your dog is Waldo.", 1)
         told = stored(tmp_path, "SELECT role, text FROM v_history WHERE state = 'recovered'")
@@ -121,7 +121,7 @@ async def test_an_answer_that_is_still_being_written_is_stopped(tmp_path: Path) 
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
-        async with server_process(tmp_path, **settings) as server:
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
             reply = await again(server.url, session, history)
         assert (reply.match, reply.text, len(emulator.chats)) == ("exact", "Your dog is Waldo.", 1)
         assert emulator.stops
@@ -134,12 +134,12 @@ async def test_a_site_that_cannot_be_read_at_the_start_delays_nothing(tmp_path: 
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
         emulator.script.fault("server_error", target="read")
-        async with server_process(tmp_path, **settings) as server:
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
             other = await Client(session, server.url).chat([{"role": "user", "content": DOG}])
             reply = await again(server.url, session, history)
             assert (other.match, reply.match, reply.text) == ("new", "branch", "Your dog is Waldo.")
         assert stored(tmp_path, "SELECT state FROM nodes WHERE user_text = 'Count.'") == [("open",)]
-        async with server_process(tmp_path, **settings) as server:
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
             await again(server.url, session, history)
         assert stored(tmp_path, "SELECT count(*) FROM nodes WHERE recovered") == [(1,)]
 
@@ -149,7 +149,7 @@ async def test_a_chat_that_was_deleted_meanwhile_closes_its_node(tmp_path: Path)
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
         await emulator.delete_chat(emulator.shown[0].chat_id)
-        async with server_process(tmp_path, **settings) as server:
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
             reply = await again(server.url, session, history)
         assert (reply.match, reply.text) == ("new", "Your dog is Waldo.")
         assert stored(tmp_path, "SELECT state, recovered FROM nodes WHERE user_text = 'Count.'") == [("failed", 0)]

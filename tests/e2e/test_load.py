@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.e2e.harness import MODEL, Client, Server, emulating
-from tests.e2e.processes import server_process
+from tests.e2e.processes import UNMEASURED, server_process
 
 HI = [{"role": "user", "content": "hi"}]
 STREAMS = 500
@@ -22,7 +22,7 @@ async def test_five_hundred_streams_at_once_all_come_whole(tmp_path: Path) -> No
             "LOG_LEVEL": "error",
         }
         async with (
-            server_process(tmp_path, **settings) as server,
+            server_process(tmp_path, **settings, **UNMEASURED) as server,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
         ):
             client = Client(session, server.url)
