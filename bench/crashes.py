@@ -88,7 +88,7 @@ class Talker:
 async def _server(
     folder: Path, emulator: Emulator, token: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    environ = environment(emulator.url, token, folder, LOG_LEVEL="error")
+    environ = environment(emulator.url, token, folder, LOG_LEVEL="error", COVERAGE_PROCESS_CONFIG="")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app", cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
     )

@@ -5,8 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from app.config import rows
+
+# The suite tries the same examples everywhere, so that a commit is green or red for itself. `pytest
+# --hypothesis-profile search` looks for new ones.
+settings.register_profile("suite", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("search", deadline=None, max_examples=2000)
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ class Shell:
         self.settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
 
     async def run(self, *arguments: str, **settings: str) -> tuple[int | None, str]:
-        process = await launch(self.folder, *arguments, **{**self.settings, **settings})
+        process = await launch(self.folder, *arguments, **self.settings, **UNMEASURED, **settings)
         out, err = await process.communicate()
         return process.returncode, out.decode() + err.decode()
 
