@@ -1,5 +1,6 @@
 """What every test gets: no settings of this machine, and an alarm when code blocks the event loop."""
 
+import inspect
 import os
 from collections.abc import Iterator
 
@@ -17,7 +18,10 @@ settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
-def event_loop_alarm() -> Iterator[BlockBuster]:
+def event_loop_alarm(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
+    if not inspect.iscoroutinefunction(request.function):
+        yield None  # there is no loop to block
+        return
     with blockbuster_ctx("app") as alarm:
         yield alarm
 

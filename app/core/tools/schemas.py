@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 _log = logging.getLogger(__name__)
 _MOST_PROBLEMS = 5
@@ -21,11 +23,8 @@ def usable(schema: Mapping[str, Any] | None, what: str) -> Mapping[str, Any]:
     """
     if not schema:
         return {}
-    from jsonschema.exceptions import SchemaError
-    from referencing.exceptions import Unresolvable
-
     try:
-        _validator(schema).check_schema(schema)
+        Draft202012Validator.check_schema(schema)
     except (SchemaError, Unresolvable, RecursionError) as problem:
         said = getattr(problem, "message", type(problem).__name__)
         _log.warning("The JSON Schema of %s cannot be used, so nothing is checked by it: %.200s", what, said)
@@ -55,10 +54,9 @@ def schema_problems(value: Any, schema: Mapping[str, Any], what: str) -> list[st
     """Return what is wrong with a value by a usable schema, in sentences."""
     if not schema:
         return []
-    from referencing.exceptions import Unresolvable
-
+    validator = Draft202012Validator(schema, registry=Registry())  # nothing is ever fetched
     try:
-        found = sorted(_validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        found = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
     except (Unresolvable, RecursionError) as problem:
         _log.warning("The JSON Schema of %s cannot be followed: %.200s", what, problem)
         return []
@@ -66,11 +64,3 @@ def schema_problems(value: Any, schema: Mapping[str, Any], what: str) -> list[st
         f"In {what}{f' at {error.json_path[2:]}' if error.absolute_path else ''}: {error.message[:300]}."
         for error in found[:_MOST_PROBLEMS]
     ]
-
-
-def _validator(schema: Mapping[str, Any]) -> "Draft202012Validator":
-    """Return what checks by a schema; it is imported at the first use, since that takes a while."""
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-
-    return Draft202012Validator(schema, registry=Registry())  # nothing is ever fetched
