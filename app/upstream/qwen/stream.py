@@ -32,7 +32,7 @@ class AnswerReader:
         self._thoughts = Thoughts()
         self._knows_phases = False
         self._speaks_plainly = False
-        self._usage: Usage | None = None
+        self._counts: list[msgspec.Raw] = []  # of this batch: only the newest that can be read is
         self._reported: Usage | None = None
         self._elsewhere: UpstreamError | None = None
 
@@ -142,7 +142,7 @@ class AnswerReader:
                     return
                 self._start(frame.response_id, events)
         if frame.usage:
-            self._usage = _read_usage(frame.usage) or self._usage
+            self._counts.append(frame.usage)
         if delta is None:
             return
         phase = delta.phase
@@ -204,9 +204,11 @@ class AnswerReader:
         """End a batch: the text that was held if nothing follows, the newest count, the finish."""
         if self.failure and (rest := self._answer.finish()):
             events.append(TextDelta(rest))
-        if self._usage is not None and self._usage != self._reported:
-            self._reported = self._usage
-            events.append(UsageReport(self._usage))
+        usage = next(filter(None, map(_read_usage, reversed(self._counts))), None)
+        self._counts.clear()
+        if usage is not None and usage != self._reported:
+            self._reported = usage
+            events.append(UsageReport(usage))
         if self.finished:
             events.append(Finished())
 
