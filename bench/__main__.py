@@ -22,7 +22,7 @@ from bench.table import BASE, OURS, Figures, Results, compare, print_heading, pr
 
 Servers = Mapping[str, Measured]
 ROUNDS = 3
-LONGEST = 180.0  # seconds of one run
+LONGEST = 120.0  # seconds of one run
 
 
 async def _runs(scenario: Scenario, servers: Servers) -> dict[str, Figures]:
