@@ -1,9 +1,8 @@
 """A canned upstream: the site's newest wire shapes, fixed answers, far faster than the server that is measured.
 
-Run as `python -m bench.canned`; it prints its port and serves until its standard input closes. The
-end of a message
+Run as `python -m bench.canned`; it prints its port and serves until its standard input closes. The end of a message
 says how to answer: `chunks=200` in that many pieces, `pace=10` with as many milliseconds between them, each piece then
-holding the time at which it was sent; `Use the tool.` asks for a call.
+holding the time at which it was sent; `Use the tool.` asks for a call. For peers it speaks OpenAI's protocol too.
 """
 
 import asyncio
@@ -15,25 +14,14 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import uuid4
 
+from bench.shapes import OPENAI, OPENAI_WHOLE, SITE, Shape
+
 _MODEL = {
     "id": "canned",
     "name": "Canned",
     "owned_by": "qwen",
     "info": {"is_active": True, "meta": {"chat_type": ["t2t"]}},
 }
-_CREATED = (
-    'data: {{"response.created":{{"chat_id":"{chat}","parent_id":"{user}",'
-    '"response_id":"{answer}","response_index":"0"}}}} \n\n'
-)
-_DELTA = (
-    'data: {{"choices": [{{"delta": {{"role": "assistant", "content": "{text}", "phase": "answer", '
-    '"status": "typing"}}}}], "response_id": "{answer}", '
-    '"usage": {{"input_tokens": 20, "output_tokens": {n}, "total_tokens": 40}}}}\n\n'
-)
-_FINISHED = (
-    'data: {{"choices": [{{"delta": {{"content": "", "role": "assistant", "status": "finished", '
-    '"phase": "answer"}}}}], "response_id": "{answer}"}}\n\n\n'
-)
 CHUNKS = 20
 CALL = 'I look it up.\n\n<tool_use>\n  <name>look_up</name>\n  <arguments>{"key": "value"}</arguments>\n</tool_use>'
 _HOW = re.compile(r"(chunks|pace)=(\d+)")
@@ -57,6 +45,7 @@ class Canned(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._routes: dict[str, Callable[[str, bytes], None]] = {
             "/api/v2/chat/completions": self._complete,
+            "/v1/chat/completions": self._complete_openai,
             "/api/v2/chats/new": lambda *_: self._json({"id": str(uuid4())}),
             "/api/v2/models/": lambda *_: self._json({"data": [_MODEL]}),
         }
@@ -93,27 +82,35 @@ class Canned(asyncio.Protocol):
     def _complete(self, query: str, body: bytes) -> None:
         said: str = json.loads(body)["messages"][0]["content"]
         self._sent.append(len(said.encode()))
-        how = {name: int(number) for name, number in _HOW.findall(said[-40:])}
-        chunks, answer = how.get("chunks", CHUNKS), str(uuid4())
-        created = _CREATED.format(chat=query.partition("=")[2], user=str(uuid4()), answer=answer)
-        if "pace" in how:
-            self._write(_STREAM + _chunk(created))
-            self._paced(answer, 1, chunks, how["pace"] / 1000, asyncio.get_running_loop().time())
-            return
-        pieces = (
-            [json.dumps(CALL)[1:-1]] if said.endswith("Use the tool.") else [f"word {n} " for n in range(1, chunks + 1)]
-        )
-        deltas = (_DELTA.format(text=piece, answer=answer, n=n) for n, piece in enumerate(pieces, 1))
-        self._write(_STREAM + _chunk(created + "".join(deltas) + _FINISHED.format(answer=answer)) + b"0\r\n\r\n")
+        self._stream(SITE, said, chat=query.partition("=")[2])
 
-    def _paced(self, answer: str, number: int, chunks: int, pace: float, due: float) -> None:
+    def _complete_openai(self, _: str, body: bytes) -> None:
+        call = json.loads(body)
+        said: str = call["messages"][-1]["content"]
+        if call.get("stream"):
+            self._stream(OPENAI, said)
+        else:
+            self._plain(OPENAI_WHOLE.format(answer=uuid4(), text="".join(_pieces(said))).encode())
+
+    def _stream(self, shape: Shape, said: str, chat: str = "") -> None:
+        answer, how = str(uuid4()), _how(said)
+        opening = shape.opening.format(chat=chat, user=uuid4(), answer=answer)
+        if "pace" in how:
+            self._write(_STREAM + (_chunk(opening) if opening else b""))
+            chunks, pace = how.get("chunks", CHUNKS), how["pace"] / 1000
+            self._paced(shape, answer, 1, chunks, pace, asyncio.get_running_loop().time())
+            return
+        deltas = (shape.delta.format(text=piece, answer=answer, n=n) for n, piece in enumerate(_pieces(said), 1))
+        self._write(_STREAM + _chunk(opening + "".join(deltas) + shape.end.format(answer=answer)) + b"0\r\n\r\n")
+
+    def _paced(self, shape: Shape, answer: str, number: int, chunks: int, pace: float, due: float) -> None:
         """Write a piece now, and have the next one written in its time."""
         if number > chunks:
-            self._write(_chunk(_FINISHED.format(answer=answer)) + b"0\r\n\r\n")
+            self._write(_chunk(shape.end.format(answer=answer)) + b"0\r\n\r\n")
             return
-        self._write(_chunk(_DELTA.format(text=f"t={time.monotonic():.6f} ", answer=answer, n=number)))
+        self._write(_chunk(shape.delta.format(text=f"t={time.monotonic():.6f} ", answer=answer, n=number)))
         due += pace
-        asyncio.get_running_loop().call_at(due, self._paced, answer, number + 1, chunks, pace, due)
+        asyncio.get_running_loop().call_at(due, self._paced, shape, answer, number + 1, chunks, pace, due)
 
     def _json(self, data: Any) -> None:
         self._plain(json.dumps({"success": True, "request_id": "r", "data": data}).encode())
@@ -126,6 +123,17 @@ class Canned(asyncio.Protocol):
         assert self._transport is not None
         if not self._transport.is_closing():
             self._transport.write(data)
+
+
+def _how(said: str) -> dict[str, int]:
+    return {name: int(number) for name, number in _HOW.findall(said[-40:])}
+
+
+def _pieces(said: str) -> list[str]:
+    """Return the answer to a message in pieces, written for the inside of a JSON text."""
+    if said.endswith("Use the tool."):
+        return [json.dumps(CALL)[1:-1]]
+    return [f"word {number} " for number in range(1, _how(said).get("chunks", CHUNKS) + 1)]
 
 
 def _chunk(text: str) -> bytes:

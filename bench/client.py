@@ -38,6 +38,11 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, parts.hostname, parts.port)
         return connection
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first piece of the running answer is there."""
+        return self._answered.first > 0
+
     def close(self) -> None:
         """End the connection."""
         assert self._transport is not None

@@ -15,8 +15,10 @@ import aiohttp
 
 from bench.canned import CALL, WORDS
 from bench.processes import canned_upstream, server
+from bench.table import Figures
 
 TURNS = 100
+LONGEST = 300.0  # seconds
 SYSTEM = "In this environment you have access to a set of tools. " + "Each tool has a description. " * 200
 QUESTION = "Question {}: " + "what is to be looked up is described here in two hundred characters or so. " * 3
 RESULT = "<tool_use_result>\n  <name>look_up</name>\n  <result>" + "found {} " * 100 + "</result>\n</tool_use_result>"
@@ -32,6 +34,7 @@ class Client:
         self.window = window
         self.history: list[dict[str, str]] = []
         self.new_bytes = len(SYSTEM.encode())
+        self.sent: list[int] = []
         self.milliseconds: list[float] = []
         self.matches: dict[str, int] = {}
 
@@ -58,20 +61,29 @@ class Client:
         self.new_bytes += len(new["content"].encode())
 
 
-async def measure(upstream: str, gateway: str) -> None:
-    """Print a row for each window."""
+async def _talk(session: aiohttp.ClientSession, upstream: str, gateway: str, window: int, turns: int) -> Client:
+    """Hold one conversation; `sent` of the client is what the site then was sent."""
+    await session.delete(f"{upstream}/bench/sent")
+    client = Client(session, gateway, window)
+    for number in range(turns):
+        await client.turn(number)
+    async with session.get(f"{upstream}/bench/sent") as response:
+        client.sent = json.loads(await response.read())
+    return client
+
+
+async def measure(upstream: str, gateway: str, turns: int) -> dict[str, Figures]:
+    """Print a row for each window, and return its figures."""
+    heading = f"{turns} turns with a tool call each"
     print(
-        f"{f'{TURNS} turns with a tool call each':34}{'turn 2':>9}{f'turn {TURNS}':>9}{'sent':>10}{'new':>10}"
-        f"{'ratio':>7}{'ms turn 2':>11}{f'ms turn {TURNS}':>12}   (bytes of message text)"
+        f"{heading:34}{'turn 2':>9}{f'turn {turns}':>9}{'sent':>10}{'new':>10}"
+        f"{'ratio':>7}{'ms turn 2':>11}{f'ms turn {turns}':>12}   (bytes of message text)"
     )
+    rows: dict[str, Figures] = {}
     async with aiohttp.ClientSession() as session:
         for name, window in WINDOWS.items():
-            await session.delete(f"{upstream}/bench/sent")
-            client = Client(session, gateway, window)
-            for number in range(TURNS):
-                await client.turn(number)
-            async with session.get(f"{upstream}/bench/sent") as response:
-                sent = json.loads(await response.read())
+            client = await _talk(session, upstream, gateway, window, turns)
+            sent = client.sent
             second, last = sum(sent[2:4]), sum(sent[-2:])
             early, late = (statistics.median(client.milliseconds[part]) for part in (slice(1, 6), slice(-5, None)))
             ratio = sum(sent) / client.new_bytes
@@ -80,17 +92,20 @@ async def measure(upstream: str, gateway: str) -> None:
                 f"{name:34}{second:9,}{last:9,}{sum(sent):10,}{client.new_bytes:10,}{ratio:7.3f}{early:11.2f}{late:12.2f}"
                 f"   {matches}"
             )
+            rows[f"{heading}, {name}"] = {"sent_to_new": ratio, "turn_2_ms": early, f"turn_{turns}_ms": late}
+    return rows
 
 
-def main() -> None:
+def table(scale: float = 1.0) -> dict[str, Figures]:
     """Run both processes and measure."""
+    turns = max(6, round(TURNS * scale))
     with (
         tempfile.TemporaryDirectory() as folder,
         canned_upstream() as upstream,
-        server(upstream, Path(folder)) as (gateway, _, _),
+        server(upstream, Path(folder)) as measured,
     ):
-        asyncio.run(measure(upstream, gateway))
+        return asyncio.run(asyncio.wait_for(measure(upstream, measured.url, turns), LONGEST))
 
 
 if __name__ == "__main__":
-    main()
+    table()

@@ -5,12 +5,26 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parent.parent
+_START_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A server that runs; `ready` is how many seconds it took to begin."""
+
+    url: str
+    pid: int
+    ready: float
 
 
 def _token() -> str:
@@ -33,45 +47,62 @@ def environment(upstream: str, token: str, folder: Path, **settings: str) -> dic
 
 
 @contextmanager
-def _printing_its_port(*command: str) -> Iterator[str]:
+def running(
+    command: Sequence[str], environ: Mapping[str, str] | None = None, *, output: IO[str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a program until the block ends, killed if it does not stop by itself; `output` takes all that it says."""
+    said, failed = (output, output) if output else (subprocess.PIPE, None)
     with subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=said, stderr=failed, text=True
     ) as process:
         try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+            yield process
         finally:
             process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
+    """Return the first thing that a program says. Raises RuntimeError if it does not speak in time."""
+    assert process.stdout is not None
+    alarm = threading.Timer(_START_SECONDS, process.kill)
+    alarm.start()
+    try:
+        line = process.stdout.readline().strip()
+    finally:
+        alarm.cancel()
+    if not line:
+        raise RuntimeError(f"{process.args!r} did not start")
+    return line
 
 
 @contextmanager
 def canned_upstream() -> Iterator[str]:
     """Run the canned upstream; gives its address."""
-    with _printing_its_port("bench.canned") as url:
-        yield url
+    with running([sys.executable, "-m", "bench.canned"]) as process:
+        yield f"http://127.0.0.1:{first_line(process)}"
 
 
 @contextmanager
-def floor(upstream: str) -> Iterator[str]:
-    """Run the bare proxy in front of it; gives its address."""
-    with _printing_its_port("bench.floor", upstream) as url:
-        yield url
+def floor(upstream: str) -> Iterator[Measured]:
+    """Run the bare proxy in front of it."""
+    began = time.perf_counter()
+    with running([sys.executable, "-m", "bench.floor", upstream]) as process:
+        url = f"http://127.0.0.1:{first_line(process)}"
+        yield Measured(url, process.pid, time.perf_counter() - began)
 
 
 @contextmanager
-def server(upstream: str, folder: Path) -> Iterator[tuple[str, int, float]]:
-    """Run qwen-thread in front of it; gives its address, process id, and the seconds until it was ready."""
+def server(upstream: str, folder: Path) -> Iterator[Measured]:
+    """Run qwen-thread in front of it."""
     environ = environment(upstream, _token(), folder, LOG_LEVEL="warning", MAX_CONCURRENT="0")
     began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "app"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[-1].removesuffix("/v1")
-        try:
-            yield address, process.pid, time.perf_counter() - began
-        finally:
-            process.terminate()
+    with running([sys.executable, "-m", "app"], environ) as process:
+        url = first_line(process).split()[-1].removesuffix("/v1")
+        yield Measured(url, process.pid, time.perf_counter() - began)
 
 
 def resident_megabytes(pid: int) -> float:

@@ -4,13 +4,14 @@ import asyncio
 import itertools
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bench.canned import WORDS
 from bench.client import Answered, Connection, message
+from bench.table import Figures
 
-Figures = dict[str, float]
 _QUESTION = "What is to be looked up is described here in some words. "
 _UNIQUE = itertools.count()
 
@@ -30,24 +31,36 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _new_question(how: str = "") -> bytes:
+@asynccontextmanager
+async def connected(url: str, count: int) -> AsyncIterator[list[Connection]]:
+    """Open so many connections to a server, closed with the block."""
+    connections: list[Connection] = []
+    try:
+        for _ in range(count):
+            connections.append(await Connection.open(url))
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def new_question(how: str = "") -> bytes:
+    """Return a first message that no other is like; `how` is what the canned upstream reads (bench/canned.py)."""
     return message("user", f"{_QUESTION}{next(_UNIQUE)} {how}".strip())
 
 
 async def _repeat(url: str, clients: int, rounds: int, *, stream: bool, how: str) -> Figures:
     """Let clients ask new questions, each its next one when it has its answer."""
-    connections = [await Connection.open(url) for _ in range(clients)]
     answers: list[Answered] = []
 
     async def one(connection: Connection) -> None:
         for _ in range(rounds):
-            answers.append(await connection.ask(_new_question(how), stream=stream))
+            answers.append(await connection.ask(new_question(how), stream=stream))
 
-    began = time.monotonic()
-    await asyncio.gather(*map(one, connections))
-    elapsed = time.monotonic() - began
-    for connection in connections:
-        connection.close()
+    async with connected(url, clients) as connections:
+        began = time.monotonic()
+        await asyncio.gather(*map(one, connections))
+        elapsed = time.monotonic() - began
     whole = [answer.whole * 1000 for answer in answers]
     figures = {
         "per_second": len(answers) / elapsed,
@@ -61,12 +74,10 @@ async def _repeat(url: str, clients: int, rounds: int, *, stream: bool, how: str
 
 async def _paced(url: str, streams: int) -> Figures:
     """Let many answers come at once, a piece every 10 ms."""
-    connections = [await Connection.open(url) for _ in range(streams)]
-    answers = await asyncio.gather(
-        *(connection.ask(_new_question("chunks=100 pace=10"), stream=True) for connection in connections)
-    )
-    for connection in connections:
-        connection.close()
+    async with connected(url, streams) as connections:
+        answers = await asyncio.gather(
+            *(connection.ask(new_question("chunks=100 pace=10"), stream=True) for connection in connections)
+        )
     late = [seconds * 1000 for answer in answers for seconds in answer.late]
     assert len(late) == streams * 100, f"{streams * 100 - len(late)} pieces are missing"
     return {"late_p50_ms": statistics.median(late), "late_p99_ms": percentile(late, 0.99)}
@@ -74,7 +85,6 @@ async def _paced(url: str, streams: int) -> Figures:
 
 async def _converse(url: str, conversations: int, turns: int) -> Figures:
     """Let conversations grow, 2 KB a turn; each request holds all of its history, as every OpenAI client's does."""
-    connections = [await Connection.open(url) for _ in range(conversations)]
     answer = message("assistant", WORDS)
     by_turn: list[list[float]] = [[] for _ in range(turns)]
 
@@ -86,11 +96,10 @@ async def _converse(url: str, conversations: int, turns: int) -> Figures:
             by_turn[turn].append((await connection.ask(history, stream=True)).whole * 1000)
             history = history + b"," + answer
 
-    began = time.monotonic()
-    await asyncio.gather(*(one(connection, next(_UNIQUE)) for connection in connections))
-    elapsed = time.monotonic() - began
-    for connection in connections:
-        connection.close()
+    async with connected(url, conversations) as connections:
+        began = time.monotonic()
+        await asyncio.gather(*(one(connection, next(_UNIQUE)) for connection in connections))
+        elapsed = time.monotonic() - began
     early, late = ([time for times in part for time in times] for part in (by_turn[1:6], by_turn[-5:]))
     return {
         "per_second": conversations * turns / elapsed,

@@ -106,9 +106,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         canned_upstream() as upstream,
-        server(upstream, Path(folder)) as (url, pid, _),
+        server(upstream, Path(folder)) as measured,
     ):
-        samples = asyncio.run(soak(url, pid, Path(folder) / "bench.db", turns))
+        samples = asyncio.run(soak(measured.url, measured.pid, Path(folder) / "bench.db", turns))
     print(f"\nmemory, once warm: {slope(samples):+,.0f} bytes in 1,000 turns; files: {samples[-1].files}")
 
 

@@ -7,6 +7,7 @@ from app.core.answer import PlainAnswer, ToolAnswer
 from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.reader import CallReader
 from app.core.tools.scheme import SCHEME
+from bench.table import Figures
 
 PIECE = 24  # characters, as the site sends them
 ROUNDS = 7
@@ -45,14 +46,20 @@ def microseconds_to_first_piece(answers: int = 5000) -> tuple[float, float]:
     return times[0], times[1]
 
 
-def main() -> None:
-    """Print one table."""
+def table(scale: float = 1.0) -> dict[str, Figures]:
+    """Print one table, and return its figures."""
     print(f"{f'answers in pieces of {PIECE} characters':34}{'MB/s':>9}")
+    rates = {}
     for name, text in TEXTS.items():
-        print(f"{name:34}{megabytes_a_second(text):9.1f}")
+        rates[name] = megabytes_a_second(text[: round(len(text) * min(1.0, 10 * scale))])
+        print(f"{name:34}{rates[name]:9.1f}")
     without, with_tools = microseconds_to_first_piece()
     print(f"{'first piece, with tools (without)':34}{with_tools:9.1f} us ({without:.1f})")
+    return {
+        "reading calls, MB a second": rates,
+        "first piece, microseconds": {"with_tools": with_tools, "without": without},
+    }
 
 
 if __name__ == "__main__":
-    main()
+    table()

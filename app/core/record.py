@@ -1,4 +1,4 @@
-"""What is kept of one turn: its chat and node before it is sent, what was said, and how it ended."""
+"""What is kept of one turn: its chat and node, what was said, and how it ended."""
 
 import logging
 from dataclasses import replace

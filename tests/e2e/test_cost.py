@@ -1,6 +1,20 @@
-"""What a turn costs the site, counted in calls and bytes."""
+"""What a turn costs, counted in calls and bytes: time would depend on the machine."""
 
-from tests.e2e.harness import Server
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from app.core.canonical import digest, squeeze
+from app.emulator import Emulator
+from app.log import Joined
+from app.openai.responses import ChunkWriter
+from app.upstream.qwen.frames import decode_frame
+from bench.canned import Canned, words
+from tests.counting import Calls
+from tests.e2e.harness import CLOCK, Server, serving
 
 
 async def test_a_new_conversation_is_two_calls_and_every_further_turn_is_one(server: Server) -> None:
@@ -20,3 +34,71 @@ async def test_what_a_turn_sends_does_not_grow_with_the_conversation(server: Ser
         await talk.say(f"Question {number:02}: " + "word " * 400)
     sizes = {len(shown.text) for shown in server.emulator.shown}
     assert len(sizes) == 1
+
+
+async def test_a_turn_reads_its_own_texts_and_knows_those_before_by_a_cheap_digest(server: Server) -> None:
+    named = Calls(
+        squeeze, digest, "openssl_sha256", measure=lambda frame: sum(map(len, frame.f_locals.get("parts", ())))
+    )
+    talk = server.conversation(enable_thinking=False)
+    squeezed, cheap, hashed = [], [], []
+    for number in range(12):
+        before = named.measured
+        with named.here():
+            await talk.say(f"Question {number:02}: " + "word " * 4000)
+        heard = named.take()
+        squeezed.append(heard["squeeze"])
+        cheap.append(heard["openssl_sha256"])
+        hashed.append(named.measured - before)
+    assert len(set(squeezed[1:])) == 1
+    assert [later - sooner for sooner, later in pairwise(cheap)] == [2] * 11
+    assert max(hashed) - hashed[1] < 11 * 400  # keys of turns, no texts
+
+
+async def test_a_turn_goes_to_the_database_for_its_place_its_opening_and_its_end(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    """The last two share a way where the answer is quick."""
+    ways = Calls(asyncio.BaseEventLoop.call_soon_threadsafe)
+    with ways.in_new_threads():
+        async with serving(tmp_path, emulator) as server:
+            talk = server.conversation(enable_thinking=False)
+            await talk.say("One.")
+            for text in ("Two.", "Three.", "Four."):
+                ways.take()
+                await talk.say(text)
+                assert 2 <= ways.take().total() <= 3
+
+
+@asynccontextmanager
+async def quick_server(folder: Path, emulator: Emulator) -> AsyncIterator[Server]:
+    """A server whose site writes a whole answer at once."""
+    site = await asyncio.get_running_loop().create_server(lambda: Canned([]), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{site.sockets[0].getsockname()[1]}"
+    async with serving(folder, emulator, CLOCK, QWEN_BASE_URL=url) as server:
+        yield server
+    site.close()
+
+
+async def test_what_arrives_together_is_decoded_once_and_written_together(tmp_path: Path, emulator: Emulator) -> None:
+    work = Calls(decode_frame, ChunkWriter.write, "Decoder.decode", "json_decode")
+    async with quick_server(tmp_path, emulator) as server:
+        talk = server.conversation(stream=True, model="canned")
+        await talk.say("Warm up.")
+        with work.here():
+            reply = await talk.say("Go. chunks=200")
+    heard = work.take()
+    assert reply.text == words(200)
+    assert heard["decode_frame"] == 202  # with the beginning and the end
+    assert heard["Decoder.decode"] + heard["json_decode"] <= 202 + 10  # the request, and a count for each batch
+    assert heard["write"] <= 6
+
+
+async def test_a_log_that_is_not_printed_is_not_written_either(server: Server) -> None:
+    written = Calls(logging.LogRecord.__init__, Joined.__str__)
+    talk = server.conversation(stream=True, enable_thinking=False)
+    await talk.say("Warm up.")
+    assert not logging.getLogger("app").isEnabledFor(logging.INFO)
+    with written.here():
+        await talk.say("And now.")
+    assert not written.take()

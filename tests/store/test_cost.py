@@ -51,6 +51,14 @@ async def test_a_turn_that_goes_on_is_one_look_up_and_two_small_transactions(cou
     assert counted.take() == ["BEGIN", "INSERT", "COMMIT"]
 
 
+async def test_what_is_written_together_shares_a_transaction_in_its_order(counted: Counted) -> None:
+    opening = asyncio.create_task(counted.store.open_turn(node("a1", "a"), session("a"), minute(1)))
+    await asyncio.sleep(0)
+    await counted.store.finish_turn(end("a1", turn_key="k1"), minute(2))
+    await opening
+    assert counted.take() == ["BEGIN", "INSERT", "INSERT", "UPDATE", "COMMIT"]
+
+
 async def test_turns_that_end_together_share_their_commits(counted: Counted) -> None:
     names = [f"n{number}" for number in range(100)]
     await asyncio.gather(*(counted.store.open_turn(node(name, name), session(name), minute(1)) for name in names))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,11 +60,11 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site() -> AsyncIterator[Site]:
+async def running_site(secured: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     site = Site()
-    server = await asyncio.start_server(site.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(site.serve, "127.0.0.1", 0, ssl=secured)
     host, port = server.sockets[0].getsockname()[:2]
-    site.url = f"http://{host}:{port}"
+    site.url = f"{'https' if secured else 'http'}://{host}:{port}"
     try:
         yield site
     finally:

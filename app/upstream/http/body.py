@@ -8,18 +8,18 @@ _GZIP_OR_ZLIB = 47
 
 
 class Body:
-    """Holds what arrived and was not read. What a packed body unpacks to is bounded by how much is asked for."""
+    """Holds what arrived and was not read. What a packed body unpacks to is bounded by how much is asked for.
 
-    __slots__ = ("_pieces", "_unpack", "size")
+    `size` is what waits, in bytes as they arrived; `is_whole` is set by whoever adds the last piece.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_pieces", "_unpack", "is_whole", "size")
+
+    def __init__(self, *, is_packed: bool) -> None:
         self.size = 0
+        self.is_whole = False
         self._pieces: deque[bytes] = deque()
-        self._unpack: zlib._Decompress | None = None
-
-    def is_packed(self) -> None:
-        """Say that the pieces to come are compressed."""
-        self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._unpack = _Unpacking() if is_packed else None
 
     def add(self, piece: bytes) -> None:
         """Take what arrived."""
@@ -35,13 +35,34 @@ class Body:
         self.size = 0
         return data
 
-    def _unpacked(self, unpack: "zlib._Decompress") -> bytes:
+    def _unpacked(self, unpack: "_Unpacking") -> bytes:
         while self._pieces:
             piece = self._pieces.popleft()
             packed, rest = piece[:_AT_ONCE], piece[_AT_ONCE:]
             if rest:
                 self._pieces.appendleft(rest)
             self.size -= len(packed)
-            if data := unpack.decompress(packed):
+            if data := unpack.feed(packed):
                 return data
+        if self.is_whole:
+            unpack.finish()
         return b""
+
+
+class _Unpacking:
+    """Unpacks gzip or zlib; what follows its end is passed over, as browsers do."""
+
+    __slots__ = ("_began", "_zlib")
+
+    def __init__(self) -> None:
+        self._began = False
+        self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def feed(self, packed: bytes) -> bytes:
+        self._began = True
+        return b"" if self._zlib.eof else self._zlib.decompress(packed)
+
+    def finish(self) -> None:
+        """Raise zlib.error if something began and did not end."""
+        if self._began and not self._zlib.eof:
+            raise zlib.error("it breaks off")

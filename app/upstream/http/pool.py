@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal, Self
@@ -29,9 +30,12 @@ class NotConnected(ConnectionError):
 
 
 class Pool:
-    """A context manager that owns its connections. `base_url` is http or https and may hold a path."""
+    """A context manager that owns its connections. `base_url` is http or https and may hold a path.
 
-    def __init__(self, base_url: str, *, connect_seconds: float) -> None:
+    An idle connection is closed after `idle_seconds`.
+    """
+
+    def __init__(self, base_url: str, *, connect_seconds: float, idle_seconds: float = _IDLE_SECONDS) -> None:
         parts = urlsplit(base_url)
         self._host = parts.hostname or ""
         self._port = parts.port or _PORTS[parts.scheme]
@@ -39,10 +43,12 @@ class Pool:
         self._path = parts.path.rstrip("/")
         self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
         self._connect_seconds = connect_seconds
+        self._idle_seconds = idle_seconds
         self._tls: ssl.SSLContext | None = None
-        self._idle: list[Connection] = []
+        self._idle: deque[Connection] = deque()  # the one used last is the last, and the first to be used again
         self._open: set[Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,6 +56,7 @@ class Pool:
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in tuple(self._open):
@@ -83,12 +90,12 @@ class Pool:
         return head.encode()
 
     def _kept(self) -> Connection | None:
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        oldest = asyncio.get_running_loop().time() - self._idle_seconds
         while self._idle:
             connection = self._idle.pop()
             if connection.is_closed:
                 continue
-            if connection.idle_since >= oldest:
+            if connection.idle_since > oldest:
                 return connection
             connection.close()
         return None
@@ -98,18 +105,17 @@ class Pool:
         connection.idle_since = loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(_IDLE_SECONDS, self._close_idle)
+            self._sweep = loop.call_later(self._idle_seconds, self._close_idle)
 
     def _close_idle(self) -> None:
-        """Close what was not used for long; the connection used last is the first to be used again."""
+        """Close what was not used for long, and look again when the next one will be as old."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - _IDLE_SECONDS
-        kept = [connection for connection in self._idle if not connection.is_closed and connection.idle_since > oldest]
-        for connection in self._idle:
-            if connection not in kept:
-                connection.close()
-        self._idle = kept
-        self._sweep = loop.call_later(_IDLE_SECONDS, self._close_idle) if kept else None
+        oldest = loop.time() - self._idle_seconds
+        while self._idle and (self._idle[0].is_closed or self._idle[0].idle_since <= oldest):
+            self._idle.popleft().close()
+        self._sweep = None
+        if self._idle:
+            self._sweep = loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._close_idle)
 
     async def _connect(self) -> Connection:
         """Make a connection. Raises NotConnected."""
@@ -118,8 +124,8 @@ class Pool:
                 return await self._connected()
         except TimeoutError as problem:
             raise NotConnected("timeout", self._host, "it took too long") from problem
-        except socket.gaierror as problem:
-            raise NotConnected("dns", self._host, problem.strerror or str(problem)) from problem
+        except (socket.gaierror, UnicodeError) as problem:  # the latter for what cannot be a name
+            raise NotConnected("dns", self._host, str(problem)) from problem
         except (ssl.SSLError, ssl.CertificateError) as problem:
             raise NotConnected("tls", self._host, str(problem)) from problem
         except OSError as problem:
@@ -139,7 +145,10 @@ class Pool:
             ssl=self._tls,
             server_hostname=self._host if self._tls else None,
         )
-        self._open.add(connection)
+        if self._is_closed:
+            connection.close()
+        elif not connection.is_closed:
+            self._open.add(connection)
         return connection
 
 

@@ -34,7 +34,7 @@ class AnswerReader:
         self._mode = mode
         self._user_messages: dict[str, str | None] = {}
         self._content = Content(note, mode)
-        self._usage: Usage | None = None
+        self._counts: list[msgspec.Raw] = []  # of this batch: only the newest that can be read is
         self._reported: Usage | None = None
         self._elsewhere: UpstreamError | None = None
 
@@ -149,7 +149,7 @@ class AnswerReader:
                     return
                 self._start(frame.response_id, events)
         if frame.usage:
-            self._usage = read_usage(frame.usage) or self._usage
+            self._counts.append(frame.usage)
         if delta is None:
             return
         if is_keep_alive(delta.phase):
@@ -185,9 +185,11 @@ class AnswerReader:
         """End a batch: the text that was held if nothing follows, the newest count, the finish."""
         if self.failure:
             self._content.finish(events)
-        if self._usage is not None and self._usage != self._reported:
-            self._reported = self._usage
-            events.append(UsageReport(self._usage))
+        usage = next(filter(None, map(read_usage, reversed(self._counts))), None)
+        self._counts.clear()
+        if usage is not None and usage != self._reported:
+            self._reported = usage
+            events.append(UsageReport(usage))
         if self.finished:
             events.append(Finished())
 
