@@ -1,8 +1,7 @@
 """What the store costs a request, by how much it holds: `python -m bench.lookup` prints one table and ends.
 
 Every row is a new database in a temporary folder, filled through the schema of migrations/sqlite/. A window is one of
-seven messages, three turns and the new text; its miss is what the ladder does then, which is to look twice. An opening
-waits two milliseconds for others to share its transaction with.
+seven messages, three turns and the new text; its miss is what the ladder does then, which is to look twice.
 """
 
 import argparse

@@ -75,6 +75,15 @@ async def test_a_request_is_written_as_it_is_meant(site: Site) -> None:
     assert request.headers == wanted
 
 
+async def test_a_large_body_arrives_as_it_is(site: Site) -> None:
+    site.on(f"PUT {PAGE}", reply(b"yes"))
+    body = bytes(range(256)) * 8192
+    async with pool_of(site) as pool:
+        assert [await ask(pool, "PUT", body) for _ in range(2)] == [b"yes"] * 2
+    assert [request.body for request in site.requests] == [body] * 2
+    assert site.connections == 1
+
+
 @pytest.mark.parametrize("value", ["a\r\nB: c", "a\nB: c", "a\rB: c", "a\n"])
 async def test_a_line_break_cannot_smuggle_a_header_in(site: Site, value: str) -> None:
     async with pool_of(site) as pool:
