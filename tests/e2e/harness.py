@@ -17,6 +17,7 @@ from app.emulator import Emulator, EmulatorOptions
 from app.main import listening, open_program
 from app.tasks.background import running
 from app.tasks.token_keeper import TokenKeeper
+from tests.databases import lay_empty_database
 
 MODEL = "qwen3.7-plus"
 CLOCK = SystemClock()
@@ -150,6 +151,7 @@ async def serving(folder: Path, emulator: Emulator, clock: Clock = CLOCK, /, **s
         **settings,
     }
     loaded = await asyncio.to_thread(load, folder, environ)
+    await lay_empty_database(loaded.database_path)
     async with (
         open_program(loaded, clock, QUICK, title_delay=0.02) as program,
         running(program.cleaner.run(), "clean up"),

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.core.ports import SessionStore
+from tests.databases import lay_empty_database
 from tests.store.making import OpenStore, Outside, sqlite_store
 
 
@@ -25,6 +26,7 @@ def open_store(request: pytest.FixtureRequest, path: Path) -> OpenStore:
 
 
 @pytest.fixture
-async def store(open_store: OpenStore) -> AsyncIterator[SessionStore]:
+async def store(open_store: OpenStore, path: Path) -> AsyncIterator[SessionStore]:
+    await lay_empty_database(path)
     async with open_store() as opened:
         yield opened
