@@ -285,10 +285,9 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _calm_collector() -> None:
-    """Spare the garbage collector what the start made and stays for good, and let it look less often."""
+    """Spare the garbage collector what the start made and stays for good."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _forbid_core_dumps() -> None:

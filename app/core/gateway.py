@@ -33,7 +33,7 @@ from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, 
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
-_MOST_KNOWN = 20_000  # texts; some 5 MB
+_MOST_KNOWN = 10_000  # texts; some 2.5 MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ SILENT = {Disturbance.STALL.value, Disturbance.SLOW_START.value, Disturbance.ONL
 
 async def test_a_daemon_lives_through_the_whole_catalogue(tmp_path: Path) -> None:
     faults = [*REFUSALS, *(disturbance.value for disturbance in Disturbance)]
-    quick = {"BLOCK_PAUSE_SECONDS": "0", "FIRST_EVENT_TIMEOUT": "0.3", "BETWEEN_EVENTS_TIMEOUT": "0.1"}
+    quick = {"BLOCK_PAUSE_SECONDS": "0", "FIRST_EVENT_TIMEOUT": "1", "BETWEEN_EVENTS_TIMEOUT": "0.3"}
     async with emulating(lock_seconds=0) as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token(), **quick}
         async with server_process(tmp_path, **settings, **UNMEASURED) as server:
