@@ -41,7 +41,7 @@ class Uploads:
 
     async def _bring(self, file: FileContent) -> UploadedFile:
         account = self._upstream.account().account
-        sha256 = await asyncio.to_thread(bytes_digest, file.data)
+        sha256 = await asyncio.to_thread(_digest, file)
         known = await self._index.find_upload(account, sha256, file.kind, self._clock.now() + _MARGIN)
         if known is not None:
             return known
@@ -73,3 +73,8 @@ class Uploads:
 def _fail(coming: "asyncio.Future[UploadedFile]", problem: Exception) -> None:
     coming.set_exception(problem)
     coming.exception()  # nobody may be waiting any more
+
+
+def _digest(file: FileContent) -> str:
+    """Name a file by its bytes and its own name: the model is told the name that the site knows it by."""
+    return bytes_digest(f"{bytes_digest(file.data)} {file.name}".encode("utf-8", "replace"))

@@ -11,6 +11,7 @@ from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
 from app.errors import FormExpected, InvalidRequest, StoredFileNotFound
 from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
+from app.web.forms import SPOILT
 from app.web.keys import OWNER, SERVICES
 
 _PIECE = 256 * 1024  # bytes
@@ -32,8 +33,8 @@ async def store_file(request: web.Request) -> web.Response:
                     purpose = await _text(field)
                 else:
                     await field.release()
-        except (ValueError, web.RequestPayloadError) as problem:
-            raise InvalidRequest(f"The form could not be read: {problem}.") from problem
+        except (*SPOILT, web.RequestPayloadError) as problem:
+            raise InvalidRequest(f"The form could not be read: {str(problem)!a}.") from problem
         check_purpose(purpose)
         if name is None or not incoming.size:
             raise InvalidRequest("'file' is missing or empty.", param="file")

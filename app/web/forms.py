@@ -7,7 +7,7 @@ from app.errors import InvalidRequest, UnsupportedMediaType
 from app.openai.forms import FormPart
 
 JSON, FORM = "application/json", "multipart/form-data"
-_SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of a form that is none
+SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of a form that is none
 
 
 async def read_json(request: web.Request) -> bytes:
@@ -38,6 +38,6 @@ async def read_form(request: web.Request, *, most: int) -> list[FormPart]:
                 data += piece
             kind = part.headers.get("Content-Type", "")
             parts.append(FormPart(part.name, part.filename, kind, bytes(part.decode(data))))
-    except (*_SPOILT, web.RequestPayloadError) as problem:
+    except (*SPOILT, web.RequestPayloadError) as problem:
         raise InvalidRequest(f"The form could not be read: {str(problem)!a}.") from problem
     return parts

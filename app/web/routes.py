@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from app.web import chat, files, images, info, metrics, models, openapi, videos
-from app.web.cors import allow_origins
+from app.web.cors import allow_origins, guard_forms
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
 
@@ -34,7 +34,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
 def make_app(services: Services) -> web.Application:
     """Build the application around services that the caller opened and closes."""
     app = web.Application(
-        middlewares=[identify, errors_to_json, guard_host, authenticate],
+        middlewares=[identify, errors_to_json, guard_host, guard_forms(services.settings.cors_origins), authenticate],
         client_max_size=services.settings.max_body_bytes,
     )
     app[SERVICES] = services

@@ -15,6 +15,7 @@ from tests.samples import PDF, PNG, TEXT
 from tests.web.test_openapi import problems
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+KEY = {"Authorization": "Bearer secret-one"}
 SETTINGS = {"FILES_BUDGET": "200000", "FILE_BYTES": "150000", "API_KEYS": "anna:secret-one,ben:secret-two"}
 
 
@@ -190,3 +191,20 @@ async def test_contents_without_a_file_are_swept_out_at_the_start(tmp_path: Path
             await asyncio.to_thread(place.unlink)
             status, _, body = await raw(server, f"/v1/files/{file['id']}/content")
             assert (status, "gone from the disk" in body["error"]["message"]) == (404, True)
+
+
+@pytest.mark.parametrize("route", ["/v1/files", "/v1/images/edits", "/v1/videos"])
+async def test_a_form_of_a_page_that_is_not_listed_is_refused(server: Server, route: str) -> None:
+    for origin, status in (("https://evil.example", 403), ("null", 400), ("http://localhost:3000", 400)):
+        form = aiohttp.FormData({"nothing": "of use"}, default_to_multipart=True)
+        async with server.client.session.post(
+            server.url + route, data=form, headers={**KEY, "Origin": origin}
+        ) as response:
+            assert response.status == status, await response.text()
+
+
+async def test_a_form_that_is_none_is_told(server: Server) -> None:
+    headers = {**KEY, "Content-Type": "multipart/form-data; boundary=abc"}
+    spoilt = b"--abc\r\nnonsense\r\n\r\nno end\r\n--abc--\r\n"
+    async with server.client.session.post(server.url + "/v1/files", data=spoilt, headers=headers) as response:
+        assert response.status == 400
