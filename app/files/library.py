@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _INCOMING = ".incoming-"
+_OURS = re.compile(rf"[0-9a-f]{{64}}|{re.escape(_INCOMING)}.+")
 _PIECE = 1024 * 1024  # bytes that are written at once
 
 
@@ -44,7 +46,7 @@ async def open_library(
 def _sweep(folder: Path, used: set[str]) -> int:
     if not folder.exists():
         return 0
-    orphans = [path for path in folder.iterdir() if path.is_file() and path.name not in used]
+    orphans = [path for path in folder.iterdir() if _OURS.fullmatch(path.name) and path.name not in used]
     for path in orphans:
         path.unlink()
     return len(orphans)

@@ -178,6 +178,7 @@ async def test_contents_without_a_file_are_swept_out_at_the_start(tmp_path: Path
         folder.mkdir(parents=True)
         (folder / ".incoming-1").write_bytes(b"half a file")
         (folder / ("0" * 64)).write_bytes(b"a file that was never recorded")
+        (folder / "thesis.txt").write_bytes(b"a file of the person whose folder it is")
 
     await asyncio.to_thread(litter)
     async with emulating() as emulator:
@@ -187,7 +188,8 @@ async def test_contents_without_a_file_are_swept_out_at_the_start(tmp_path: Path
             _, _, file = await raw(server, "/v1/files", "POST", data=form)
         async with serving(tmp_path, emulator) as server:
             assert (await raw(server, f"/v1/files/{file['id']}/content"))[2] == TEXT
-            (place,) = await asyncio.to_thread(stored, server)
+            place, foreign = await asyncio.to_thread(stored, server)
+            assert foreign.name == "thesis.txt"
             await asyncio.to_thread(place.unlink)
             status, _, body = await raw(server, f"/v1/files/{file['id']}/content")
             assert (status, "gone from the disk" in body["error"]["message"]) == (404, True)
