@@ -2,6 +2,7 @@
 
 import codecs
 import mimetypes
+import re
 from hashlib import sha256
 from pathlib import PurePosixPath
 
@@ -11,6 +12,7 @@ HEAD_BYTES = 64  # as many as any signature needs
 _LONGEST_NAME = 120  # characters
 _LONGEST_SUFFIX = 10
 
+_CONTENT_TYPE = re.compile(r"[\w.!#$&^+-]{1,127}/[\w.!#$&^+-]{1,127}", re.ASCII)  # RFC 6838: it becomes a header
 _TEXT = "text/plain"
 _BYTES = "application/octet-stream"
 _SIGNATURES: tuple[tuple[bytes, FileKind, str], ...] = (
@@ -74,7 +76,7 @@ def recognise(head: bytes, declared: str = "", name: str = "") -> tuple[FileKind
 def _said(head: bytes, declared: str, name: str) -> str:
     """Return the content type that was declared, or what the name stands for; some names mean text and media alike."""
     content_type = declared.partition(";")[0].strip().lower()
-    if content_type not in {"", _BYTES}:
+    if content_type != _BYTES and _CONTENT_TYPE.fullmatch(content_type):
         return content_type
     is_text = _is_text(head)
     named = _TYPES.guess_type(name)[0] or ""
