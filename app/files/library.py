@@ -5,10 +5,10 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 from app.clock import Clock
 from app.core.attachments import FileContent
@@ -90,14 +90,22 @@ class DiskLibrary:
         self._coming += size
 
     async def add(self, incoming: "DiskIncoming", owner: str, name: str, purpose: str) -> StoredFile:
-        """Give a content its place, then remember the file."""
+        """Give a content its place, then remember the file; also if the client leaves meanwhile. Raises StoreError."""
         sha256 = incoming.sha256
         file = StoredFile(f"file-{new_hex()}", owner, name or "file", purpose, incoming.size, sha256, self._clock.now())
-        async with self._changing:
-            await _on_disk(incoming.move, self._folder / sha256)
-            await self._index.add_file(file)
-            self._used[sha256] = file.size
+        await _to_its_end(self._add(incoming, file))
         return file
+
+    async def _add(self, incoming: "DiskIncoming", file: StoredFile) -> None:
+        async with self._changing:
+            await _on_disk(incoming.move, self.path(file))
+            try:
+                await self._index.add_file(file)
+            except StoreError:
+                if file.sha256 not in self._used:
+                    await _on_disk(self.path(file).unlink, missing_ok=True)
+                raise
+            self._used[file.sha256] = file.size
 
     async def find(self, owner: str, file_id: str) -> StoredFile:
         """Return a file. Raises StoredFileNotFound."""
@@ -113,7 +121,10 @@ class DiskLibrary:
         return await self._index.list_files(owner, after=after, limit=limit, newest_first=newest_first, purpose=purpose)
 
     async def remove(self, owner: str, file_id: str) -> None:
-        """Delete a file, and its content if no other file has it. Raises StoredFileNotFound."""
+        """Delete a file, and its content if no other file has it. Raises StoredFileNotFound, StoreError."""
+        await _to_its_end(self._remove(owner, file_id))
+
+    async def _remove(self, owner: str, file_id: str) -> None:
         async with self._changing:
             file = await self.find(owner, file_id)
             await self._index.remove_file(owner, file_id)
@@ -194,6 +205,16 @@ def _create(path: Path) -> IO[bytes]:
 async def _on_disk(work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
     """Do something with the disk in a thread. Raises StoreError."""
     try:
-        return await asyncio.to_thread(work, *arguments, **named)
+        return await _to_its_end(asyncio.to_thread(work, *arguments, **named))
     except OSError as problem:
         raise StoreError(f"A file could not be stored: {problem.strerror or problem}. Look at the disk.") from problem
+
+
+async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do what must not be left halfway: a caller that is cancelled meanwhile waits for the end first."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -1,0 +1,86 @@
+"""Contents and what is remembered of them stay together, whatever goes wrong while a file is stored."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.core.ports import StoredFile
+from app.errors import FileStorageFull, StoreError
+from app.files.library import DiskLibrary, open_library
+from tests.core.fakes import FakeClock
+
+BUDGET = 1500
+
+
+class Index:
+    """Remembers files once it is `open`; `asked` says that it was to remember one."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, StoredFile] = {}
+        self.asked, self.open = asyncio.Event(), asyncio.Event()
+        self.open.set()
+        self.fails = False
+
+    async def add_file(self, file: StoredFile) -> None:
+        self.asked.set()
+        await self.open.wait()
+        if self.fails:
+            raise StoreError("The database is locked.")
+        self.files[file.id] = file
+
+    async def find_file(self, owner: str, file_id: str) -> StoredFile | None:
+        return self.files.get(file_id)
+
+    async def list_files(
+        self, owner: str, *, after: str | None, limit: int, newest_first: bool, purpose: str | None
+    ) -> Sequence[StoredFile]:
+        return list(self.files.values())
+
+    async def remove_file(self, owner: str, file_id: str) -> None:
+        del self.files[file_id]
+
+    async def contents(self) -> Mapping[str, int]:
+        return {file.sha256: file.size for file in self.files.values()}
+
+
+@asynccontextmanager
+async def opened(folder: Path, index: Index) -> AsyncIterator[DiskLibrary]:
+    async with open_library(folder, index, FakeClock(), budget=BUDGET, largest=BUDGET) as library:
+        yield library
+
+
+async def stored(library: DiskLibrary, data: bytes) -> StoredFile:
+    async with library.receive() as incoming:
+        await incoming.write(data)
+        return await incoming.keep("anna", "a.txt", "user_data")
+
+
+async def test_a_file_that_cannot_be_remembered_leaves_no_content(tmp_path: Path) -> None:
+    index = Index()
+    async with opened(tmp_path, index) as library:
+        kept = await stored(library, b"x" * 100)
+        index.fails = True
+        for data in (b"x" * 100, b"y" * 100):
+            with pytest.raises(StoreError, match="locked"):
+                await stored(library, data)
+        assert await asyncio.to_thread(os.listdir, tmp_path) == [kept.sha256]
+
+
+async def test_a_client_that_leaves_at_the_end_leaves_a_whole_file_that_counts(tmp_path: Path) -> None:
+    index = Index()
+    async with opened(tmp_path, index) as library:
+        index.open.clear()
+        storing = asyncio.create_task(stored(library, b"x" * 1000))
+        await index.asked.wait()
+        storing.cancel()
+        index.open.set()
+        await asyncio.wait([storing])
+        assert storing.cancelled()
+        (file,) = index.files.values()
+        assert (await library.read(file)).data == b"x" * 1000
+        with pytest.raises(FileStorageFull, match="1,000 are used"):
+            await stored(library, b"y" * 1000)
