@@ -79,7 +79,7 @@ def _address(kind: FileKind, field: str) -> Callable[[Part, str], Attachment]:
         given: str | _Address | None = getattr(part, field)
         nested = isinstance(given, _Address)
         url = given.url if isinstance(given, _Address) else given or ""
-        return _by_url(kind, url, part.filename or "", f"{path}.{field}{'.url' if nested else ''}")
+        return _by_url(kind, url, safe_name(part.filename or ""), f"{path}.{field}{'.url' if nested else ''}")
 
     return read
 

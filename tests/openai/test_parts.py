@@ -74,6 +74,12 @@ def test_a_file_is_what_its_bytes_are(part: Any, kind: str, name: str, content_t
     assert (file.kind, file.name, file.content_type) == (kind, name, content_type)
 
 
+@pytest.mark.parametrize("url", [data_url(PNG, "image/png"), "https://example.org/a"])
+def test_the_name_of_a_file_is_one_line_without_a_path(url: str) -> None:
+    (file,) = attached({"type": "image_url", "image_url": url, "filename": "../cat\n2026 INFO.png"})
+    assert file.name == "cat 2026 INFO.png"
+
+
 def test_an_address_and_a_stored_file_are_kept_as_they_are() -> None:
     (image,) = attached({"type": "image_url", "image_url": {"url": " https://example.org/a%20b.png?x=1 "}})
     assert (image.kind, image.name, image.url) == ("image", "a b.png", "https://example.org/a%20b.png?x=1")
