@@ -14,8 +14,8 @@ class EmulatorOptions:
 
     `data_file` None keeps chats and files in memory. `lock_seconds` is how long a chat stays locked after its answer,
     `chunk_delay` the seconds between two pieces of one, `page_size` the rows of one page of the chat list. Port 0
-    takes a free port. `token_seconds` and `access_seconds` are the lives of the two kinds of token; without
-    `session_bearer` the site takes access tokens alone for its calls.
+    takes a free port, with a `data_file` that of the last start if it can be had. `token_seconds` and `access_seconds`
+    are the lives of the two kinds of token; without `session_bearer` the site takes access tokens alone for its calls.
 
     `parse_polls` is how often a document's state is pending before it is parsed, `task_polls` how often a video is
     running before it is done. `grant_seconds` is the life of a permission to upload, `link_seconds` that of the address

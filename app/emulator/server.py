@@ -1,8 +1,11 @@
 """The emulator as a server: the site's host and its host for signing in, on two ports of loopback."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -14,6 +17,7 @@ from app.emulator import (
     control,
     file_routes,
     output_routes,
+    port,
 )
 from app.emulator.browser import browse
 from app.emulator.envelope import Refused, refuse
@@ -88,7 +92,11 @@ class Emulator:
         await self._state.storage.open()
         await self._state.files.open()
         try:
-            self.url = await self._listen(self._site(), options.port)
+            if options.data_file is not None and not options.port:
+                data_file = options.data_file
+                self.url = await self._listen_again(data_file.with_name(data_file.name + ".port"))
+            else:
+                self.url = await self._listen(self._site(), options.port)
             self.auth_url = await self._listen(self._auth_host(), options.auth_port)
         except BaseException:
             await self.close()
@@ -171,11 +179,20 @@ class Emulator:
         """Take a turn as a person would in the browser; `browser.browse` says how. Raises ValueError."""
         return await browse(self._state.storage, chat_id, text, answer, parent_id)
 
-    async def _listen(self, app: web.Application, port: int) -> str:
+    async def _listen_again(self, kept: Path) -> str:
+        """Listen on the port of the last start, or on another one where that is taken, and keep it."""
+        try:
+            url = await self._listen(self._site(), await asyncio.to_thread(port.remembered, kept))
+        except (OSError, OverflowError):
+            url = await self._listen(self._site(), 0)
+        await asyncio.to_thread(port.remember, kept, urlsplit(url).port or 0)
+        return url
+
+    async def _listen(self, app: web.Application, number: int) -> str:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         self._runners.append(runner)
         await runner.setup()
-        await web.TCPSite(runner, self._state.options.host, port).start()
+        await web.TCPSite(runner, self._state.options.host, number).start()
         return f"http://{self._state.options.host}:{runner.addresses[0][1]}"
 
     def _application(self) -> web.Application:

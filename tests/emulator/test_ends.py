@@ -202,7 +202,8 @@ async def test_a_disk_that_fails_cuts_the_answer_and_says_so(tmp_path: Path, cap
     async with emulated(data_file=folder / "chats.json") as site:
         chat = await site.new_chat()
         async with half_said(site, chat) as (hold, reading):
-            (folder / "chats.json").unlink()
+            for file in list(folder.iterdir()):
+                file.unlink()
             folder.rmdir()
             hold.release()
             turn = await reading

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.emulator import Emulator, EmulatorOptions
 from app.emulator.storage import ChatStorage
 from app.emulator.tree import Chat, new_chat, new_node
 from tests.emulator.page import SUMMARY, Site, emulated
@@ -161,3 +162,17 @@ async def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: py
     await site.ask("DELETE", f"/api/v2/chats/{chat}")
     assert names_in(tmp_path) == []
     assert (await site.say(chat, "hi")).code == "CHAT_NOT_FOUND"
+
+
+async def test_the_port_is_that_of_the_last_start_so_that_addresses_still_hold(tmp_path: Path) -> None:
+    kept = EmulatorOptions(data_file=tmp_path / "chats.jsonl")
+    async with Emulator(kept) as first:
+        url = first.url
+        async with Emulator(kept) as beside:
+            assert beside.url != url, "it is taken"
+            elsewhere = beside.url
+    async with Emulator(kept) as again:
+        assert again.url == elsewhere
+    (tmp_path / "chats.jsonl.port").write_text("no number")
+    async with Emulator(kept) as anew:
+        assert anew.url
