@@ -37,6 +37,9 @@ class CitationReader:
 
     def feed(self, text: str) -> str:
         """Take the next piece; return what may be sent on."""
+        if not self._held and "[" not in text:
+            self._written += len(text)
+            return text
         text = self._held + text
         beginning = _BEGINNING.search(text)
         end = beginning.start() if beginning else len(text)

@@ -165,6 +165,7 @@ class Turn:
             asked += 1
             self._format.again()
         if out := self._last_words():
+            self._watch.chunk()
             yield out
         reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
         await self._complete(reason)
