@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.attachments import Attachment, FileContent, FileKind
 from app.core.catalog import ModelCatalog
@@ -36,10 +36,10 @@ LIMITS: Mapping[FileKind, Limit] = {  # docs/upstream-protocol.md, Files
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The files that go along with a message, earlier ones first; `shown` are the digests of their attachments."""
+    """The files that go along with a message, earlier ones first; `shown` are their names, by attachments' digests."""
 
     files: tuple[FileContent, ...] = ()
-    shown: frozenset[str] = frozenset()
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 class Attaching:
@@ -115,7 +115,7 @@ class _Choice:
         self._counts: Counter[FileKind] = Counter()
         self._new: list[FileContent] = []
         self._earlier: list[FileContent] = []
-        self._shown: set[str] = set()
+        self._shown: dict[str, str] = {}
         self._contents: set[str] = set()
 
     def understands(self, kind: FileKind) -> bool:
@@ -129,7 +129,7 @@ class _Choice:
 
     def add(self, attachment: Attachment, content: FileContent, *, earlier: bool = False) -> None:
         """Take a file; the same bytes go once. Raises FileLimit."""
-        self._shown.add(attachment.digest)
+        self._shown[attachment.digest] = content.name
         name = attachment.digest if attachment.data else bytes_digest(content.data)
         if name in self._contents:
             return
@@ -144,7 +144,7 @@ class _Choice:
         (self._earlier if earlier else self._new).append(content)
 
     def attached(self) -> Attached:
-        return Attached((*reversed(self._earlier), *self._new), frozenset(self._shown))
+        return Attached((*reversed(self._earlier), *self._new), self._shown)
 
 
 def _attachments(messages: Iterable[Message]) -> Iterator[Attachment]:

@@ -87,7 +87,7 @@ def continuation(
         sent=sent.text,
         told=history.told.since(found.index, place.told),
         rows=found.rows,
-        files=_names(tell.said),
+        files=_names(tell.said, attached),
     )
     thinking, show = _thinking(request, choice, default=True)
     prompt = Prompt(
@@ -134,7 +134,7 @@ def opening(
         account=account,
         chat_id="",
         model=choice.id,
-        title=_title(history),
+        title=_title(history, attached),
         delete_because=delete_because,
     )
     node = _node(
@@ -147,7 +147,7 @@ def opening(
         sent=sent.text,
         told=history.told.up_to(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),
-        files=_names(tell.said),
+        files=_names(tell.said, attached),
     )
     thinking, show = _thinking(request, choice, default=delete_because != SIDE_CALL)
     prompt = Prompt(
@@ -192,8 +192,9 @@ def _is_pure(attached: Attached, choice: Choice) -> bool:
     return not attached.files and choice.mode == "chat"
 
 
-def _names(said: Sequence[Message]) -> tuple[NodeFile, ...]:
-    return tuple(NodeFile(file.kind, file.name, file.digest) for message in said for file in message.attachments)
+def _names(said: Sequence[Message], attached: Attached) -> tuple[NodeFile, ...]:
+    files = [file for message in said for file in message.attachments]
+    return tuple(NodeFile(file.kind, attached.shown.get(file.digest, file.name), file.digest) for file in files)
 
 
 def _node(
@@ -248,9 +249,10 @@ def _thinking(request: ChatRequest, choice: Choice, *, default: bool) -> tuple[b
     return choice.info.can_think and (wanted or choice.info.must_think), wanted
 
 
-def _title(history: History) -> str:
-    """Return the beginning of the first user text, on one line."""
+def _title(history: History, attached: Attached) -> str:
+    """Return the beginning of the first user text, on one line; without words, the names of the files."""
     first = next((message.text for message in history.spoken if message.role == "user"), "")
+    first = first if first.strip() else ", ".join(attached.shown.values())
     line = " ".join(first.split())
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
 

@@ -5,7 +5,7 @@ earlier turns travel as text, in tags that occur nowhere else in that text.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.core.attachments import Attachment
 from app.core.messages import Message, ToolCall
@@ -28,12 +28,12 @@ def fence(tag: str, text: str) -> str:
     return f"<{name}>\n{text}\n</{name}>"
 
 
-def transcript(earlier: Sequence[Message], shown: Collection[str] = ()) -> str:
+def transcript(earlier: Sequence[Message], shown: Mapping[str, str] | None = None) -> str:
     """Return messages as one text, each in a tag of its role; "" for none.
 
-    Files are named; those whose digests are in `shown` go along.
+    Files are named; those that go along are in `shown`: their names, by digest.
     """
-    return fence("conversation", "\n\n".join(_spoken(earlier, shown))) if earlier else ""
+    return fence("conversation", "\n\n".join(_spoken(earlier, shown or {}))) if earlier else ""
 
 
 def instructions(system: str) -> str:
@@ -58,7 +58,7 @@ def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
     return said or (SEE_FILES if any(message.attachments for message in new) else CONTINUE)
 
 
-def _spoken(messages: Iterable[Message], shown: Collection[str]) -> list[str]:
+def _spoken(messages: Iterable[Message], shown: Mapping[str, str]) -> list[str]:
     """Return each message in a tag of its role."""
     calls: dict[str, ToolCall] = {}
     spoken = []
@@ -68,13 +68,13 @@ def _spoken(messages: Iterable[Message], shown: Collection[str]) -> list[str]:
             spoken.append(fence("user", _result(message, calls)))
         else:
             written = [SCHEME.write_call(call.name, call.arguments) for call in message.tool_calls]
-            files = [_named(file, file.digest in shown) for file in message.attachments]
+            files = [_named(file, shown.get(file.digest)) for file in message.attachments]
             spoken.append(fence(message.role, "\n".join(text for text in (message.text, *files, *written) if text)))
     return spoken
 
 
-def _named(file: Attachment, is_shown: bool) -> str:
-    return f"[attached: {file.name}]" if is_shown else f"[attached, not shown again: {file.name}]"
+def _named(file: Attachment, shown_as: str | None) -> str:
+    return f"[attached: {shown_as}]" if shown_as else f"[attached, not shown again: {file.name}]"
 
 
 def _result(message: Message, calls: dict[str, ToolCall]) -> str:

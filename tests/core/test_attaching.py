@@ -63,7 +63,7 @@ async def test_a_file_that_is_too_large_for_the_site_is_refused() -> None:
     with pytest.raises(FileLimit, match=r"a\.txt has 20,971,521 bytes; the site takes 20,971,520"):
         await attaching(FakeFetcher()).choose("anna", None, (), said(large))
     earlier = await attaching(FakeFetcher()).choose("anna", None, said(large), said())
-    assert (earlier.files, earlier.shown) == ((), frozenset())
+    assert (earlier.files, earlier.shown) == ((), {})
 
 
 async def test_earlier_files_fill_the_room_that_is_left_but_for_the_transcript_s() -> None:

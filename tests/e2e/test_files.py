@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -223,6 +224,25 @@ async def test_the_history_names_the_files(server: Server) -> None:
             return database.execute(f"SELECT role, files FROM v_history WHERE session = ({found})").fetchall()
 
     assert await asyncio.to_thread(read) == [("user", "notes.txt, image.png"), ("assistant", None)]
+
+
+async def test_a_stored_file_goes_by_its_name_and_a_chat_without_words_by_its_files(server: Server) -> None:
+    form = aiohttp.FormData({"purpose": "user_data"})
+    form.add_field("file", b"Milk, bread, figs.", filename="shopping.txt")
+    async with server.client.session.post(f"{server.url}/v1/files", data=form) as response:
+        file = (await response.json())["id"]
+    asked = {"role": "user", "content": [{"type": "file", "file": {"file_id": file}}]}
+    reply = await ask(server, asked, answer="A list.")
+
+    def read() -> tuple[str, str]:
+        with sqlite3.connect(server.database) as database:
+            (title,) = database.execute("SELECT title FROM sessions WHERE id = ?", (reply.session,)).fetchone()
+            found = "SELECT files FROM v_history WHERE session = ? AND role = 'user'"
+            return title, database.execute(found, (reply.session,)).fetchone()[0]
+
+    assert await asyncio.to_thread(read) == ("shopping.txt", "shopping.txt")
+    await ask(server, asked, answered("Another list."), says("And now?"))
+    assert "[attached: shopping.txt]" in last(server).text
 
 
 async def test_a_reference_that_ended_is_made_anew(server: Server) -> None:
