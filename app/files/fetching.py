@@ -23,7 +23,7 @@ _SECONDS = 30.0
 _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HEADERS = {"User-Agent": f"qwen-thread/{__version__}", "Accept": "*/*"}
-_SECRETS = re.compile(r"//[^/?#]*@")  # a user and a password have no place in an error
+_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*")  # a user, a password, a signature
 _LONGEST_SHOWN = 200
 _SUFFIX = re.compile(r"\.\w{1,5}$")
 
@@ -122,6 +122,6 @@ def _name(name: str, address: URL, response: aiohttp.ClientResponse) -> str:
 
 
 def _refusal(url: str, why: str) -> FileNotFetched:
-    shown = _SECRETS.sub("//", url)
+    shown = _SECRETS.sub("", url)
     shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
     return FileNotFetched(f"{shown} could not be fetched: {why}.", param="messages")

@@ -1,6 +1,7 @@
 """Addresses that clients name are fetched, but never this machine's place in the network lent to them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -133,6 +134,12 @@ async def test_three_redirects_are_followed_and_no_more(site: Site) -> None:
 )
 async def test_what_is_no_file_is_refused_with_its_reason(site: Site, path: str, why: str) -> None:
     assert why in await refused(site.url + path)
+
+
+async def test_what_signs_an_address_is_not_told(site: Site) -> None:
+    said = await refused(site.url.replace("//", "//ann:secret@") + "/nothing?Signature=abc#top")
+    assert f"{site.url}/nothing could not be fetched" in said
+    assert not {"ann", "secret", "abc"} & set(re.findall(r"\w+", said))
 
 
 async def test_a_site_that_keeps_silent_is_given_up(site: Site) -> None:
