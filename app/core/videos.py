@@ -61,9 +61,7 @@ class Videos:
 
     async def show(self, owner: str, video_id: str) -> Video:
         """Return a video as it is now. Raises VideoNotFound, and UpstreamError if the site does not say."""
-        video = await self._store.find_video(owner, video_id)
-        if video is None:
-            raise VideoNotFound(f"There is no video {video_id!r}.")
+        video = await self._find(owner, video_id)
         now, every = self._around.clock.monotonic(), self._around.patience.video_every
         if video.state != "running" or now - self._looked.get(video.id, float("-inf")) < every:
             return video
@@ -77,11 +75,22 @@ class Videos:
         await self._store.end_video(ended)
         return ended
 
+    async def _find(self, owner: str, video_id: str, *, param: str = "video_id") -> Video:
+        video = await self._store.find_video(owner, video_id)
+        if video is None:
+            raise VideoNotFound(f"There is no video {video_id!r}.", param=param)
+        return video
+
     async def _ask(self, video: Video) -> VideoState:
         return await retrying(lambda: self._around.upstream.video(video.task_id), self._around.patience)
 
     async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Sequence[Video]:
-        """Return videos as they were last seen, in the order of their making, those that come `after` one of them."""
+        """Return videos as they were last seen, in the order of their making, those that come `after` one of them.
+
+        Raises VideoNotFound for an `after` that is none.
+        """
+        if after is not None:
+            await self._find(owner, after, param="after")
         return await self._store.list_videos(owner, after=after, limit=limit, newest_first=newest_first)
 
     @asynccontextmanager
@@ -101,7 +110,7 @@ class Videos:
         try:
             return await stack.enter_async_context(upstream.download(video.url))
         except UpstreamRejected as problem:
-            if problem.cause != "expired":
+            if problem.cause not in {"expired", "address"}:  # an address of the emulator may have been its last start's
                 raise
         _log.info("The address of %s has expired; asking for another one", video.id)
         try:
@@ -115,9 +124,7 @@ class Videos:
 
     async def remove(self, owner: str, video_id: str) -> None:
         """Forget a video and have its chat on the site deleted. Raises VideoNotFound."""
-        video = await self._store.find_video(owner, video_id)
-        if video is None:
-            raise VideoNotFound(f"There is no video {video_id!r}.")
+        video = await self._find(owner, video_id)
         await self._store.remove_video(video.id)
         self._looked.pop(video.id, None)
         await self._let_go(video.session_id, "its video was deleted")

@@ -54,8 +54,8 @@ class FormExpected(InvalidRequest):
 
     status = 415
     code = "unsupported_media_type"
-    advice = "Send `Content-Type: multipart/form-data` with the fields `file` and `purpose`."
-    advice_zh = "请发送 `Content-Type: multipart/form-data`，包含 `file` 和 `purpose` 两个字段。"
+    advice = "Send `Content-Type: multipart/form-data`, with the file in a field of its own."
+    advice_zh = "请发送 `Content-Type: multipart/form-data`，文件放在单独的字段中。"
 
 
 class FileStorageFull(InvalidRequest):

@@ -114,12 +114,12 @@ class BodyTooLarge(InvalidRequest):
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """The body is not of the kind that the route takes: JSON, or a form for files."""
+    """The body is not JSON."""
 
     status = 415
     code = "unsupported_media_type"
-    advice = "Send `Content-Type: application/json`, or a multipart form where the message names one."
-    advice_zh = "请发送 `Content-Type: application/json`；消息要求表单时，请发送 multipart 表单。"
+    advice = "Send `Content-Type: application/json`."
+    advice_zh = "请发送 `Content-Type: application/json`。"
 
 
 class ResponseFormatUnmet(GatewayError):

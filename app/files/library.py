@@ -84,8 +84,9 @@ class DiskLibrary:
             raise FileTooLarge(f"The file is larger than {self._largest:,} bytes (FILE_BYTES).")
         used = sum(self._used.values()) + self._coming
         if used + size > self._budget:
+            others = used - so_far
             raise FileStorageFull(
-                f"The stored files may have {self._budget:,} bytes together (FILES_BUDGET), and {used:,} are used."
+                f"The stored files may have {self._budget:,} bytes together (FILES_BUDGET), and {others:,} are used."
             )
         self._coming += size
 
@@ -107,11 +108,11 @@ class DiskLibrary:
                 raise
             self._used[file.sha256] = file.size
 
-    async def find(self, owner: str, file_id: str) -> StoredFile:
-        """Return a file. Raises StoredFileNotFound."""
+    async def find(self, owner: str, file_id: str, *, param: str = "file_id") -> StoredFile:
+        """Return a file. Raises StoredFileNotFound, which names the field that asked for it."""
         file = await self._index.find_file(owner, file_id)
         if file is None:
-            raise StoredFileNotFound(f"There is no file {file_id!r}.", param="file_id")
+            raise StoredFileNotFound(f"There is no file {file_id!r}.", param=param)
         return file
 
     async def page(

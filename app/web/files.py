@@ -9,9 +9,9 @@ from aiohttp import BodyPartReader, web
 
 from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
-from app.errors import FormExpected, InvalidRequest, StoredFileNotFound
+from app.errors import InvalidRequest, StoredFileNotFound
 from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
-from app.web.forms import SPOILT
+from app.web.forms import SPOILT, check_form
 from app.web.keys import OWNER, SERVICES
 
 _PIECE = 256 * 1024  # bytes
@@ -20,8 +20,7 @@ _FIELD_BYTES = 1024
 
 async def store_file(request: web.Request) -> web.Response:
     """Store a file; it goes to the disk as it comes."""
-    if request.content_type != "multipart/form-data":
-        raise FormExpected(f"The body is {request.content_type}.")
+    check_form(request)
     name, purpose = None, ""
     async with request.app[SERVICES].files.receive() as incoming:
         try:
@@ -66,7 +65,7 @@ async def list_files(request: web.Request) -> web.Response:
     page = read_page(dict(request.query))
     owner, library = request[OWNER], request.app[SERVICES].files
     if page.after is not None:
-        await library.find(owner, page.after)
+        await library.find(owner, page.after, param="after")
     files = await library.page(
         owner, after=page.after, limit=page.limit + 1, newest_first=page.order == "desc", purpose=page.purpose
     )

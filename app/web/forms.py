@@ -3,7 +3,7 @@
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from app.errors import InvalidRequest, UnsupportedMediaType
+from app.errors import FormExpected, InvalidRequest, UnsupportedMediaType
 from app.openai.forms import FormPart
 
 JSON, FORM = "application/json", "multipart/form-data"
@@ -20,10 +20,15 @@ async def read_json(request: web.Request) -> bytes:
         raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
 
 
-async def read_form(request: web.Request, *, most: int) -> list[FormPart]:
-    """Read a form of `most` bytes at most. Raises UnsupportedMediaType, InvalidRequest; HTTPRequestEntityTooLarge."""
+def check_form(request: web.Request) -> None:
+    """Raise FormExpected where the body is none."""
     if request.content_type != FORM:
-        raise UnsupportedMediaType(f"The body is {request.content_type}, not a multipart form.")
+        raise FormExpected(f"The body is {request.content_type}, not a multipart form.")
+
+
+async def read_form(request: web.Request, *, most: int) -> list[FormPart]:
+    """Read a form of `most` bytes at most. Raises FormExpected, InvalidRequest; HTTPRequestEntityTooLarge."""
+    check_form(request)
     parts: list[FormPart] = []
     left = most
     try:

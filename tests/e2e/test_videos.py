@@ -181,6 +181,9 @@ async def test_owners_do_not_see_each_others_videos(tmp_path: Path, studio: Stud
                 await call(video.id)
         assert [each.id async for each in bob.videos.list()] == []
         assert [each.id async for each in ann.videos.list()] == [video.id]
+        with pytest.raises(openai.NotFoundError) as unknown:
+            await bob.videos.list(after=video.id)
+        assert unknown.value.param == "after"
 
 
 async def test_a_video_stays_where_chats_are_deleted_after_their_answer(tmp_path: Path, studio: Studio) -> None:

@@ -84,3 +84,12 @@ async def test_a_client_that_leaves_at_the_end_leaves_a_whole_file_that_counts(t
         assert (await library.read(file)).data == b"x" * 1000
         with pytest.raises(FileStorageFull, match="1,000 are used"):
             await stored(library, b"y" * 1000)
+
+
+async def test_a_full_store_says_what_the_other_files_take(tmp_path: Path) -> None:
+    async with opened(tmp_path, Index()) as library:
+        await stored(library, b"x" * 1000)
+        async with library.receive() as incoming:
+            await incoming.write(b"y" * 400)
+            with pytest.raises(FileStorageFull, match="1,000 are used"):
+                await incoming.write(b"y" * 400)

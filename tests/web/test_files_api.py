@@ -149,13 +149,16 @@ async def test_a_form_that_is_not_whole_is_refused_and_leaves_nothing(
 
 
 async def test_what_is_no_form_is_refused(server: Server) -> None:
-    assert (await raw(server, "/v1/files", "POST", json={}))[0] == 415
+    for route in ("/v1/files", "/v1/images/edits"):
+        status, _, body = await raw(server, route, "POST", data=b"words", headers={**KEY, "Content-Type": "text/plain"})
+        assert (status, "multipart" in body["error"]["message"]) == (415, True)
     headers = {"Authorization": "Bearer secret-one", "Content-Type": "multipart/form-data; boundary=x"}
     status, _, body = await raw(server, "/v1/files", "POST", data=b"no boundary here", headers=headers)
     assert (status, body["error"]["type"]) == (400, "invalid_request_error")
     for query in ("limit=0", "limit=x", "order=up"):
         assert (await raw(server, f"/v1/files?{query}"))[0] == 400
-    assert (await raw(server, "/v1/files?after=file-none"))[0] == 404
+    status, _, body = await raw(server, "/v1/files?after=file-none")
+    assert (status, body["error"]["param"]) == (404, "after")
 
 
 async def test_what_is_answered_has_the_described_shape(server: Server, client: openai.AsyncOpenAI) -> None:

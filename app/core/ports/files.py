@@ -83,8 +83,8 @@ class FileLibrary(Protocol):
         """Take a new file; leaving without `keep` leaves nothing behind."""
         ...
 
-    async def find(self, owner: str, file_id: str) -> StoredFile:
-        """Return a file. Raises StoredFileNotFound."""
+    async def find(self, owner: str, file_id: str, *, param: str = "file_id") -> StoredFile:
+        """Return a file. Raises StoredFileNotFound, which names the field that asked for it."""
         ...
 
     async def page(
