@@ -7,13 +7,12 @@ bring is read from the chat, since the site goes on writing.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self, TypeVar
 
 from app.core.canonical import sent_digest
 from app.core.events import Event, Finished, Picture, Started, TextDelta, VideoTask
-from app.core.ports import ChatMessage, Prompt, Upstream
+from app.core.ports import Answering, ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
 from app.errors import UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
@@ -42,48 +41,69 @@ def _did_nothing(problem: UpstreamError) -> bool:
     return not problem.accepted and (problem.retry_after or 0.0) <= _SOON
 
 
-@asynccontextmanager
-async def delivering(
-    upstream: Upstream, prompt: Prompt, patience: Patience
-) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
-    """Send a message and stream its answer as `Upstream.send` does, with its errors, mended where possible."""
-    async with AsyncExitStack() as stack:
-        broken: UpstreamError | None = None
-        batches: AsyncIterator[Sequence[Event]] | None = None
-        try:
-            batches = await retrying(lambda: stack.enter_async_context(upstream.send(prompt)), patience)
-        except (UpstreamCut, UpstreamTimeout) as problem:
-            if not problem.accepted:
-                raise
-            broken = problem
-        mended = _mended(batches, broken, _ReadBack(upstream, prompt, patience))
-        yield await stack.enter_async_context(aclosing(mended))
+async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience) -> "Delivery":
+    """Send a message; return its answer, mended where possible. Raises what `Upstream.send` does."""
+    chat = _ReadBack(upstream, prompt, patience)
+    try:
+        return Delivery(await retrying(lambda: upstream.send(prompt), patience), chat)
+    except (UpstreamCut, UpstreamTimeout) as problem:
+        if not problem.accepted:
+            raise
+        return Delivery(problem, chat)
 
 
-async def _mended(
-    batches: AsyncIterator[Sequence[Event]] | None, broken: UpstreamError | None, chat: "_ReadBack"
-) -> AsyncGenerator[Sequence[Event], None]:
-    """Relay the batches; where they end too soon, the chat's copy of the answer takes their place."""
-    while batches is not None and broken is None:
+class Delivery:
+    """An answer on its way, as `core.ports.Answering`: where it ends too soon, the chat's copy takes its place."""
+
+    def __init__(self, answer: Answering | UpstreamError, chat: "_ReadBack") -> None:
+        """Take the answer, or the error that came in place of one that the site may be writing."""
+        self._answer = answer
+        self._chat = chat
+        self._rest: list[Sequence[Event]] | None = None  # what is left once the answer itself is over
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Sequence[Event]:
+        """Return the next batch."""
+        if self._rest is None:
+            batch = await self._heard()
+            if batch is not None:
+                return batch
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop(0)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if not isinstance(self._answer, UpstreamError):
+            self._answer.close()
+
+    async def _heard(self) -> Sequence[Event] | None:
+        """Return the next batch of the answer itself, None where that is over."""
+        if isinstance(self._answer, UpstreamError):
+            self._rest = [await self._read_back(self._answer)]
+            return None
         try:
-            batch = await anext(batches, None)
+            batch = await anext(self._answer, None)
         except (UpstreamCut, UpstreamTimeout) as problem:
-            broken = problem
-            break
+            self._rest = [await self._read_back(problem)]
+            return None
         if batch is None:
-            return
-        chat.heard(batch)
-        if chat.is_empty_end(batch):
-            rest = await chat.rest(patient=False)
-            yield [event for event in batch if not isinstance(event, Finished)]
-            yield rest or [Finished()]
-            return
-        yield batch
-    if broken is not None:
-        rest = await chat.rest(patient=isinstance(broken, UpstreamCut))
+            self._rest = []
+        elif self._chat.hear(batch):
+            rest = await self._chat.rest(patient=False)
+            said = [event for event in batch if not isinstance(event, Finished)]
+            self._rest = [*([said] if said else []), rest or [Finished()]]
+            return None
+        return batch
+
+    async def _read_back(self, problem: UpstreamError) -> Sequence[Event]:
+        """Return what a broken stream did not bring; raise its problem if that cannot be had."""
+        rest = await self._chat.rest(patient=isinstance(problem, UpstreamCut))
         if rest is None:
-            raise broken
-        yield rest
+            raise problem
+        return rest
 
 
 class _ReadBack:
@@ -97,8 +117,8 @@ class _ReadBack:
         self._written: list[str] = []
         self._shown = False  # something that is no text
 
-    def heard(self, batch: Sequence[Event]) -> None:
-        """Remember what came."""
+    def hear(self, batch: Sequence[Event]) -> bool:
+        """Remember what came; return whether the answer ended without anything."""
         for event in batch:
             if isinstance(event, TextDelta):
                 self._written.append(event.text)
@@ -106,11 +126,9 @@ class _ReadBack:
                 self._response_id = event.response_id
             elif isinstance(event, Picture | VideoTask):
                 self._shown = True
-
-    def is_empty_end(self, batch: Sequence[Event]) -> bool:
-        """Say whether the answer ended without anything."""
-        ended = any(isinstance(event, Finished) for event in batch)
-        return ended and not self._shown and not any(map(str.strip, self._written))
+            elif isinstance(event, Finished):
+                return not self._shown and not any(map(str.strip, self._written))
+        return False
 
     async def rest(self, *, patient: bool) -> Sequence[Event] | None:
         """Return what was not heard of the answer, None where the chat has no whole one that begins as it did.

@@ -223,7 +223,7 @@ class Gateway:
 
     def _part_with(self, turn: Turn) -> None:
         """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
-        _ = self._around.background.spawn(turn.leave(), "close a connection to upstream")
+        turn.leave()
         if turn.closing is None or turn.closing.done():
             self._live.discard(turn)
         else:

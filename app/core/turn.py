@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.citations import CitationReader
 from app.core.cut import Cut
-from app.core.delivery import delivering
+from app.core.delivery import Delivery, deliver
 from app.core.drafts import Draft
 from app.core.events import (
     AnswerEvent,
@@ -65,9 +65,8 @@ class Turn:
         self._citations = citations
         self._watch = watch
         self._retries = retries
-        self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
-        self._batches: AsyncIterator[Sequence[Event]] | None = None
+        self._delivery: Delivery | None = None
         self._first: Sequence[Event] = ()
         self._shown = False  # whether there was a picture
         self._stands_apart = False  # whether a new paragraph begins with the next words
@@ -121,18 +120,14 @@ class Turn:
         self._opening.result()
 
     async def _send(self, prompt: Prompt) -> None:
-        async with AsyncExitStack() as attempt:
-            self._generating = True
-            try:
-                batches = await attempt.enter_async_context(
-                    delivering(self._around.upstream, prompt, self._around.patience)
-                )
-                self._first = await anext(batches)
-            except UpstreamError as problem:
-                self._generating = problem.accepted
-                raise
-            self._batches = batches
-            self._stack = attempt.pop_all()
+        self._generating = True
+        try:
+            self._delivery = await deliver(self._around.upstream, prompt, self._around.patience)
+            self._first = await anext(self._delivery)
+        except UpstreamError as problem:
+            self._generating = problem.accepted
+            self.leave()
+            raise
 
     async def answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
         """Relay the answer in batches; the last one is `Ended`, when the node is committed.
@@ -173,7 +168,7 @@ class Turn:
 
     async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
         """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
-        assert self._batches is not None
+        assert self._delivery is not None
         out: list[AnswerEvent] = []
         batch: Sequence[Event] | None = self._first
         while batch is not None:
@@ -183,7 +178,7 @@ class Turn:
             if out:
                 yield out
                 out = []
-            batch = await anext(self._batches, None)
+            batch = await anext(self._delivery, None)
         if rest := self._cut.rest():
             self._hear(rest, out)
         _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._record.heard))
@@ -222,7 +217,7 @@ class Turn:
         prompt = replace(
             self.draft.prompt, chat_id=self.chat_id, parent_id=self._record.response_id, text=text, is_sibling=False
         )
-        await self._stack.aclose()
+        self.leave()
         try:
             await self._send_patiently(prompt)
         except UpstreamError as problem:
@@ -343,9 +338,10 @@ class Turn:
         self._is_recorded = True
         self.closing = self._around.background.spawn(self._record_abandoned(problem), "record an abandoned turn")
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Close the connection to upstream."""
-        await self._stack.aclose()
+        if self._delivery is not None:
+            self._delivery.close()
 
     async def _record_abandoned(self, problem: BaseException) -> None:
         assert self._opening is not None

@@ -1,11 +1,12 @@
 """A stand-in for the site that answers as a test says: pictures, sources and videos, without HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 import aiohttp
@@ -57,6 +58,28 @@ class Piecewise:
         yield self.data[3:]
 
 
+class Said:
+    """An answer on its way, each event by itself."""
+
+    def __init__(self, events: Iterable[Event | UpstreamError]) -> None:
+        self._events = iter(events)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Sequence[Event]:
+        await asyncio.sleep(0)
+        event = next(self._events, None)
+        if event is None:
+            raise StopAsyncIteration
+        if isinstance(event, UpstreamError):
+            raise event
+        return [event]
+
+    def close(self) -> None:
+        pass
+
+
 @dataclass
 class Studio:
     """Answers with `answers`, one after the other, then with words; each event comes by itself.
@@ -95,21 +118,11 @@ class Studio:
         self.chats.append(str(uuid4()))
         return self.chats[-1]
 
-    @asynccontextmanager
-    async def send(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
+    async def send(self, prompt: Prompt) -> "Said":
         self.prompts.append(prompt)
-        answer = self.answers.pop(0) if self.answers else [TextDelta("Words.")]
-        yield self._say(answer)
-
-    async def _say(self, answer: Answer) -> AsyncIterator[Sequence[Event]]:
         self.responses += 1
-        yield [Started(f"response-{self.responses}", None)]
-        for event in answer:
-            await asyncio.sleep(0)
-            if isinstance(event, UpstreamError):
-                raise event
-            yield [event]
-        yield [Finished()]
+        answer = self.answers.pop(0) if self.answers else [TextDelta("Words.")]
+        return Said([Started(f"response-{self.responses}", None), *answer, Finished()])
 
     async def upload(self, file: FileContent) -> UploadedFile:
         return UploadedFile(str(uuid4()), file.kind, file.name, len(file.data), "", datetime(2030, 1, 1, tzinfo=UTC))

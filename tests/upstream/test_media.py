@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 
 import pytest
 
@@ -33,7 +34,7 @@ class Stage:
     ) -> list[Event]:
         self.chat = self.chat or await self.upstream.create_chat(MODEL, mode)
         prompt = Prompt(self.chat, self.node, text, MODEL, thinking=False, mode=mode, files=tuple(files), size=size)
-        async with self.upstream.send(prompt) as batches:
+        with closing(await self.upstream.send(prompt)) as batches:
             heard = [event async for batch in batches for event in batch]
         assert isinstance(heard[0], Started)
         self.node = heard[0].response_id

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 
@@ -165,7 +166,7 @@ class Stage:
 
     async def say(self, chat_id: str, text: str, parent_id: str | None = None, *, thinking: bool = True) -> list[Event]:
         heard: list[Event] = []
-        async with self.upstream.send(Prompt(chat_id, parent_id, text, MODEL, thinking=thinking)) as events:
+        with closing(await self.upstream.send(Prompt(chat_id, parent_id, text, MODEL, thinking=thinking))) as events:
             async for batch in events:
                 heard += batch
         return heard

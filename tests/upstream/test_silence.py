@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,18 +92,19 @@ async def test_keep_alives_carry_an_answer_over_a_long_silence(
 async def test_a_slow_caller_is_no_silence_of_the_site(open_upstream: OpenUpstream, site: Site, tmp_path: Path) -> None:
     site.on(SEND, stream(events(PLAIN[:2]), events(PLAIN[2:])))
     settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="opaque", BETWEEN_EVENTS_TIMEOUT="0.05")
-    async with open_upstream(settings) as upstream, upstream.send(PROMPT) as batches:
-        heard = list(await anext(batches))
-        await asyncio.sleep(0.15)
-        async for batch in batches:
-            heard += batch
+    async with open_upstream(settings) as upstream:
+        with closing(await upstream.send(PROMPT)) as batches:
+            heard = list(await anext(batches))
+            await asyncio.sleep(0.15)
+            async for batch in batches:
+                heard += batch
     assert heard == WHOLE
 
 
 async def test_the_silence_watch_fires_once_and_only_for_a_wait_that_is_overdue() -> None:
     loop = asyncio.get_running_loop()
     fired = asyncio.Event()
-    watch = SilenceWatch(fired.set)
+    watch = SilenceWatch(loop, fired.set)
     watch.arm(loop.time() + 0.01)
     watch.disarm()
     await asyncio.sleep(0.03)

@@ -1,5 +1,6 @@
 """Videos, which the site makes on its own time (docs/upstream-protocol.md, Video)."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def node(identity: str, parent: str | None, role: str, **more: object) -> dict[s
 
 
 async def ask(upstream: QwenUpstream) -> list[Event]:
-    async with upstream.send(PROMPT) as answer:
+    with closing(await upstream.send(PROMPT)) as answer:
         return [event async for batch in answer for event in batch]
 
 
@@ -82,8 +83,7 @@ async def test_a_limit_on_videos_is_told_as_one(upstream: QwenUpstream, site: Si
 async def test_a_plain_answer_is_still_none_where_no_video_was_asked_for(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, promised(id="a1"), stream(events(PLAIN)))
     with pytest.raises(UpstreamProtocolError, match="where a stream was expected"):
-        async with upstream.send(Prompt(CHAT, None, "x", "m")):
-            pass
+        await upstream.send(Prompt(CHAT, None, "x", "m"))
 
 
 @pytest.mark.parametrize(

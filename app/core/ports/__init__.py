@@ -34,6 +34,7 @@ from app.core.ports.store import (
 from app.core.ports.tasks import Background
 from app.core.ports.upstream import (
     AccountStatus,
+    Answering,
     ChatMessage,
     ChatRecord,
     ChatSummary,
@@ -50,6 +51,7 @@ from app.core.ports.videos import Video, VideoStore
 __all__ = [
     "AccountStatus",
     "AnswerMeter",
+    "Answering",
     "Background",
     "Branch",
     "Calling",

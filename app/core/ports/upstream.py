@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from app.core.attachments import FileContent, FileKind
 from app.core.events import Event
@@ -149,6 +149,27 @@ class ChatRecord:
     messages: tuple[ChatMessage, ...]
 
 
+class Answering(Protocol):
+    """An answer on its way, as an iterator.
+
+    It yields a non-empty batch for what arrived together: `Started` once and first, deltas, at most one `UsageReport`,
+    which counts all of the batch, `Finished` last, after which it ends. It raises what upstream says in mid-answer,
+    `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
+    """
+
+    def __aiter__(self) -> Self:
+        """Return this iterator."""
+        ...
+
+    async def __anext__(self) -> Sequence[Event]:
+        """Return the next batch."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. That does not end the generation: see `Upstream.stop`."""
+        ...
+
+
 class Upstream(Protocol):
     """A stateful chat service. Every method raises only `UpstreamError` subclasses."""
 
@@ -168,14 +189,10 @@ class Upstream(Protocol):
         """Make an empty chat for a first message in that mode, and return its id."""
         ...
 
-    def send(self, prompt: Prompt) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
-        """Send a message and stream the answer.
+    async def send(self, prompt: Prompt) -> Answering:
+        """Send a message; return its answer, which the caller closes.
 
-        Entering the context raises what upstream says in place of an answer. The iterator yields a non-empty batch
-        for what arrived together: `Started` once and first, deltas, at most one `UsageReport`, which counts all of the
-        batch, `Finished` last, after which it ends. It raises
-        what upstream says in mid-answer, `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
-        Leaving the context early closes the connection but does not end the generation: see `stop`.
+        Raises what upstream says in place of an answer.
         """
         ...
 

@@ -56,19 +56,19 @@ class Response:
             elif self._connection.problem is not None:
                 raise self._connection.problem
             else:
-                self._more = asyncio.get_running_loop().create_future()
+                self._more = self._connection.loop.create_future()
                 try:
                     await self._more
                 finally:
                     self._more = None
         raise Disconnected("The response was closed.")
 
-    def close(self) -> None:
-        """Give the connection back if the body has arrived, else end it."""
+    def close(self, *, linger: float = 0.0) -> None:
+        """Give the connection back if the body has arrived or its end comes within `linger` seconds, else end it."""
         if not self._is_closed:
             self._is_closed = True
             self.wake()
-            self._connection.release()
+            self._connection.release(linger)
 
     def add(self, piece: bytes) -> int:
         """Take a piece of the body; return how many bytes wait to be read."""
@@ -102,7 +102,13 @@ class Connection(asyncio.Protocol):
     `heard` says whether anything came since the last request; `problem` is why nothing more can be sent.
     """
 
-    def __init__(self, on_idle: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_idle: Callable[["Connection"], None],
+        on_lost: Callable[["Connection"], None],
+    ) -> None:
+        self.loop = loop
         self.idle_since = 0.0
         self.heard = False
         self.problem: ConnectionError | None = None
@@ -117,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._response: Response | None = None
         self._is_framed = True
         self._is_slowed = False
+        self._lingering: asyncio.TimerHandle | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -127,7 +134,7 @@ class Connection(asyncio.Protocol):
         """Send a request; return its response once the head is there. Raises Disconnected, NotHttp."""
         if self.problem is not None or self._transport is None:
             raise self.problem or Disconnected("The connection is closed.")
-        self._answered = asyncio.get_running_loop().create_future()
+        self._answered = self.loop.create_future()
         self._is_asked, self._is_framed, self.heard = True, True, False
         if len(body) > _COPIED:
             self._transport.writelines((head, body))
@@ -141,14 +148,17 @@ class Connection(asyncio.Protocol):
         finally:
             self._answered = None
 
-    def release(self) -> None:
-        """End the running response; the next request may come if it was whole."""
-        if self._is_asked or self.problem is not None:
+    def release(self, linger: float) -> None:
+        """End the running response; the next request may come if it was whole, or is within `linger` seconds."""
+        if self.problem is not None or (self._is_asked and not linger):
             self.close()
             return
         self._response = None
         self.go_on()
-        self._on_idle(self)
+        if self._is_asked:
+            self._lingering = self.loop.call_later(linger, self.close)
+        else:
+            self._on_idle(self)
 
     def close(self) -> None:
         """End the connection."""
@@ -157,6 +167,8 @@ class Connection(asyncio.Protocol):
     def fail(self, problem: ConnectionError) -> None:
         """End the connection; the first problem is the one that is told."""
         self.problem = self.problem or problem
+        if self._lingering is not None:
+            self._lingering.cancel()
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(self.problem)
         if self._transport is not None:
@@ -231,11 +243,17 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Take the end of the body (httptools)."""
-        if self._parser.get_status_code() < 200 or self._response is None:
+        if self._parser.get_status_code() < 200 or (self._response is None and self._lingering is None):
             return
         self._is_asked, self._is_framed = False, True
-        self._response.end()
+        if self._response is not None:
+            self._response.end()
         if not self._parser.should_keep_alive():
             self.problem = Disconnected("The other side closes the connection after its answer.")
             if self._transport is not None:
                 self._transport.close()
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+            if self.problem is None:
+                self._on_idle(self)

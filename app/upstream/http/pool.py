@@ -30,7 +30,7 @@ class NotConnected(ConnectionError):
 
 
 class Pool:
-    """A context manager that owns its connections. `base_url` is http or https and may hold a path.
+    """A context manager that owns its connections, in one event loop. `base_url` is http or https and may hold a path.
 
     An idle connection is closed after `idle_seconds`.
     """
@@ -44,6 +44,7 @@ class Pool:
         self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
+        self._loop: asyncio.AbstractEventLoop  # kept: up to Python 3.11 asking for it costs a system call
         self._tls: ssl.SSLContext | None = None
         self._idle: deque[Connection] = deque()  # the one used last is the last, and the first to be used again
         self._open: set[Connection] = set()
@@ -51,6 +52,7 @@ class Pool:
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(
@@ -90,7 +92,7 @@ class Pool:
         return head.encode()
 
     def _kept(self) -> Connection | None:
-        oldest = asyncio.get_running_loop().time() - self._idle_seconds
+        oldest = self._loop.time() - self._idle_seconds
         while self._idle:
             connection = self._idle.pop()
             if connection.is_closed:
@@ -101,21 +103,19 @@ class Pool:
         return None
 
     def _keep(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(self._idle_seconds, self._close_idle)
+            self._sweep = self._loop.call_later(self._idle_seconds, self._close_idle)
 
     def _close_idle(self) -> None:
         """Close what was not used for long, and look again when the next one will be as old."""
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - self._idle_seconds
+        oldest = self._loop.time() - self._idle_seconds
         while self._idle and (self._idle[0].is_closed or self._idle[0].idle_since <= oldest):
             self._idle.popleft().close()
         self._sweep = None
         if self._idle:
-            self._sweep = loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._close_idle)
+            self._sweep = self._loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._close_idle)
 
     async def _connect(self) -> Connection:
         """Make a connection. Raises NotConnected."""
@@ -132,15 +132,14 @@ class Pool:
             raise NotConnected("refused", self._host, problem.strerror or "no connection") from problem
 
     async def _connected(self) -> Connection:
-        loop = asyncio.get_running_loop()
         if self._is_tls and self._tls is None:
             self._tls = await asyncio.to_thread(_tls_context)
-        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         made = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1
         )
-        _, connection = await loop.create_connection(
-            lambda: Connection(self._keep, self._open.discard),
+        _, connection = await self._loop.create_connection(
+            lambda: Connection(self._loop, self._keep, self._open.discard),
             sock=made,
             ssl=self._tls,
             server_hostname=self._host if self._tls else None,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from typing import Self
 
 from app.config import Settings
 from app.core.events import Event
@@ -34,6 +34,7 @@ class Answer:
         response: Response,
         settings: Settings,
         *,
+        loop: asyncio.AbstractEventLoop,
         begun: float,
         note: Callable[[str], None],
         on_failure: Callable[[UpstreamError], None],
@@ -46,9 +47,9 @@ class Answer:
         self._is_video = mode == "video"
         self._splitter = Splitter()
         self._reader = AnswerReader(note, mode)
-        self._watch = SilenceWatch(response.close)
+        self._watch = SilenceWatch(loop, response.close)
         self._first: list[Event] = []
-        self._time = asyncio.get_running_loop().time
+        self._time = loop.time
         self._ends = begun + settings.total_timeout
         self._progressed = begun
         self._progress = 0
@@ -82,7 +83,7 @@ class Answer:
         self._first = events
         self._reader.finished = True
 
-    def __aiter__(self) -> "Answer":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Sequence[Event]:
@@ -100,15 +101,10 @@ class Answer:
             raise
         return events
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Give the connection back if the answer's end is there or comes at once, else close it."""
         self._watch.cancel()
-        if self._reader.finished and not self._response.is_whole:
-            with suppress(OSError):
-                async with asyncio.timeout(_LINGER_SECONDS):
-                    while await self._response.read():
-                        pass
-        self._response.close()
+        self._response.close(linger=_LINGER_SECONDS if self._reader.finished else 0.0)
 
     def _digest(self, data: bytes) -> list[Event]:
         """Turn one read into events; an empty one is the end."""

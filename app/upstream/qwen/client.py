@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -147,18 +147,13 @@ class QwenUpstream:
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")
         return chat_id
 
-    @asynccontextmanager
-    async def send(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
+    async def send(self, prompt: Prompt) -> Answer:
         """Send a message and stream the answer, as `app.core.ports.Upstream` says.
 
-        An error on entry is marked as accepted when the site may have taken the prompt and only its answer was lost.
+        An error is marked as accepted when the site may have taken the prompt and only its answer was lost.
         """
         chat_id = _checked(prompt.chat_id)
-        answer = await self._signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
-        try:
-            yield answer
-        finally:
-            await answer.close()
+        return await self._signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
 
     async def _begin(self, prompt: Prompt, chat_id: str, credential: Credential) -> Answer:
         """Send the message and wait for the first event."""
@@ -172,9 +167,10 @@ class QwenUpstream:
         first, total = self._settings.first_event_timeout, self._settings.total_timeout
         name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
         silence = f"The site did not begin to answer within {min(first, total):g} s ({name})."
-        begun = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
         try:
             with mapped(silence, connect_seconds=self._settings.connect_timeout):
+                begun = loop.time()
                 async with asyncio.timeout(min(first, total)):
                     response = await self._transport.open(
                         "POST",
@@ -187,6 +183,7 @@ class QwenUpstream:
                     answer = Answer(
                         response,
                         self._settings,
+                        loop=loop,
                         begun=begun,
                         note=self._note,
                         on_failure=lambda problem: self._failed(problem, credential),

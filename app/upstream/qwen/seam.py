@@ -49,10 +49,10 @@ class SilenceWatch:
     again only when it fires.
     """
 
-    def __init__(self, on_expiry: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_expiry: Callable[[], None]) -> None:
         self.expired = False
         self._on_expiry = on_expiry
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 

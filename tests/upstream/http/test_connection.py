@@ -22,7 +22,7 @@ class Wire(asyncio.Transport):
         self.ended = False
         self.idle: list[Connection] = []
         self.lost: list[Connection] = []
-        self.connection = Connection(self.idle.append, self.lost.append)
+        self.connection = Connection(asyncio.get_running_loop(), self.idle.append, self.lost.append)
         self.connection.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
