@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from app.clock import SystemClock
-from app.core.ports import AccountStatus, Deletion, StoreOverview
+from app.core.ports import Deletion, StoreOverview
 from app.tasks.background import BackgroundTasks, running
 from app.tasks.cleaner import Cleaner
 
@@ -55,8 +55,8 @@ async def test_a_stop_that_meets_a_wake_ends_the_clean_up() -> None:
     class Nothing:
         """A store and an upstream with nothing to do."""
 
-        def account(self) -> AccountStatus:
-            return AccountStatus("emulator", "a", None, None)
+        def account_name(self) -> str:
+            return "a"
 
         async def due_deletions(self, account: str, at: object, limit: int) -> list[Deletion]:
             return []

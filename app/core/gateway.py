@@ -78,6 +78,7 @@ class Gateway:
         self._ladder = Ladder(around.store, window=policy.window_match)
         self._known_texts = KnownTexts(_MOST_KNOWN)
         self._live: set[Turn] = set()
+        self._closing: set[Turn] = set()  # those whose request is over and whose end is not recorded yet
 
     @property
     def waiting(self) -> int:
@@ -115,7 +116,7 @@ class Gateway:
         choice = await self._catalog.choose(request.model, request.mode)
         watch.chosen(choice.info.id if choice.info is not None else None)
         _refuse_unfit(request, choice)
-        account = self._around.upstream.account().account
+        account = self._around.upstream.account_name()
         shape = request.purpose if request.purpose != "conversation" else side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
@@ -183,7 +184,7 @@ class Gateway:
     async def _settle(self, owner: str) -> None:
         """Let answers that were just given up or cut be recorded first: the next request often continues one."""
         await self._recovery.settled(_SETTLE_SECONDS)
-        closing = [turn.closing for turn in self._live if turn.closing and turn.draft.owner == owner]
+        closing = [turn.closing for turn in self._closing if turn.closing and turn.draft.owner == owner]
         if closing:
             await asyncio.wait(closing, timeout=_SETTLE_SECONDS)
 
@@ -209,6 +210,8 @@ class Gateway:
 
     async def _with_files(self, draft: Draft) -> Draft:
         """Bring the files of a draft to upstream. Raises UpstreamError, FileUnreadable."""
+        if not draft.files and not draft.letter.document:
+            return draft
         files = await self._uploads.bring(draft.files)
         if draft.letter.document:
             try:
@@ -227,7 +230,12 @@ class Gateway:
         if turn.closing is None or turn.closing.done():
             self._live.discard(turn)
         else:
-            turn.closing.add_done_callback(lambda _: self._live.discard(turn))
+            self._closing.add(turn)
+            turn.closing.add_done_callback(lambda _: self._recorded(turn))
+
+    def _recorded(self, turn: Turn) -> None:
+        self._live.discard(turn)
+        self._closing.discard(turn)
 
 
 def _refuse_unfit(request: ChatRequest, choice: Choice) -> None:

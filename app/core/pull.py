@@ -52,7 +52,7 @@ class Pull:
         self._clock = clock
         self._owner = owner
         self._pause = pause
-        self._account = upstream.account().account
+        self._account = upstream.account_name()
         self._keys = Keys.of(owner, self._account)
 
     async def run(self, on_chat: Callable[[ChatSummary, int], None], *, most: int | None = None) -> PullReport:

@@ -51,7 +51,7 @@ class TurnRecord:
             self.chat_id = await retrying(
                 lambda: upstream.create_chat(prompt.model, prompt.mode), self._around.patience
             )
-            account = self._around.upstream.account().account  # as it is now: the token may have been replaced
+            account = self._around.upstream.account_name()  # as it is now: the token may have been replaced
             session = replace(session, chat_id=self.chat_id, account=account)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())

@@ -84,7 +84,7 @@ class Recovery:
 
     async def _recover(self, node: OpenNode) -> None:
         """Record what became of one answer. Raises UpstreamError while that cannot be known."""
-        if node.account != self._upstream.account().account:
+        if node.account != self._upstream.account_name():
             await self._close(node, "its chat belongs to another account", None)
             return
         try:

@@ -95,7 +95,8 @@ class Turn:
         Raises UpstreamError before anything was accepted, StoreError.
         """
         await self._in_own_task(self._record.open(), "open a turn")
-        await self._send_patiently(replace(self.draft.prompt, chat_id=self.chat_id))
+        prompt = self.draft.prompt
+        await self._send_patiently(prompt if prompt.chat_id else replace(prompt, chat_id=self.chat_id))
 
     async def _send_patiently(self, prompt: Prompt) -> None:
         """Send a message; a lock that outlasts the answer before it is waited out."""

@@ -82,6 +82,8 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._path = path
+        self._loop = asyncio.get_running_loop()  # kept: up to Python 3.11 asking for it costs a system call
+        self._is_durable = True  # as `connect` leaves it
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -95,10 +97,10 @@ class Database:
 
         A caller that leaves before its transaction began takes its work along; later the work is done all the same.
         """
-        write = _Write(work, durable, asyncio.get_running_loop().create_future())
+        write = _Write(work, durable, self._loop.create_future())
         self._waiting.append(write)
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all(), name="write to the database")
+            self._writing = self._loop.create_task(self._write_all(), name="write to the database")
         with store_errors(self._path):
             result: _T = await write.done
             return result
@@ -118,7 +120,7 @@ class Database:
                 self._waiting = []
                 durable = any(write.durable for write in batch)
                 try:
-                    outcomes = await _in_thread(self._writer, [write.work for write in batch], durable=durable)
+                    outcomes = await self._transact([write.work for write in batch], durable=durable)
                 except Exception as problem:  # the connection itself is closed or broken
                     outcomes = [problem] * len(batch)
                 for write, outcome in zip(batch, outcomes, strict=True):
@@ -132,18 +134,18 @@ class Database:
             self._waiting = []
             self._writing = None
 
+    async def _transact(self, works: Sequence[Callable[[sqlite3.Connection], Any]], *, durable: bool) -> list[Any]:
+        """Run the works in SQLite's thread: one way there and back, which aiosqlite has no public method for."""
 
-async def _in_thread(
-    connection: aiosqlite.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]], *, durable: bool
-) -> list[Any]:
-    """Run the works in the connection's thread: one way there and back, which aiosqlite has no public method for."""
+        def work() -> list[Any]:
+            connection = self._writer._conn
+            if durable is not self._is_durable:
+                connection.execute(_SYNCHRONOUS[durable])
+                self._is_durable = durable
+            return _together(connection, works)
 
-    def work() -> list[Any]:
-        connection._conn.execute(_SYNCHRONOUS[durable])
-        return _together(connection._conn, works)
-
-    outcomes: list[Any] = await connection._execute(work)
-    return outcomes
+        outcomes: list[Any] = await self._writer._execute(work)
+        return outcomes
 
 
 def _together(connection: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:

@@ -16,10 +16,11 @@ class BackgroundTasks:
     def __init__(self, *, patience: float) -> None:
         self._patience = patience
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()  # kept: up to Python 3.11 asking for it costs a system call
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str, *, awaited: bool = False) -> asyncio.Task[None]:
         """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard if awaited else self._done)
         return task

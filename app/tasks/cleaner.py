@@ -57,7 +57,7 @@ class Cleaner:
                 aged += doomed
         deleted = failed = 0
         refused: UpstreamError | None = None
-        account = self._upstream.account().account
+        account = self._upstream.account_name()
         while due := await self._store.due_deletions(account, self._clock.now(), _BATCH):
             for deletion in due:
                 problem = refused or await self._delete(deletion)
@@ -110,7 +110,7 @@ class Cleaner:
                     await self._wake.wait()
 
     async def _until_due(self) -> timedelta:
-        due = await self._store.next_deletion_due(self._upstream.account().account)
+        due = await self._store.next_deletion_due(self._upstream.account_name())
         if due is None:
             return _LOOK_EVERY
         return min(max(due - self._clock.now(), timedelta(milliseconds=10)), _LOOK_EVERY)

@@ -28,18 +28,21 @@ class EventStream:
         self._opening = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._beat = asyncio.create_task(self._keep_alive_until_closed(), name="keep a stream alive")
+        self._timer = self._loop.call_at(self._last_write + self._keep_alive, self._look)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._beat is not None
-        self._beat.cancel()
-        await asyncio.wait([self._beat])
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()
+            await asyncio.wait([self._beat])
 
     @property
     def opened(self) -> bool:
@@ -61,10 +64,15 @@ class EventStream:
         await self._response.write_eof()
         return self._response
 
-    async def _keep_alive_until_closed(self) -> None:
+    def _look(self) -> None:
+        """Look whether a keep-alive is due; writes in between cost nothing."""
+        due = self._last_write + self._keep_alive
+        if self._loop.time() < due:
+            self._timer = self._loop.call_at(due, self._look)
+        else:
+            self._beat = self._loop.create_task(self._send_keep_alive(), name="keep a stream alive")
+
+    async def _send_keep_alive(self) -> None:
         with contextlib.suppress(ConnectionError):  # the handler meets it too, and records the turn
-            while True:
-                due = self._last_write + self._keep_alive
-                await asyncio.sleep(max(0.0, due - self._loop.time()))
-                if self._loop.time() >= self._last_write + self._keep_alive:
-                    await self.send(_KEEP_ALIVE)
+            await self.send(_KEEP_ALIVE)
+            self._timer = self._loop.call_at(self._last_write + self._keep_alive, self._look)

@@ -103,8 +103,8 @@ class FakeSite:
         self.taken: list[bytes] = []
         self.open = asyncio.Event()
 
-    def account(self) -> Any:
-        return type("Status", (), {"account": "a1"})
+    def account_name(self) -> str:
+        return "a1"
 
     async def upload(self, file: FileContent) -> UploadedFile:
         await self.open.wait()

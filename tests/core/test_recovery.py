@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from app.clock import SystemClock
 from app.core.canonical import sent_digest
-from app.core.ports import AccountStatus, ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
+from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
 from app.core.recovery import Recovery, RecoveryPace
 from app.core.told import Told
 from app.errors import StoreBusy
@@ -40,8 +40,8 @@ class Site:
             self.messages.append(said("user", f"q{number}", "parent", text))
             self.messages.append(said("assistant", f"a{number}", f"q{number}", f"answer {number}"))
 
-    def account(self) -> AccountStatus:
-        return AccountStatus(upstream="qwen", account="account", token_expires_at=None, problem=None)
+    def account_name(self) -> str:
+        return "account"
 
     async def read_chat(self, chat_id: str) -> ChatRecord:
         return ChatRecord(chat_id, "", None, None, None, "t2t", None, tuple(self.messages))

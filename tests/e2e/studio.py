@@ -104,6 +104,9 @@ class Studio:
     def account(self) -> AccountStatus:
         return AccountStatus("qwen", "account", None, None)
 
+    def account_name(self) -> str:
+        return self.account().account
+
     async def models(self) -> Sequence[ModelInfo]:
         return MODELS
 

@@ -177,6 +177,10 @@ class Upstream(Protocol):
         """Return the state of the account as last known, without a call."""
         ...
 
+    def account_name(self) -> str:
+        """Return whose chats they are, "none" where that is not known."""
+        ...
+
     async def models(self) -> Sequence[ModelInfo]:
         """Fetch the live model list, in upstream's order."""
         ...

@@ -111,12 +111,16 @@ class QwenUpstream:
         await self._tokens.close()
         await self._transport.__aexit__(kind, problem, trace)
 
-    def account(self) -> AccountStatus:
-        """Return the state of the account as last known, without a call. Without a token the account is "none"."""
+    def account_name(self) -> str:
+        """Return the account that the token is for, "none" without one."""
         credential = self._tokens.credential
+        return credential.account if credential else "none"
+
+    def account(self) -> AccountStatus:
+        """Return the state of the account as last known, without a call."""
         return AccountStatus(
             upstream=self._kind,
-            account=credential.account if credential else "none",
+            account=self.account_name(),
             token_expires_at=self._tokens.ends_at,
             problem=self._tokens.problem or self._pause.problem,
             is_blocked=self._pause.problem is not None,
