@@ -51,7 +51,6 @@ forbidden_modules =
     aiohttp
     aiosqlite
     sqlite3
-    msgspec
     prometheus_client
 
 [importlinter:contract:telemetry]

@@ -6,8 +6,10 @@ client (docs/tools.md, Asking again).
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.events import CallArguments, CallStarted, TextDelta
 from app.core.messages import ChatRequest
@@ -26,8 +28,7 @@ _MOST_WORDS = 500  # characters of what a model said in place of a picture
 Piece = TextDelta | CallStarted | CallArguments
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerEnd:
+class AnswerEnd(Struct, frozen=True):
     """The end of one answer of the model: what is left to say, and what the model must be asked again, if so."""
 
     pieces: Sequence[Piece] = ()

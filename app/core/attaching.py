@@ -3,7 +3,8 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from app.core.attachments import Attachment, FileContent, FileKind
 from app.core.catalog import ModelCatalog
@@ -18,8 +19,7 @@ _MOST_TRIES = 10  # earlier files that are looked for, of those whose bytes the 
 _MOST_NAMED = 5  # models in an error
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """How many files of a kind one message takes, and the bytes of each."""
 
     count: int
@@ -34,8 +34,7 @@ LIMITS: Mapping[FileKind, Limit] = {  # docs/upstream-protocol.md, Files
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(Struct, frozen=True):
     """The files that go along with a message, earlier ones first; `shown` are their names, by attachments' digests."""
 
     files: tuple[FileContent, ...] = ()

@@ -7,7 +7,9 @@ and `-fast`, and one of the modes `-search`, `-image`, `-video` and `-research`.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.clock import Clock
 from app.core.modes import ABILITIES, Mode
@@ -20,8 +22,7 @@ _LONGEST_NAME = 200  # characters, suffixes included
 _MOST_NAMED = 10  # models that an error suggests
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What a model name asks for; `info` is None while the list could never be fetched."""
 
     id: str

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.events import Citation, Citations, Source
 
@@ -10,8 +11,7 @@ _MARK = re.compile(r"\[\[(\d{1,4})\]\]")
 _BEGINNING = re.compile(r"\[(?:\[(?:\d{1,4}\]?)?)?\Z")  # of a mark that the next piece may complete
 
 
-@dataclass(frozen=True, slots=True)
-class _Cited:
+class _Cited(Struct, frozen=True):
     number: int
     start: int
     end: int

@@ -1,7 +1,8 @@
 """Draft what is sent and recorded for a request, once its place is known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.answer import answer_note
 from app.core.attaching import LIMITS, Attached
@@ -23,8 +24,7 @@ from app.errors import FileLimit
 _TITLE_CHARS = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first.
 
     `files` go along, once upstream has them, and the document of `letter`, if a part of it was moved there; `whole` is
@@ -45,8 +45,7 @@ class Draft:
     leaves_video: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True):
     """What is sent of a history: `untold` goes as a transcript, `said` is the client's new words."""
 
     untold: tuple[Message, ...]

@@ -1,11 +1,11 @@
 """What an upstream says while it answers, in the program's own words."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+
+class Usage(Struct, frozen=True):
     """Tokens as upstream counts them; output includes reasoning."""
 
     input_tokens: int
@@ -23,30 +23,26 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """Upstream accepted the prompt. The ids are upstream's own: of the stored user message and of the answer."""
 
     response_id: str
     user_message_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(Struct, frozen=True):
     """The next piece of the model's thinking; never part of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Struct, frozen=True):
     """The next piece of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """An image that the answer holds, at an address that works for a limited time; the size is in pixels."""
 
     url: str
@@ -54,8 +50,7 @@ class Picture:
     height: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A page that the answer may cite; marks such as `[[3]]` in its text name it by `number`."""
 
     number: int
@@ -63,22 +58,19 @@ class Source:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """What a web search found; several searches of one answer add up."""
 
     found: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VideoTask:
+class VideoTask(Struct, frozen=True):
     """The answer is a video that is being made; `Upstream.video` tells how far it is."""
 
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(Struct, frozen=True):
     """A source that the answer cites, and the characters of its text that do: from `start` up to `end`."""
 
     url: str
@@ -87,15 +79,13 @@ class Citation:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Citations:
+class Citations(Struct, frozen=True):
     """What the whole answer cites, in the order of its text."""
 
     cited: tuple[Citation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CallStarted:
+class CallStarted(Struct, frozen=True):
     """The answer calls a tool; `index` counts its calls from 0."""
 
     index: int
@@ -103,23 +93,20 @@ class CallStarted:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallArguments:
+class CallArguments(Struct, frozen=True):
     """The next piece of a call's arguments, JSON text."""
 
     index: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReport:
+class UsageReport(Struct, frozen=True):
     """The count so far; each report replaces the one before."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The answer is whole."""
 
 
@@ -128,8 +115,7 @@ Event = Started | ReasoningDelta | TextDelta | Picture | Sources | VideoTask | U
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The answer is whole and its node is committed; `usage` is None where upstream did not count."""
 
     finish_reason: FinishReason

@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.admission import Admission
 from app.core.answer import answer_format, answer_instructions
@@ -36,8 +38,7 @@ _SETTLE_SECONDS = 3.0
 _MOST_KNOWN = 10_000  # texts; some 2.5 MB
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What the server's owner decided.
 
     Bytes and tokens of one message, whether chats outlive their answer, whether a client that trims its window is

@@ -6,7 +6,9 @@ user text, over the whole tool loop.
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
 from app.core.keys import Keys
@@ -16,8 +18,7 @@ from app.core.system_text import system_digest, system_text
 from app.core.told import Telling, ToldItem, told_by
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRead:
+class TurnRead(Struct, frozen=True):
     """A turn: the texts of its user and of its assistant, as they came, and the names of both in canonical form.
 
     `files` are the digests of what the user attached. `end` counts the messages up to its last one. `spoke` says that
@@ -50,8 +51,7 @@ class TurnRead:
         return bool(self.said)
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """An answer that a request may go on from: in `turn`, with `index` messages up to it.
 
     `results` is the number of tool results told before that answer in its turn; None where no result follows it.
@@ -62,8 +62,7 @@ class Anchor:
     results: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRow:
+class TurnRow(Struct, frozen=True):
     """A turn to remember, so that a client that trims its window is recognised by it."""
 
     key: str
@@ -72,8 +71,7 @@ class TurnRow:
     answer_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """A request's messages without the system's, as turns; the last turn is the one that is being answered.
 
     `anchors` are the possible readings of where the last answer is: more than one only if a run of tool results may
@@ -87,8 +85,8 @@ class History:
     spoken: tuple[Message, ...]
     turns: tuple[TurnRead, ...]
     anchors: tuple[Anchor, ...]
-    told: Telling = field(repr=False, compare=False)
-    _keys_before: tuple[str, ...] = field(repr=False)  # each turn, and what would follow the last
+    told: Telling
+    _keys_before: tuple[str, ...]  # each turn, and what would follow the last
 
     def placed(self, turns: int, key: str) -> "History":
         """Return this history with its first turns known by a key that it cannot compute: the client trimmed them."""

@@ -4,15 +4,15 @@ Every key is scoped by owner and account, so that nobody's history ever finds so
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.canonical import digest
 
 _VERSION = "2"
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """Makes the keys of one owner's conversations in one account; `root` is the key before every first turn."""
 
     root: str

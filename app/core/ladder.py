@@ -4,7 +4,8 @@ docs/sessions.md, Looking up. Every rung is a few indexed look-ups, however much
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.canonical import canonical_assistant
 from app.core.history import Anchor, History, TurnRow
@@ -15,8 +16,7 @@ from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 _KEYS_AT_ONCE = 64  # of the longest beginnings first: the rest is seldom looked for
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A place to go on from.
 
     `history` knows the key of what came before, `index` counts the messages that the chat holds already, `rows` are
@@ -31,8 +31,7 @@ class Found:
     rows: tuple[TurnRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """What was found, and why the rungs above it had no answer."""
 
     found: Found | None

@@ -1,7 +1,9 @@
 """A message for upstream in its parts, and how a long one is made to fit (docs/limits.md, Long prompts)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.attachments import FileContent
 from app.core.transcript import fence
@@ -9,8 +11,7 @@ from app.core.transcript import fence
 DOCUMENT = "conversation.txt"
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """The parts of a message in their order, each "" where it has none.
 
     `system` are the instructions, `conversation` is what the chat has to be told of what was said, `closing` how to go

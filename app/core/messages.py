@@ -1,7 +1,8 @@
 """A conversation as the program sees it, whichever wire format it came in."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from app.core.attachments import Attachment
 from app.core.modes import Mode
@@ -12,8 +13,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 Purpose = Literal["conversation", "pictures", "video"]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Struct, frozen=True):
     """A call that an assistant message holds; `arguments` is JSON text as the client sent it."""
 
     id: str
@@ -21,8 +21,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One message. `text` is raw: what upstream is sent, never a canonical form.
 
     `developer` messages are `system`, `function` messages are `tool`.
@@ -36,8 +35,7 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True):
     """A stateless request: the whole conversation as the client knows it, and how to answer.
 
     `thinking` is None where the client left it open. `max_tokens` limits the answer, not the thinking. `mode` is asked

@@ -6,8 +6,10 @@ What is stored already is left alone, so that a pull can be repeated, and go on 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.clock import Clock
 from app.core.canonical import canonical_user, sent_digest
@@ -33,8 +35,7 @@ from app.errors import ChatGone
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PullReport:
+class PullReport(Struct, frozen=True):
     """What a pull did: chats in the account's list, chats that were read, answers that were new, chats passed over."""
 
     listed: int = 0

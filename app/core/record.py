@@ -1,9 +1,10 @@
 """What is kept of one turn: its chat and node, what was said, and how it ended."""
 
 import logging
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
+
+from msgspec.structs import replace
 
 from app.core.canonical import sent_digest
 from app.core.delivery import retrying

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from app.clock import Clock
 from app.core.canonical import sent_digest
@@ -16,8 +17,7 @@ from app.errors import ChatGone, StoreError, UpstreamError
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryPace:
+class RecoveryPace(Struct, frozen=True):
     """Seconds between two looks at an answer that is still being written, and between two tries while the site fails.
 
     An answer is looked at `looks` times; the wait between tries doubles up to `most`.

@@ -6,15 +6,15 @@ knows is a conversation.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.messages import ChatRequest, Message
 
 _FEW_TOKENS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request as the shapes look at it, texts without blanks around them.
 
     `last_user` is the last message if that is a user's, `last_system` if it is a system's; else "". `lone_user` is the
@@ -42,8 +42,7 @@ class Asked:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """One known shape."""
 
     name: str

@@ -1,15 +1,15 @@
 """What every turn works with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from app.clock import Clock
 from app.core.ports import Background, Meter, SessionStore, Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How upstream's bad moments are waited out; times are in seconds.
 
     A chat's lock that outlasts its answer: a try `every` so often, for `total` at most. What was not reached: `tries`
@@ -26,8 +26,7 @@ class Patience:
     video_every: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What every turn works with.
 
     `on_chat_released` is told when a chat may be deleted, `on_chat_named` which title a new chat should have.

@@ -1,7 +1,8 @@
 """How many tokens a conversation holds, by an estimate that upstream's own counts correct (docs/limits.md)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.budget import estimate_tokens
 from app.core.events import Usage
@@ -15,8 +16,7 @@ _ENOUGH = 2000  # estimated tokens that a count must be of
 _ENOUGH_AT_FIRST = 10_000  # the site adds some hundred of its own to a chat
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(Struct, frozen=True):
     """What a message adds to its chat, and what the chat holds; `counted` in upstream's tokens, the others estimated.
 
     `new` is the message, `answer` the answer before it. `counted` is what upstream counted before that answer, None

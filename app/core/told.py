@@ -8,8 +8,10 @@ it.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.canonical import digest, picture_addresses, squeeze
 from app.core.messages import Message
@@ -20,8 +22,7 @@ _CALL_ARGUMENTS = re.compile(r"</name>\s*<arguments>")
 _CALL_END = "</arguments>"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """The calls and results up to a place in a conversation.
 
     `key` is a digest of all of them, `calls` and `results` of those in the running turn, each "" for none. `call_ids`
@@ -40,8 +41,7 @@ class Told:
         return _after(self, _answer(text, (), tuple(call_ids)))
 
 
-@dataclass(frozen=True, slots=True)
-class ToldItem:
+class ToldItem(Struct, frozen=True):
     """What one message told; a `user` text begins a turn, an answer may hold no calls."""
 
     kind: Literal["user", "answer", "result"]

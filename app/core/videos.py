@@ -6,7 +6,8 @@ The site makes them on its own time, so nothing runs here meanwhile: a video is 
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from app.core.delivery import retrying
 from app.core.events import TextDelta, VideoTask

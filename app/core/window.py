@@ -4,7 +4,8 @@ Pure: the store gives the stored conversations that end as the client's does, th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.canonical import canonical_user
 from app.core.history import TurnRead
@@ -13,8 +14,7 @@ ENOUGH_CHARS = 40  # canonical, of an answer that may decide alone; shorter ones
 MOST_TAILS = 256  # conversations that are looked through; if that many end alike, the end says too little
 
 
-@dataclass(frozen=True, slots=True)
-class TailTurn:
+class TailTurn(Struct, frozen=True):
     """A stored turn. `user_text` is the raw text of its user, None where it is equal to the client's or not kept.
 
     `files` are the digests of what the user attached.
@@ -25,8 +25,7 @@ class TailTurn:
     files: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(Struct, frozen=True):
     """A stored conversation whose last answers are the client's; `turns` are newest first, as many as the client's.
 
     `is_whole` says that it has no earlier turn.
@@ -37,8 +36,7 @@ class Tail:
     is_whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """Why no stored conversation was chosen."""
 
     reason: str

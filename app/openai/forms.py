@@ -1,11 +1,11 @@
 """What a multipart form holds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class FormPart:
+class FormPart(Struct, frozen=True):
     """A field of a form; one with a `filename` is a file."""
 
     name: str

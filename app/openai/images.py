@@ -1,10 +1,10 @@
 """Decode requests for images, and write what came of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from app.core.attachments import Attachment
 from app.core.events import Usage
@@ -32,8 +32,7 @@ class ImageBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(ImageBody)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageCall:
+class ImageCall(Struct, frozen=True):
     """A decoded request; its `model` is "" where the client named none. `as_data`: images come as base64."""
 
     request: ChatRequest

@@ -1,10 +1,10 @@
 """Decode a chat completion request: once, strictly where it matters, with an error that names the field."""
 
 import re
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from app.core.attachments import Attachment
 from app.core.messages import ChatRequest, Message, ToolCall
@@ -76,8 +76,7 @@ class ChatBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(ChatBody)
 
 
-@dataclass(frozen=True, slots=True)
-class ChatCall:
+class ChatCall(Struct, frozen=True):
     """A decoded request: what the core answers, and how the answer is written.
 
     `old_functions`: the client offered `functions`, and knows `function_call` only.

@@ -1,10 +1,10 @@
 """Write answers in OpenAI's shape, whole or as a stream of chunks."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from app.core.events import (
     AnswerEvent,
@@ -23,8 +23,7 @@ DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.encode
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """What every piece of one answer repeats; `created` is in seconds since 1970."""
 
     id: str

@@ -1,10 +1,10 @@
 """Decode requests for videos, and write what became of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from app.core.messages import ChatRequest, Message
 from app.core.ports import Video
@@ -28,8 +28,7 @@ class VideoBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(VideoBody)
 
 
-@dataclass(frozen=True, slots=True)
-class VideoCall:
+class VideoCall(Struct, frozen=True):
     """A decoded request; its `model` is "" where the client named none, `size` is the client's own word."""
 
     request: ChatRequest

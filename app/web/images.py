@@ -2,9 +2,9 @@
 
 import base64
 from contextlib import aclosing
-from dataclasses import replace
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from app.core.events import Ended, Picture, Usage
 from app.core.pictures import picture_bytes

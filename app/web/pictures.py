@@ -3,7 +3,8 @@
 import base64
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from app.core.events import AnswerEvent, Picture
 from app.core.pictures import picture_bytes

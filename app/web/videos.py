@@ -1,9 +1,9 @@
 """`/v1/videos` and what is below it."""
 
 import logging
-from dataclasses import replace
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from app.errors import InvalidRequest, UnsupportedFeature, UpstreamError
 from app.openai.videos import decode_video, decode_video_form, video_fields, video_list

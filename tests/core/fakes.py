@@ -1,8 +1,9 @@
 """Small stand-ins for what the core asks of the world."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from app.core.modes import Mode
 from app.core.ports import ModelInfo

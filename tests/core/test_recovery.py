@@ -1,8 +1,9 @@
 """Answers that a stop cut are given to the messages that they answer, each to one, and to nobody else's."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from app.clock import SystemClock
 from app.core.canonical import sent_digest

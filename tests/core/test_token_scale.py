@@ -1,8 +1,7 @@
 """Estimates of tokens learn from upstream's counts, within bounds and model by model."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.core.budget import estimate_tokens
 from app.core.events import Usage

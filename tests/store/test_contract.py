@@ -1,13 +1,13 @@
 """What every session store must do. Nothing here knows SQL: a further store joins in `conftest.open_store`."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.core.ports import Deletion, OpenNode, Place, SessionStore, StoreOverview
 from app.core.told import Told

@@ -1,8 +1,7 @@
 """What a store must find when a history comes back altered. Nothing here knows SQL."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.clock import timestamp
 from app.core.history import TurnRead, TurnRow
@@ -38,7 +37,7 @@ async def conversation(store: SessionStore, name: str, *turns: TurnRow) -> None:
 
 
 def ended(name: str, of: TurnRow, **more: object) -> NodeEnd:
-    return replace(end(name), turn=of, **more)  # type: ignore[arg-type]  # fields by name
+    return replace(end(name), turn=of, **more)  # fields by name
 
 
 async def tails(store: SessionStore, *newest_first: TurnRead, same_user: bool = False, limit: int = 9) -> list[Tail]:

@@ -1,12 +1,12 @@
 """The history as its owner looks at it from the command line, beside a running server or without one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
+
+class SessionSummary(Struct, frozen=True):
     """One session; times are UTC text, `turns` is the length of its longest branch."""
 
     id: str
@@ -24,8 +24,7 @@ class SessionSummary:
     chat_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """Something that somebody said; `state` is that of the answer. An empty text may mean that texts are not kept.
 
     `files` are the names of what a user attached.
@@ -39,16 +38,14 @@ class Said:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """The way from the first message to one that has no successor."""
 
     number: int
     said: tuple[Said, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
+class Erased(Struct, frozen=True):
     """What was erased: sessions, and how many of their chats wait for their deletion upstream."""
 
     sessions: int

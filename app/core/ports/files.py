@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from app.core.attachments import FileContent, FileKind
 from app.core.ports.upstream import UploadedFile
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """A file that a client stored; `size` is in bytes, `sha256` names its content, `created_at` is in UTC."""
 
     id: str

@@ -1,9 +1,10 @@
 """A store that remembers, as the core asks for it. All datetimes are aware and in UTC."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from app.core.attachments import FileKind
 from app.core.history import TurnRead, TurnRow
@@ -14,8 +15,7 @@ Match = Literal["new", "exact", "window", "tool-call", "branch"]
 NodeState = Literal["open", "complete", "aborted", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A stored answer that a request can go on from.
 
     `key` is the key or call id that it was found by, `before_key` names what came before its turn. `told` is what its
@@ -36,16 +36,14 @@ class Place:
     input_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Calling:
+class Calling(Struct, frozen=True):
     """The answer that made a call, and the user text that its turn began with, as far as it is kept."""
 
     place: Place
     asked: TailTurn
 
 
-@dataclass(frozen=True, slots=True)
-class CutAnswer:
+class CutAnswer(Struct, frozen=True):
     """An answer that was cut or recovered: its raw text, and the canonical text of its turn's answers before it."""
 
     place: Place
@@ -53,8 +51,7 @@ class CutAnswer:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenNode:
+class OpenNode(Struct, frozen=True):
     """An answer that the end of the process interrupted, and what is needed to find and record it.
 
     `sent_digest` knows the text that upstream was sent, None if it was sent before this was kept. `answered` is the
@@ -78,8 +75,7 @@ class OpenNode:
     known_responses: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(Struct, frozen=True):
     """A chat that we made upstream.
 
     `delete_because` is the reason to delete it after its answer (a side call, IS_DELETE), None for a chat that stays.
@@ -97,8 +93,7 @@ class NewSession:
     pulled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFile:
+class NodeFile(Struct, frozen=True):
     """A file that came with a message, as the history names it; `digest` is that of the client's attachment."""
 
     kind: FileKind
@@ -106,8 +101,7 @@ class NodeFile:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class NewNode:
+class NewNode(Struct, frozen=True):
     """A message that is about to be sent; `depth` counts nodes from the root, which is 1.
 
     `user_text` is what the client newly said, `sent_text` what upstream is sent, if that differs (a transcript,
@@ -138,8 +132,7 @@ class NewNode:
     files: tuple[NodeFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEnd:
+class NodeEnd(Struct, frozen=True):
     """How an answer ended. `turn` and `step_key` are None for a node that nothing may continue from.
 
     `told` is what the chat was told up to its end. `calls` are the ids of the tool calls that it makes, which `scope`
@@ -164,8 +157,7 @@ class NodeEnd:
     scope: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownNode:
+class KnownNode(Struct, frozen=True):
     """A stored answer as a pull needs it; without a turn key nothing may continue from it."""
 
     node_id: str
@@ -175,8 +167,7 @@ class KnownNode:
     told: Told
 
 
-@dataclass(frozen=True, slots=True)
-class KnownChat:
+class KnownChat(Struct, frozen=True):
     """A chat that is stored: its answers by response id, and how new the site's copy was that a pull last read.
 
     `is_open`: an answer is being written.
@@ -190,16 +181,14 @@ class KnownChat:
     nodes: Mapping[str, KnownNode]
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
+class Deletion(Struct, frozen=True):
     """A chat that is to be deleted upstream."""
 
     chat_id: str
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOverview:
+class StoreOverview(Struct, frozen=True):
     """Counts for `GET /` and `/ready`."""
 
     sessions: int

@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, Self
+
+from msgspec import Struct
 
 from app.core.attachments import FileContent, FileKind
 from app.core.events import Event
 from app.core.modes import Mode
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
+class ModelInfo(Struct, frozen=True):
     """A model of upstream's live list.
 
     None where upstream does not tell: the tokens of its context and of one answer, the kinds of files that it
@@ -32,8 +32,7 @@ class ModelInfo:
     modes: frozenset[Mode] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UploadedFile:
+class UploadedFile(Struct, frozen=True):
     """A file that upstream has. `reference` is the adapter's own text, which it writes into a message.
 
     It can be sent until `expires_at`.
@@ -47,8 +46,7 @@ class UploadedFile:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class VideoState:
+class VideoState(Struct, frozen=True):
     """How far a video is; `url` once it succeeded, `error` (for a person) once it failed."""
 
     state: Literal["running", "succeeded", "failed"]
@@ -67,8 +65,7 @@ class Download(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """One message for upstream: its place in the tree, its text, and how to answer it.
 
     `parent_id` is the response id of the answer that it follows, None for the first message of a chat. `is_sibling`
@@ -88,8 +85,7 @@ class Prompt:
     size: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountStatus:
+class AccountStatus(Struct, frozen=True):
     """Whose credential upstream sees and whether it still works, as last known; reading it costs no call.
 
     `problem` is None while all is well, else one sentence for a person. `is_blocked`: the bot protection refuses.
@@ -105,8 +101,7 @@ class AccountStatus:
     token_renews: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSummary:
+class ChatSummary(Struct, frozen=True):
     """One row of the account's list of chats."""
 
     id: str
@@ -114,8 +109,7 @@ class ChatSummary:
     updated_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
+class ChatMessage(Struct, frozen=True):
     """A message or an answer in a chat's tree.
 
     `text` is the user's raw text or the answer's visible one. `has_other_content` says that it holds more than text:
@@ -135,8 +129,7 @@ class ChatMessage:
     has_other_content: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRecord:
+class ChatRecord(Struct, frozen=True):
     """A chat as upstream keeps it: the messages of every branch, parents before children."""
 
     id: str

@@ -1,13 +1,13 @@
 """The videos that clients asked for, as the core remembers them. All datetimes are aware and in UTC."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Video:
+
+class Video(Struct, frozen=True):
     """A video that is being made, was made, or could not be.
 
     It belongs to the owner of its session, whose chat on the site holds it. `size` is what the client asked for; `url`

@@ -4,7 +4,8 @@ Every character is looked at once, whatever the pieces.
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.tools.tags import ARGUMENTS, END, LONGEST_TAG, OPENING, Opening
 
@@ -15,8 +16,7 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """What stood in a call's tags, what came after it, and whether the call was `closed` by its end tag.
 
     `end` is that tag as it was written. A body that is `torn` ends inside a text.

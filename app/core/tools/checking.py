@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.tools.definitions import ReadCall, Tool
 from app.core.tools.mending import Mending
@@ -10,8 +11,7 @@ from app.core.tools.names import meant_name
 from app.core.tools.schemas import schema_problems, usable
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A call as it goes to the client; `mended` says what was changed, `problems` what is still wrong."""
 
     name: str

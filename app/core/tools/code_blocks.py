@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from app.core.tools.tags import LONGEST_TAG, may_open, opening_at
 
@@ -11,8 +12,7 @@ _LONGEST_HEAD = 200  # characters of a block that tell whether it may be a call
 _CALL_BEGINNING = re.compile(r"\s*\[?\s*(?:\{\s*(?:[\"'](?:[ntfapi]\w*(?:[\"'].*)?)?)?)?\Z", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
+class Fence(Struct, frozen=True):
     """What opens a code block: a run of backticks or tildes; one as long at least ends it."""
 
     mark: str
@@ -78,8 +78,7 @@ class CodeReader:
         return "".join((*said, line)), "", False
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """What a code block turned out to be; `rest` follows its `text`.
 
     `calls`, a `whole` block without any, the first line of a block of `code`, or no block but a `run` of backticks.

@@ -1,12 +1,12 @@
 """What a client offers, and what a model makes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+
+class Tool(Struct, frozen=True):
     """A function that the client runs; `parameters` is a JSON Schema, None where it takes anything."""
 
     name: str
@@ -14,8 +14,7 @@ class Tool:
     parameters: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolUse:
+class ToolUse(Struct, frozen=True):
     """The tools of a request and how they may be used. `only` names the one that must be called."""
 
     tools: tuple[Tool, ...]
@@ -24,8 +23,7 @@ class ToolUse:
     parallel: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCall:
+class ReadCall(Struct, frozen=True):
     """A call as a model wrote it. `arguments` is None where no JSON object could be made of `raw`."""
 
     name: str

@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from json_repair import repair_json
+from msgspec import Struct
 
 from app.core.tools.checking import written
 from app.core.tools.json_text import breaks_off, strict
@@ -16,8 +16,7 @@ from app.core.tools.scheme import compact
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class JsonFormat:
+class JsonFormat(Struct, frozen=True):
     """What the answer must be: any JSON object, or one that fits a schema."""
 
     schema: Mapping[str, Any] | None = None

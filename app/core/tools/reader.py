@@ -6,7 +6,9 @@ the answer begin and end makes no difference, and every character is looked at a
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.tools.call_body import Body, BodyReader
 from app.core.tools.code_blocks import BlockReader, CodeReader, Fence
@@ -20,15 +22,13 @@ _MOST_BLANKS = 256  # between an opening tag and what makes it one
 _LEADS = "<＜{["
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     """Text for the person."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A call is whole."""
 
     call: ReadCall

@@ -1,7 +1,8 @@
 """Results of tools on their way to the model: in the order of their calls, and no longer than the site takes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from app.core.messages import Message
 

@@ -2,8 +2,9 @@
 
 import html
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal["tool_use", "tool_call", "function"]
 
@@ -21,8 +22,7 @@ ARGUMENTS_END = re.compile(rf"{_LT}{_BLANK}{_SLASH}{_BLANK}{_ARGUMENT_NAMES}{_BL
 MARKS = "<＜&"
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """An opening tag as it was written; `function` is the name that Qwen-Coder's holds."""
 
     text: str

@@ -5,10 +5,10 @@ docs/upstream-protocol.md, Transport: the body decides first (an anti-bot answer
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from app.errors import UpstreamBlocked, UpstreamError, UpstreamProtocolError, UpstreamUnreachable
 from app.upstream.qwen.causes import BLOCKED, Failure, Subject, classify, excerpt
@@ -40,8 +40,7 @@ class Outer(msgspec.Struct):
     content: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer read whole. `actual` is the header `x-actual-status-code`; `retry_after` is in seconds."""
 
     status: int
