@@ -31,4 +31,4 @@ class SystemClock:
 
 def timestamp(moment: datetime) -> str:
     """Write a moment as the store and the pages show it: `2026-11-22T09:00:00.000Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -110,12 +110,11 @@ def is_tool_result(message: Message, *, after_call: bool) -> bool:
 
 def digest(*parts: str) -> str:
     """Return 32 hexadecimal digits for a sequence of texts; different sequences never share an encoding."""
-    state = blake2b(digest_size=16)
+    pieces: list[bytes] = []
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass")
-        state.update(len(raw).to_bytes(8, "big"))
-        state.update(raw)
-    return state.hexdigest()
+        pieces += (len(raw).to_bytes(8, "big"), raw)
+    return blake2b(b"".join(pieces), digest_size=16).hexdigest()
 
 
 def sent_digest(text: str) -> str:

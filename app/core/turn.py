@@ -118,8 +118,7 @@ class Turn:
     async def _in_own_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run what must come to its end even if the client leaves meanwhile: a chat that was made must be recorded."""
         self._opening = self._around.background.spawn(work, name, awaited=True)
-        await asyncio.wait([self._opening])
-        self._opening.result()
+        await asyncio.shield(self._opening)
 
     async def _send(self, prompt: Prompt) -> None:
         self._generating = True
@@ -321,8 +320,7 @@ class Turn:
         commit = self._around.background.spawn(self._close("complete", reason, None), "commit a node", awaited=True)
         self.closing = commit
         try:
-            await asyncio.wait([commit])
-            commit.result()
+            await asyncio.shield(commit)
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance
             raise

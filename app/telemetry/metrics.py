@@ -45,6 +45,7 @@ class Metrics:
         self._provider = provider
         self._registry = registry = CollectorRegistry()
         self._answers: dict[str, ModelMetrics] = {}
+        self._answered: dict[tuple[str, str], Counter] = {}
         self._requests = Counter(
             "qwen_thread_requests", "Requests answered, by route.", ["route", "status"], registry=registry
         )
@@ -118,7 +119,10 @@ class Metrics:
 
     def answered(self, route: str, status: str) -> None:
         """Count a request; `route` is a template or OTHER, `status` a class such as `2xx`."""
-        self._requests.labels(route, status).inc()
+        counter = self._answered.get((route, status))
+        if counter is None:
+            counter = self._answered[route, status] = self._requests.labels(route, status)
+        counter.inc()
 
     def page(self, state: ServerState) -> bytes:
         """Write everything in Prometheus's text format."""

@@ -44,7 +44,7 @@ class Pool:
         self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
-        self._loop: asyncio.AbstractEventLoop  # kept: up to Python 3.11 asking for it costs a system call
+        self.loop: asyncio.AbstractEventLoop  # kept: up to Python 3.11 asking for it costs a system call
         self._tls: ssl.SSLContext | None = None
         self._idle: deque[Connection] = deque()  # the one used last is the last, and the first to be used again
         self._open: set[Connection] = set()
@@ -52,7 +52,7 @@ class Pool:
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(
@@ -92,7 +92,7 @@ class Pool:
         return head.encode()
 
     def _kept(self) -> Connection | None:
-        oldest = self._loop.time() - self._idle_seconds
+        oldest = self.loop.time() - self._idle_seconds
         while self._idle:
             connection = self._idle.pop()
             if connection.is_closed:
@@ -103,19 +103,19 @@ class Pool:
         return None
 
     def _keep(self, connection: Connection) -> None:
-        connection.idle_since = self._loop.time()
+        connection.idle_since = self.loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = self._loop.call_later(self._idle_seconds, self._close_idle)
+            self._sweep = self.loop.call_later(self._idle_seconds, self._close_idle)
 
     def _close_idle(self) -> None:
         """Close what was not used for long, and look again when the next one will be as old."""
-        oldest = self._loop.time() - self._idle_seconds
+        oldest = self.loop.time() - self._idle_seconds
         while self._idle and (self._idle[0].is_closed or self._idle[0].idle_since <= oldest):
             self._idle.popleft().close()
         self._sweep = None
         if self._idle:
-            self._sweep = self._loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._close_idle)
+            self._sweep = self.loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._close_idle)
 
     async def _connect(self) -> Connection:
         """Make a connection. Raises NotConnected."""
@@ -134,12 +134,12 @@ class Pool:
     async def _connected(self) -> Connection:
         if self._is_tls and self._tls is None:
             self._tls = await asyncio.to_thread(_tls_context)
-        addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        addresses = await self.loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         made = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1
         )
-        _, connection = await self._loop.create_connection(
-            lambda: Connection(self._loop, self._keep, self._open.discard),
+        _, connection = await self.loop.create_connection(
+            lambda: Connection(self.loop, self._keep, self._open.discard),
             sock=made,
             ssl=self._tls,
             server_hostname=self._host if self._tls else None,

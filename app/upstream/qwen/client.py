@@ -171,7 +171,7 @@ class QwenUpstream:
         first, total = self._settings.first_event_timeout, self._settings.total_timeout
         name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
         silence = f"The site did not begin to answer within {min(first, total):g} s ({name})."
-        loop = asyncio.get_running_loop()
+        loop = self._transport.loop
         try:
             with mapped(silence, connect_seconds=self._settings.connect_timeout):
                 begun = loop.time()

@@ -33,6 +33,11 @@ class Transport:
         self._cookies = Cookies(clock)
         self._pool = Pool(base_url, connect_seconds=settings.connect_timeout)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the connections are in."""
+        return self._pool.loop
+
     async def __aenter__(self) -> "Transport":
         await self._pool.__aenter__()
         return self
