@@ -21,12 +21,13 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 RUNTIME = [ROOT / "requirements.lock"]
+WORKERS = str(min(4, (os.cpu_count() or 1) + 1))  # one more than cores: tests often wait for processes
 PROGRAMS = {"bench": "bench", "emulator": "app.emulator"}
 CHECKS = [
     ["ruff", "check", "."],
     ["ruff", "format", "--check", "."],
     ["mypy"],
-    ["pytest", "--cov", "--cov-report=term", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"],
+    ["pytest", "--cov", "--cov-report=term", "-n", WORKERS, "--dist", "worksteal"],
 ]
 
 
