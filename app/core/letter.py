@@ -63,13 +63,18 @@ def fitted(letter: Letter, fits: Callable[[str], bool]) -> Letter:
 
 
 def _without(letter: Letter, moved: list[str]) -> Letter:
-    """Move parts into the document, and put a reference to it in their place."""
+    """Move parts into the document, and put a reference to it in their place.
+
+    Its length stands in the message, so that the site's copies of two such messages can be told apart after a crash.
+    """
     parts = {name: getattr(letter, name) for name in moved}
     if "said" in parts:
         parts["said"] = fence("message", letter.said)
     named = [_NAMES[name] for name in moved]
     held = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-    reference = [f"The attached file {DOCUMENT} holds {held}, each in a tag. Read all of it before you answer."]
+    document = "\n\n".join(parts.values())
+    holds = f"The attached file {DOCUMENT} ({len(document):,} characters) holds {held}, each in a tag."
+    reference = [holds, "Read all of it before you answer."]
     if "system" in moved:
         reference.append("Follow the instructions.")
     if "conversation" in moved:
@@ -79,5 +84,5 @@ def _without(letter: Letter, moved: list[str]) -> Letter:
         letter,
         **dict.fromkeys(moved, ""),
         closing=" ".join(reference),
-        document="\n\n".join(parts.values()),
+        document=document,
     )

@@ -25,7 +25,9 @@ async def store_file(request: web.Request) -> web.Response:
     async with request.app[SERVICES].files.receive() as incoming:
         try:
             async for field in _fields(request):
-                if field.name == "file" and name is None:
+                if field.name == "file" and name is not None:
+                    raise InvalidRequest("The form holds several files; send each by itself.", param="file")
+                if field.name == "file":
                     name = safe_name(field.filename or "")
                     await _take(field, incoming)
                 elif field.name == "purpose":

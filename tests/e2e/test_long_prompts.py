@@ -57,7 +57,8 @@ async def test_a_long_history_is_replayed_as_a_document_and_continued_natively(s
     shown = last(server)
     assert [(file.name, file.type) for file in shown.files] == [("conversation.txt", "file")]
     assert shown.text == (
-        "The attached file conversation.txt holds our conversation, each in a tag. Read all of it before you answer. "
+        "The attached file conversation.txt (120,103 characters) holds our conversation, each in a tag. "
+        "Read all of it before you answer. "
         "Go on from the conversation as the assistant. Reply to what follows.\n\nWhat is my dog called?"
     )
     assert (shown.files[0].text or "").startswith("<conversation>\n<user>\nMy dog is called Waldo. All work")

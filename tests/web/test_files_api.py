@@ -208,6 +208,16 @@ async def test_a_form_of_a_page_that_is_not_listed_is_refused(server: Server, ro
             assert response.status == status, await response.text()
 
 
+async def test_two_files_in_one_form_are_refused(server: Server) -> None:
+    form = aiohttp.FormData({"purpose": "user_data"})
+    for name in ("one.txt", "two.txt"):
+        form.add_field("file", TEXT, filename=name)
+    before = await asyncio.to_thread(stored, server)
+    status, _, body = await raw(server, "/v1/files", "POST", data=form)
+    assert (status, body["error"]["param"]) == (400, "file")
+    assert await asyncio.to_thread(stored, server) == before
+
+
 async def test_a_form_that_is_none_is_told(server: Server) -> None:
     headers = {**KEY, "Content-Type": "multipart/form-data; boundary=abc"}
     spoilt = b"--abc\r\nnonsense\r\n\r\nno end\r\n--abc--\r\n"
