@@ -1,18 +1,24 @@
 """What the owner does at the command line: pull chats of the browser, look at sessions, erase them."""
 
+import asyncio
 import contextlib
+import io
 import json
+import logging
+import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import pytest
 
+from app.__main__ import main
 from app.emulator import Emulator
 from tests.e2e.harness import Client, Conversation, emulating, eventually, serving
-from tests.e2e.processes import UNMEASURED, launch, server_process
+from tests.e2e.processes import UNMEASURED, environment, server_process
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -25,14 +31,32 @@ class Shell:
         self.folder = folder
         self.settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
 
-    async def run(self, *arguments: str, **settings: str) -> tuple[int | None, str]:
-        process = await launch(self.folder, *arguments, **self.settings, **UNMEASURED, **settings)
-        out, err = await process.communicate()
-        return process.returncode, out.decode() + err.decode()
+    async def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Run a command in this process, which spares the start of one; return its exit code and what it said."""
+        environ = environment(self.folder, **self.settings, **settings)
+        return await asyncio.to_thread(_command, arguments, environ)
 
     def rows(self, query: str) -> list[Any]:
         with contextlib.closing(sqlite3.connect(self.folder / "qwen-thread.db")) as database:
             return database.execute(query).fetchall()
+
+
+def _command(arguments: Sequence[str], environ: dict[str, str]) -> tuple[int, str]:
+    said, log = io.StringIO(), logging.getLogger()
+    level, handlers = log.level, list(log.handlers)
+    try:
+        with (
+            mock.patch.dict(os.environ, environ, clear=True),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
+            code = main(list(arguments))
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        log.handlers[:] = handlers
+        log.setLevel(level)
+    return code, said.getvalue()
 
 
 @pytest.fixture

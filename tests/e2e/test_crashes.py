@@ -41,11 +41,11 @@ async def stream(session: aiohttp.ClientSession, url: str, messages: Messages, g
 
 
 @pytest.mark.timeout(120)
-async def test_twenty_kills_under_load_damage_nothing_and_lose_no_answer_whose_end_was_seen(tmp_path: Path) -> None:
-    report = await kill_under_load(tmp_path, 20, seed=2026)
+async def test_ten_kills_under_load_damage_nothing_and_lose_no_answer_whose_end_was_seen(tmp_path: Path) -> None:
+    report = await kill_under_load(tmp_path, 10, seed=2026)
     assert report.lost == []
-    assert report.kills == 20
-    assert report.continued >= 10
+    assert report.kills == 10
+    assert report.continued >= 5
     assert report.partial >= 1
 
 
