@@ -48,14 +48,16 @@ def canonical_assistant(text: str) -> str:
     return squeeze(text)
 
 
-def picture_addresses(text: str) -> list[str]:
-    """Return the addresses of the pictures that an answer shows, without what a signature adds to them.
-
-    One that a client keeps in the text itself or in its own files has none.
-    """
+def picture_links(text: str) -> list[str]:
+    """Return the addresses of the pictures that an answer shows; one kept in the text or by the client has none."""
     targets = _PICTURE.findall(text) if "![" in text else []
     addresses = [target.split(maxsplit=1)[0].strip("<>") for target in targets if not target.isspace() and target]
-    return [re.split(r"[?#]", address, maxsplit=1)[0] for address in addresses if address.startswith("http")]
+    return [address for address in addresses if address.startswith("http")]
+
+
+def picture_addresses(text: str) -> list[str]:
+    """Return the addresses of the pictures that an answer shows, without what a signature adds to them."""
+    return [re.split(r"[?#]", address, maxsplit=1)[0] for address in picture_links(text)]
 
 
 def _without_thinking(text: str) -> str:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from app.core.answer import answer_note
 from app.core.attaching import LIMITS, Attached
 from app.core.attachments import FileContent
-from app.core.canonical import sent_digest
+from app.core.canonical import picture_links, sent_digest
 from app.core.catalog import Choice
 from app.core.history import History, TurnRow
 from app.core.ids import new_hex
@@ -98,6 +98,7 @@ def continuation(
         thinking=thinking,
         thinking_budget=request.thinking_budget,
         mode=choice.mode,
+        pictures=_to_change(history.spoken[: found.index], attached) if choice.mode == "image" else (),
         size=request.size,
     )
     weight = continued_weight(letter.text, history.spoken[: found.index], place, is_pure=_is_pure(attached, choice))
@@ -174,6 +175,18 @@ def opening(
         weight,
         request.purpose == "video",
     )
+
+
+def _to_change(earlier: Sequence[Message], attached: Attached) -> tuple[str, ...]:
+    """Return what a request for a picture is about if it brings none itself: those of the newest answer that has some.
+
+    Upstream wants them named again with the message (docs/upstream-protocol.md, Generation modes).
+    """
+    if any(file.kind == "image" for file in attached.files):
+        return ()
+    answers = (message.text for message in reversed(earlier) if message.role == "assistant")
+    links = next(filter(None, map(picture_links, answers)), [])
+    return tuple(dict.fromkeys(links))[: LIMITS["image"].count]
 
 
 def _check_room(attached: Attached, sent: Letter) -> None:

@@ -9,7 +9,7 @@ from aiohttp import FormData
 
 from app.emulator import Emulator
 from tests.e2e.harness import Reply, Server, emulating, eventually
-from tests.samples import PNG
+from tests.samples import PNG, data_url
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 
@@ -37,6 +37,32 @@ async def test_a_picture_is_drawn_and_talked_about_in_one_chat(server: Server) -
     again = await talk.say("As a cat", model="qwen3.7-plus-image")
     assert (talked.match, again.match, again.status) == ("exact", "exact", 200)
     assert len(server.emulator.chats) == 1
+    [drawing] = server.emulator.shown[-1].files
+    assert drawing.url in drawn.text, "the picture that is to be changed goes along"
+
+
+async def test_a_picture_of_one_s_own_is_what_is_changed(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say("A dog", model="qwen3.7-plus-image")
+    content = [
+        {"type": "text", "text": "This one as a cat"},
+        {"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}},
+    ]
+    history = [*talk.messages, {"role": "user", "content": content}]
+    changed = await server.client.chat(history, model="qwen3.7-plus-image")
+    assert (changed.status, changed.match) == (200, "exact")
+    assert [file.name for file in server.emulator.shown[-1].files] == ["image.png"]
+
+
+async def test_a_picture_whose_link_the_client_dropped_does_not_go_along(server: Server) -> None:
+    drawn = await server.client.chat([{"role": "user", "content": "A fox in the snow"}], model="qwen3.7-plus-image")
+    history = [
+        {"role": "user", "content": "A fox in the snow"},
+        {"role": "assistant", "content": drawn.text.partition("(")[0] + "(data:image/png;base64,AAAA)"},
+        {"role": "user", "content": "At night"},
+    ]
+    again = await server.client.chat(history, model="qwen3.7-plus-image")
+    assert (again.match, server.emulator.shown[-1].files) == ("exact", [])
 
 
 async def test_images_are_made_by_their_route(server: Server) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,6 +16,7 @@ from app.emulator import Emulator
 from app.errors import UpstreamCut, UpstreamRejected
 from app.upstream.qwen import QwenUpstream, TokenSource
 from app.upstream.qwen.files import Patience
+from app.upstream.qwen.grants import is_over
 from tests.emulator.upload import png
 
 MODEL = "qwen3.7-plus"
@@ -30,10 +32,26 @@ class Stage:
         self.node: str | None = None
 
     async def say(
-        self, text: str, *, mode: Mode = "chat", files: Sequence[UploadedFile] = (), size: str | None = None
+        self,
+        text: str,
+        *,
+        mode: Mode = "chat",
+        files: Sequence[UploadedFile] = (),
+        pictures: Sequence[str] = (),
+        size: str | None = None,
     ) -> list[Event]:
         self.chat = self.chat or await self.upstream.create_chat(MODEL, mode)
-        prompt = Prompt(self.chat, self.node, text, MODEL, thinking=False, mode=mode, files=tuple(files), size=size)
+        prompt = Prompt(
+            self.chat,
+            self.node,
+            text,
+            MODEL,
+            thinking=False,
+            mode=mode,
+            files=tuple(files),
+            pictures=tuple(pictures),
+            size=size,
+        )
         with closing(await self.upstream.send(prompt)) as batches:
             heard = [event async for batch in batches for event in batch]
         assert isinstance(heard[0], Started)
@@ -104,10 +122,22 @@ async def test_an_image_is_made_fetched_and_changed(stage: Stage) -> None:
     assert picture.width > picture.height
     kind, data = await stage.fetch(picture.url)
     assert (kind, data[:4]) == ("image/png", b"\x89PNG")
-    expires = SystemClock().now()
-    short = UploadedFile("", "image", "1.png", len(data), picture.url, expires)
-    [changed] = pictures_in(await stage.say("Make it blue", mode="image", files=[short]))
+    foreign = "https://evil.example/output/1.png"
+    [changed] = pictures_in(await stage.say("Make it blue", mode="image", pictures=[foreign, picture.url]))
     assert changed.url != picture.url
+    [shown] = stage.emulator.shown[-1].files
+    assert shown.url == picture.url
+
+
+async def test_a_picture_whose_key_is_over_is_not_named_again(stage: Stage) -> None:
+    [picture] = pictures_in(await stage.say("A dog", mode="image"))
+    assert is_over(picture.url, datetime(2100, 1, 1, tzinfo=UTC))
+    assert not is_over(picture.url, SystemClock().now())
+    assert not is_over("https://cdn.qwenlm.ai/output/1.png?key=opaque", datetime(2100, 1, 1, tzinfo=UTC))
+
+
+async def test_what_the_site_made_is_fetched_until_its_key_ends(stage: Stage) -> None:
+    [picture] = pictures_in(await stage.say("A dog", mode="image"))
     with pytest.raises(UpstreamRejected) as problem:
         await stage.fetch(re.sub(r"key=.*", "key=over", picture.url))
     assert problem.value.cause == "expired"

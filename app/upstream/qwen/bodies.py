@@ -1,6 +1,7 @@
 """What we send, in the shapes of the page's front end 0.3.11 (docs/upstream-protocol.md, Completions). Pure."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -47,7 +48,7 @@ def completion_body(
         "role": "user",
         "content": prompt.text,
         "user_action": "edit" if prompt.is_sibling else "chat",
-        "files": [_file_entry(file) for file in prompt.files],
+        "files": [*map(_file_entry, prompt.files), *map(_picture_entry, prompt.pictures)],
         "timestamp": seconds,
         "models": [prompt.model],
         "model": "",
@@ -78,21 +79,21 @@ def completion_body(
 
 
 def _file_entry(file: UploadedFile) -> dict[str, Any]:
-    """Return a file as a message holds it: what the upload wrote, or the short form for a picture the site made.
+    """Return a file as a message holds it, which is what the upload wrote."""
+    entry: dict[str, Any] = msgspec.json.decode(file.reference)
+    return entry
 
-    The reference of such a picture is its address (docs/upstream-protocol.md, Files).
-    """
-    if file.reference.startswith("{"):
-        entry: dict[str, Any] = msgspec.json.decode(file.reference)
-        return entry
+
+def _picture_entry(address: str) -> dict[str, Any]:
+    """Return the short form for a picture that the site made (docs/upstream-protocol.md, Files)."""
     return {
         "type": "image",
-        "name": file.name,
+        "name": urlsplit(address).path.rpartition("/")[2],
         "file_type": "image/png",
         "showType": "image",
         "file_class": "vision",
         "status": "uploaded",
-        "url": file.reference,
+        "url": address,
     }
 
 

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
+from msgspec.structs import replace
+
 from app.clock import Clock
 from app.config import Settings
 from app.core.attachments import FileContent
@@ -47,6 +49,7 @@ from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.credentials import Credential
 from app.upstream.qwen.files import Files, Patience
+from app.upstream.qwen.grants import is_of_the_site, is_over, origin_of
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.replies import Outer
@@ -97,6 +100,7 @@ class QwenUpstream:
             on_failure=self._count,
         )
         self._pause = Pause(clock, first=settings.block_pause_seconds)
+        self._origin = origin_of(base_url)
         self._thinking_budgets: dict[str, int] = {}
         self._noted: set[str] = set()
 
@@ -157,7 +161,13 @@ class QwenUpstream:
         An error is marked as accepted when the site may have taken the prompt and only its answer was lost.
         """
         chat_id = _checked(prompt.chat_id)
+        if prompt.pictures:
+            prompt = replace(prompt, pictures=tuple(filter(self._is_ours, prompt.pictures)))
         return await self._signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
+
+    def _is_ours(self, address: str) -> bool:
+        """Say whether an address is that of a picture which the site made and still gives."""
+        return is_of_the_site(address, self._origin) and not is_over(address, self._clock.now())
 
     async def _begin(self, prompt: Prompt, chat_id: str, credential: Credential) -> Answer:
         """Send the message and wait for the first event."""

@@ -156,6 +156,11 @@ def token_to_keep(owned: Secret, old: Credential, new: Credential, now: datetime
     return owned if new.session == old.session else new.session
 
 
+def expiry_of(token: str) -> datetime | None:
+    """Return when a JSON Web Token ends, None if it does not say or is none."""
+    return _moment(_claims(token).exp)
+
+
 def is_access_token(token: str) -> bool:
     """Whether it says that it is one of the tokens of 15 minutes."""
     return bool(_claims(token).type == "access_token")

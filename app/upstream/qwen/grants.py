@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from app.config_values import parse_secret
 from app.core.attachments import FileContent, FileKind
 from app.errors import UpstreamProtocolError
+from app.upstream.qwen.credentials import expiry_of
 from app.upstream.qwen.oss import TemporaryKey
 
 DEFAULT_LIFE = timedelta(seconds=300)
@@ -91,6 +92,13 @@ def is_of_the_site(url: str, origin: str) -> bool:
         return True
     is_known = _CDN.fullmatch(parts[2].lower()) or _STORE.fullmatch(parts[2].lower())
     return parts[1] == "https" and not parts[3] and is_known is not None
+
+
+def is_over(url: str, now: datetime) -> bool:
+    """Say whether the key of an address says that it has ended; one that says nothing has not."""
+    keys = [value for name, value in parse_qsl(urlsplit(url).query) if name == "key"]
+    ends = [expiry_of(key) for key in keys]
+    return any(end is not None and end <= now for end in ends)
 
 
 def origin_of(url: str) -> str:
