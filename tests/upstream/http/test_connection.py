@@ -299,3 +299,35 @@ async def test_a_request_that_is_given_up_ends_the_connection() -> None:
     wire.say([b"K\r\nContent-Length: 0\r\n\r\n"])  # nobody waits for it
     with pytest.raises(Disconnected):
         await wire.ask()
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_an_end_that_comes_a_moment_after_the_response_was_closed_frees_the_connection(name: str) -> None:
+    raw, body = KEPT[name]
+    head = raw.rindex(b"\r\n\r\n", 0, len(raw) - 4) + 4 if body else len(raw)
+    for at in range(head, len(raw)):
+        wire = Wire()
+        response = await wire.ask(raw[:at])
+        response.close(linger=60)
+        assert not wire.idle
+        wire.say([raw[at:]])
+        assert (wire.idle, wire.ended) == ([wire.connection], False)
+        again = await wire.ask(answer(b"next", length(b"next")))
+        assert await read(again) == b"next"
+
+
+async def test_an_end_that_does_not_come_closes_the_connection() -> None:
+    wire = Wire()
+    response = await wire.ask(answer(b"half", length(TEXT)))
+    response.close(linger=0.01)
+    assert not wire.ended
+    await asyncio.sleep(0.05)
+    assert (wire.idle, wire.ended) == ([], True)
+
+
+async def test_an_end_that_says_close_is_not_taken_for_a_connection_that_can_be_used() -> None:
+    wire = Wire()
+    response = await wire.ask(answer(TEXT[:3], length(TEXT), "Connection: close"))
+    response.close(linger=60)
+    wire.say([TEXT[3:]])
+    assert (wire.idle, wire.ended) == ([], True)
