@@ -18,7 +18,15 @@ from app.core.ports import Match, NewNode, NewSession, NodeFile, Place, Prompt
 from app.core.token_scale import Weight, continued_weight, opened_weight
 from app.core.told import Told
 from app.core.tools.scheme import SCHEME
-from app.core.transcript import FROM_HERE, SO_FAR, changed_instructions, instructions, new_text, transcript
+from app.core.transcript import (
+    FROM_HERE,
+    SO_FAR,
+    changed_instructions,
+    in_place_of_words,
+    instructions,
+    new_text,
+    transcript,
+)
 from app.errors import FileLimit
 
 _TITLE_CHARS = 80
@@ -68,8 +76,9 @@ def continuation(
     place, history = found.place, found.history
     tell = what_to_tell(history, found)
     changed = history.system if history.system_digest != place.system_digest else None
+    said = new_text(tell.said, history.spoken[: len(history.spoken) - len(tell.said)])
     letter = Letter(
-        said=new_text(tell.said, history.spoken[: len(history.spoken) - len(tell.said)]),
+        said=said or in_place_of_words(tell.said),
         system=changed_instructions(changed),
         conversation=transcript(tell.untold, attached.shown),
         closing=FROM_HERE if tell.untold else "",
@@ -82,7 +91,7 @@ def continuation(
         place=place,
         match=found.match,
         model=choice.id,
-        said=letter.said,
+        said=said,
         sent=sent.text,
         told=history.told.since(found.index, place.told),
         rows=found.rows,
@@ -120,8 +129,9 @@ def opening(
     A side call is answered without thinking unless the client asked for it: titles are wanted at once.
     """
     tell = what_to_tell(history, None)
+    said = new_text(tell.said, tell.untold)
     letter = Letter(
-        said=new_text(tell.said, tell.untold),
+        said=said or in_place_of_words(tell.said),
         system=instructions(history.system),
         conversation=transcript(tell.untold, attached.shown),
         closing=SO_FAR if tell.untold else "",
@@ -143,7 +153,7 @@ def opening(
         place=None,
         match="new",
         model=choice.id,
-        said=letter.said,
+        said=said,
         sent=sent.text,
         told=history.told.up_to(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),

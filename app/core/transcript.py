@@ -51,11 +51,15 @@ def changed_instructions(system: str | None) -> str:
 
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
-    """Return the raw text of what the client newly said; results of tools name the call they answer."""
+    """Return the raw text of what the client newly said, "" for none; results of tools name the call they answer."""
     calls = {call.id: call for message in earlier for call in message.tool_calls}
     texts = [_result(message, calls) if message.role == "tool" else message.text for message in in_order(new, earlier)]
-    said = "\n\n".join(text for text in texts if text)
-    return said or (SEE_FILES if any(message.attachments for message in new) else CONTINUE)
+    return "\n\n".join(text for text in texts if text)
+
+
+def in_place_of_words(new: Sequence[Message]) -> str:
+    """Return what is said where the client said nothing: upstream wants a text with every message."""
+    return SEE_FILES if any(message.attachments for message in new) else CONTINUE
 
 
 def _spoken(messages: Iterable[Message], shown: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from app.core.letter import Letter
 from app.core.messages import Message, ToolCall
-from app.core.transcript import CONTINUE, SO_FAR, changed_instructions, fence, instructions, new_text, transcript
+from app.core.transcript import (
+    CONTINUE,
+    SO_FAR,
+    changed_instructions,
+    fence,
+    in_place_of_words,
+    instructions,
+    new_text,
+    transcript,
+)
 
 
 def first_message(system: str, earlier: tuple[Message, ...], said: str) -> str:
@@ -74,7 +83,7 @@ def test_several_new_messages_are_all_sent() -> None:
 
 
 def test_nothing_new_asks_to_go_on() -> None:
-    assert new_text((), EARLIER) == CONTINUE
+    assert (new_text((), EARLIER), in_place_of_words(())) == ("", CONTINUE)
 
 
 def test_a_changed_system_prompt_is_said_once_in_front() -> None:

@@ -234,13 +234,13 @@ async def test_a_stored_file_goes_by_its_name_and_a_chat_without_words_by_its_fi
     asked = {"role": "user", "content": [{"type": "file", "file": {"file_id": file}}]}
     reply = await ask(server, asked, answer="A list.")
 
-    def read() -> tuple[str, str]:
+    def read() -> tuple[str, str, str]:
         with sqlite3.connect(server.database) as database:
             (title,) = database.execute("SELECT title FROM sessions WHERE id = ?", (reply.session,)).fetchone()
-            found = "SELECT files FROM v_history WHERE session = ? AND role = 'user'"
-            return title, database.execute(found, (reply.session,)).fetchone()[0]
+            found = "SELECT text, files FROM v_history WHERE session = ? AND role = 'user'"
+            return title, *database.execute(found, (reply.session,)).fetchone()
 
-    assert await asyncio.to_thread(read) == ("shopping.txt", "shopping.txt")
+    assert await asyncio.to_thread(read) == ("shopping.txt", "", "shopping.txt")
     await ask(server, asked, answered("Another list."), says("And now?"))
     assert "[attached: shopping.txt]" in last(server).text
 
