@@ -36,8 +36,8 @@ _ENDS = " .?!\u3002\uff1f\uff01"
 class Tool:
     """One call of a hosted tool. What is None the emulator makes up.
 
-    `docs` are what a search finds, `used_id` is how many documents were numbered before (marks go on from there),
-    `output` is what a tool says that finds nothing.
+    `docs` are what a search finds, `used_id` is the first number that it leaves free (marks of the next one begin
+    there), `output` is what a tool says that finds nothing.
     """
 
     name: ToolName
@@ -70,7 +70,7 @@ class Tool:
             extra["display_position"] = self.position
         if self.name == "web_search":
             docs = self.found(text)
-            used = before if self.used_id is None else self.used_id
+            used = before + len(docs) + 1 if self.used_id is None else self.used_id
             extra["tool_result"] = {"docs": docs, "used_id": used, "tool_call_metrics": {}, "tool_observation": ""}
             extra["web_search_info"] = docs
         elif self.name == "image_search":

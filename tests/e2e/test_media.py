@@ -8,6 +8,7 @@ import pytest
 from aiohttp import FormData
 
 from app.emulator import Emulator
+from app.emulator.hosted import Tool
 from tests.e2e.harness import Reply, Server, emulating, eventually
 from tests.samples import PNG, data_url
 
@@ -118,6 +119,18 @@ async def test_a_web_search_is_cited_and_the_conversation_goes_on(server: Server
     assert marks
     assert all(re.fullmatch(r"\[\[\d+\]\]", mark) for mark in marks)
     assert (await talk.say("Thank you.")).match == "exact"
+
+
+async def test_the_marks_of_an_answer_run_on_over_its_searches(server: Server) -> None:
+    pages = [{"url": f"https://example.org/{name}", "title": name} for name in ("one", "two", "three")]
+    tools = [Tool("web_search", docs=pages[:2]), Tool("web_search", docs=pages[2:])]
+    server.emulator.script.answer("First [[1]], last [[3]].", tools=tools)
+    reply = await server.client.chat([{"role": "user", "content": "Which pages?"}], model="qwen3.7-plus-search")
+    cited = [note["url_citation"] for note in reply.body["choices"][0]["message"]["annotations"]]
+    assert [(each["url"], reply.text[each["start_index"] : each["end_index"]]) for each in cited] == [
+        ("https://example.org/one", "[[1]]"),
+        ("https://example.org/three", "[[3]]"),
+    ]
 
 
 async def test_deep_research_asks_back_and_reports(server: Server) -> None:

@@ -54,12 +54,12 @@ async def test_an_account_that_switched_searching_off_does_not_search(site: Site
 
 
 async def test_documents_and_text_are_planned(site: Site) -> None:
-    tool = Tool("web_search", arguments={"queries": ["q"]}, docs=[DOC], used_id=36)
+    tool = Tool("web_search", arguments={"queries": ["q"]}, docs=[DOC], used_id=38)
     site.emulator.script.answer("It is so [[37]].", tools=[tool])
     turn = await site.say(await site.new_chat(), "hi")
     assert turn.text == "It is so [[37]]."
     result = turn.phase("web_search")[-1]
-    assert (result["extra"]["tool_result"]["docs"], result["extra"]["tool_result"]["used_id"]) == ([DOC], 36)
+    assert (result["extra"]["tool_result"]["docs"], result["extra"]["tool_result"]["used_id"]) == ([DOC], 38)
     assert json.loads(turn.phase("web_search")[-2]["function_call"]["arguments"]) == {"queries": ["q"]}
 
 
@@ -67,7 +67,7 @@ async def test_numbers_run_on_over_two_searches(site: Site) -> None:
     site.emulator.script.answer("so", tools=["web_search", "web_search"])
     turn = await site.say(await site.new_chat(), "hi", config=SUMMARY)
     results = [delta for delta in turn.phase("web_search") if delta["role"] == "function"]
-    assert [result["extra"]["tool_result"]["used_id"] for result in results] == [0, 3]
+    assert [result["extra"]["tool_result"]["used_id"] for result in results] == [4, 7]
     assert [result["function_id"] for result in results] == ["round_0_1", "round_1_1"]
     ends = [delta for delta in turn.phase("thinking_summary") if delta["status"] == "finished"]
     assert len(ends) == 3
