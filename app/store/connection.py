@@ -91,8 +91,11 @@ class Database:
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
-        with store_errors(self._path):
+        try:
             return list(await self._reader.execute_fetchall(statement, values))
+        except sqlite3.DatabaseError:
+            with store_errors(self._path):
+                raise
 
     async def write(self, work: Callable[[sqlite3.Connection], _T], *, durable: bool = True) -> _T:
         """Run `work` in SQLite's thread as one transaction; any failure undoes all of it.
@@ -103,9 +106,12 @@ class Database:
         self._waiting.append(write)
         if self._writing is None:
             self._writing = self._loop.create_task(self._write_all(), name="write to the database")
-        with store_errors(self._path):
+        try:
             result: _T = await write.done
-            return result
+        except sqlite3.DatabaseError:
+            with store_errors(self._path):
+                raise
+        return result
 
     async def execute(self, statement: str, values: Values, *, durable: bool = True) -> int:
         """Run one statement as a transaction by itself; return how many rows it changed."""

@@ -212,8 +212,11 @@ class SqliteSessionStore:
             if node.rows:
                 rows = [(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]
                 connection.executemany(statements.ADD_TURN, rows)
-            files = [(node.id, n, file.kind, self._text(file.name), file.digest) for n, file in enumerate(node.files)]
-            connection.executemany(statements.ADD_NODE_FILE, files)
+            if node.files:
+                files = [
+                    (node.id, n, each.kind, self._text(each.name), each.digest) for n, each in enumerate(node.files)
+                ]
+                connection.executemany(statements.ADD_NODE_FILE, files)
             if session is not None and session.delete_because:
                 held = (session.chat_id, _utf8(session.delete_because), timestamp(at))
                 connection.execute(statements.HOLD_DELETION, held)

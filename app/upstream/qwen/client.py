@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -298,25 +298,25 @@ class QwenUpstream:
         """
         credential = await self._tokens.take()
         try:
-            with self._watched(credential, chatting=chatting):
-                return await ask(credential)
+            return await self._watched(ask, credential, chatting=chatting)
         except UpstreamLoginRequired:
             other = await self._tokens.take_after(credential)
             if other is None:
                 raise
-        with self._watched(other, chatting=chatting):
-            return await ask(other)
+        return await self._watched(ask, other, chatting=chatting)
 
-    @contextmanager
-    def _watched(self, credential: Credential, *, chatting: bool = False) -> Iterator[None]:
-        """Remember how a call went for the account. Only calls about chats are guarded by the bot protection."""
+    async def _watched(
+        self, ask: Callable[[Credential], Awaitable[_T]], credential: Credential, *, chatting: bool
+    ) -> _T:
+        """Ask, and remember for the account how it went. Only calls about chats are guarded by the bot protection."""
         with self._pause.guard() if chatting else nullcontext():
             try:
-                yield
+                answer = await ask(credential)
             except UpstreamError as problem:
                 self._failed(problem, credential)
                 raise
             self._tokens.accepted(credential)
+            return answer
 
     def _count(self, problem: UpstreamError) -> None:
         if self._meter is not None:
