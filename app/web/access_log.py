@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 class Visit:
     """What is noted of a request while it is served.
 
-    `began` and `first_byte` are readings of the steady clock, in seconds; `sent` is in bytes, without headers.
+    `began` and `first_byte` are readings of the steady clock, in seconds; `sent` is in bytes, without headers. `model`
+    is named where there is no `turn` to look it up in.
     """
 
     at: datetime
@@ -27,6 +28,7 @@ class Visit:
     first_byte: float | None = None
     sent: int = 0
     turn: Turn | None = None
+    model: str | None = None
 
 
 class AccessLog:
@@ -52,7 +54,7 @@ class AccessLog:
                 "ms": _milliseconds(ended - visit.began),
                 "first_byte_ms": _milliseconds(first - visit.began),
                 "bytes_out": visit.sent,
-                "model": node.model if node else None,
+                "model": node.model if node else visit.model,
                 "match": node.match if node else None,
                 "session": node.session_id if node else None,
                 "input_tokens": used.input_tokens if used else None,

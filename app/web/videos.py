@@ -9,7 +9,7 @@ from app.errors import InvalidRequest, UnsupportedFeature, UpstreamError
 from app.openai.videos import decode_video, decode_video_form, video_fields, video_list
 from app.web.forms import FORM, read_form, read_json
 from app.web.ignored import ignored_header
-from app.web.keys import OWNER, SERVICES
+from app.web.keys import OWNER, SERVICES, VISIT
 
 _log = logging.getLogger(__name__)
 _MOST_LISTED = 100
@@ -26,6 +26,7 @@ async def make_video(request: web.Request) -> web.Response:
     if not wanted.model:
         wanted = replace(wanted, model=await services.catalog.default("video"))
     video = await services.videos.make(wanted, call.size)
+    request[VISIT].model = video.model
     return web.json_response(video_fields(video, begun=True), headers=ignored_header(call.ignored))
 
 

@@ -71,6 +71,18 @@ async def test_an_answer_has_a_line_with_its_place_its_times_and_its_size(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", line["time"])
 
 
+async def test_a_video_that_was_begun_has_a_line_with_its_model(
+    tmp_path: Path, emulator: Emulator, written: Output
+) -> None:
+    async with logging_server(tmp_path, emulator) as server:
+        headers = {"Authorization": "Bearer the-right-key"}
+        body = {"prompt": SECRET, "model": MODEL}
+        async with server.client.session.post(f"{server.url}/v1/videos", json=body, headers=headers) as response:
+            assert response.status == 200, await response.text()
+        [line] = await lines(written, 1)
+    assert (line["path"], line["model"], line["status"]) == ("/v1/videos", MODEL, 200)
+
+
 async def test_a_request_that_is_refused_has_a_line_too(tmp_path: Path, emulator: Emulator, written: Output) -> None:
     async with logging_server(tmp_path, emulator) as server:
         assert (await server.client.get(f"/v1/models/{MODEL}")).status == 401
