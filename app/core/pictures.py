@@ -1,13 +1,27 @@
 """Bring the pictures that upstream made to clients that want the bytes."""
 
-from app.core.ports import Upstream
-from app.errors import UpstreamProtocolError
+import logging
 
+from app.core.ports import Upstream
+from app.errors import UpstreamCut, UpstreamProtocolError, UpstreamUnreachable
+
+_log = logging.getLogger(__name__)
 _MOST_BYTES = 32 * 1024 * 1024
 
 
 async def picture_bytes(upstream: Upstream, url: str) -> tuple[str, bytes]:
-    """Return a picture's content type and bytes. Raises UpstreamError."""
+    """Return a picture's content type and bytes, asked for once more where they did not come. Raises UpstreamError.
+
+    Its chat may be gone soon, and the picture with it.
+    """
+    try:
+        return await _fetched(upstream, url)
+    except (UpstreamUnreachable, UpstreamCut) as problem:
+        _log.info("A picture is asked for once more: %s", problem)
+        return await _fetched(upstream, url)
+
+
+async def _fetched(upstream: Upstream, url: str) -> tuple[str, bytes]:
     async with upstream.download(url) as download:
         data = bytearray()
         async for piece in download:
