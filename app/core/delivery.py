@@ -7,7 +7,7 @@ bring is read from the chat, since the site goes on writing.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Self, TypeVar
 
 from app.core.canonical import sent_digest
@@ -59,7 +59,7 @@ class Delivery:
         """Take the answer, or the error that came in place of one that the site may be writing."""
         self._answer = answer
         self._chat = chat
-        self._rest: list[Sequence[Event]] | None = None  # what is left once the answer itself is over
+        self._rest: Iterator[Sequence[Event]] | None = None  # what takes the place of what did not come
 
     def __aiter__(self) -> Self:
         return self
@@ -67,36 +67,30 @@ class Delivery:
     async def __anext__(self) -> Sequence[Event]:
         """Return the next batch."""
         if self._rest is None:
-            batch = await self._heard()
-            if batch is not None:
-                return batch
-        if not self._rest:
-            raise StopAsyncIteration
-        return self._rest.pop(0)
+            try:
+                if isinstance(self._answer, UpstreamError):
+                    raise self._answer
+                batch = await anext(self._answer)
+            except (UpstreamCut, UpstreamTimeout) as problem:
+                self._rest = iter([await self._read_back(problem)])
+            else:
+                if not self._chat.hear(batch):
+                    return batch
+                self._rest = iter(await self._in_place_of_nothing(batch))
+        for batch in self._rest:
+            return batch
+        raise StopAsyncIteration
 
     def close(self) -> None:
         """Let go of the connection."""
         if not isinstance(self._answer, UpstreamError):
             self._answer.close()
 
-    async def _heard(self) -> Sequence[Event] | None:
-        """Return the next batch of the answer itself, None where that is over."""
-        if isinstance(self._answer, UpstreamError):
-            self._rest = [await self._read_back(self._answer)]
-            return None
-        try:
-            batch = await anext(self._answer, None)
-        except (UpstreamCut, UpstreamTimeout) as problem:
-            self._rest = [await self._read_back(problem)]
-            return None
-        if batch is None:
-            self._rest = []
-        elif self._chat.hear(batch):
-            rest = await self._chat.rest(patient=False)
-            said = [event for event in batch if not isinstance(event, Finished)]
-            self._rest = [*([said] if said else []), rest or [Finished()]]
-            return None
-        return batch
+    async def _in_place_of_nothing(self, batch: Sequence[Event]) -> list[Sequence[Event]]:
+        """Return what the chat has of an answer that ended without anything; `batch` is its last one."""
+        rest = await self._chat.rest(patient=False)
+        said = [event for event in batch if not isinstance(event, Finished)]
+        return [*([said] if said else []), rest or [Finished()]]
 
     async def _read_back(self, problem: UpstreamError) -> Sequence[Event]:
         """Return what a broken stream did not bring; raise its problem if that cannot be had."""
