@@ -109,7 +109,8 @@ class _ReadBack:
         self._patience = patience
         self._response_id: str | None = None
         self._written: list[str] = []
-        self._shown = False  # something that is no text
+        self._pictures: set[str] = set()
+        self._is_filmed = False
 
     def hear(self, batch: Sequence[Event]) -> bool:
         """Remember what came; return whether the answer ended without anything."""
@@ -118,10 +119,12 @@ class _ReadBack:
                 self._written.append(event.text)
             elif isinstance(event, Started):
                 self._response_id = event.response_id
-            elif isinstance(event, Picture | VideoTask):
-                self._shown = True
+            elif isinstance(event, Picture):
+                self._pictures.add(_unsigned(event.url))
+            elif isinstance(event, VideoTask):
+                self._is_filmed = True
             elif isinstance(event, Finished):
-                return not self._shown and not any(map(str.strip, self._written))
+                return not self._pictures and not self._is_filmed and not any(map(str.strip, self._written))
         return False
 
     async def rest(self, *, patient: bool) -> Sequence[Event] | None:
@@ -140,7 +143,7 @@ class _ReadBack:
             if answer is None or answer.stopped or answer.error or not answer.text.startswith(written):
                 return None
             if answer.finished:
-                has_any = self._shown or answer.text.strip()
+                has_any = self._pictures or self._is_filmed or answer.pictures or answer.text.strip()
                 return self._events(answer, answer.text[len(written) :]) if has_any else None
             if not patient or waited >= self._patience.read_back:
                 return None
@@ -160,4 +163,9 @@ class _ReadBack:
     def _events(self, answer: ChatMessage, rest: str) -> Sequence[Event]:
         _log.info("Chat %s: the stream broke; %d more characters are in the chat", self._prompt.chat_id, len(rest))
         text = [TextDelta(rest)] if rest else []
-        return [Started(answer.id, answer.parent_id), *text, Finished()]
+        missing = [Picture(url) for url in answer.pictures if _unsigned(url) not in self._pictures]
+        return [Started(answer.id, answer.parent_id), *text, *missing, Finished()]
+
+
+def _unsigned(url: str) -> str:
+    return url.partition("?")[0]

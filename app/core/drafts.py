@@ -107,7 +107,7 @@ def continuation(
         thinking=thinking,
         thinking_budget=request.thinking_budget,
         mode=choice.mode,
-        pictures=_to_change(history.spoken[: found.index], attached) if choice.mode == "image" else (),
+        pictures=_to_change(request, choice, history.spoken[: len(history.spoken) - len(tell.said)], attached),
         size=request.size,
     )
     weight = continued_weight(letter.text, history.spoken[: found.index], place, is_pure=_is_pure(attached, choice))
@@ -168,6 +168,7 @@ def opening(
         thinking=thinking,
         thinking_budget=request.thinking_budget,
         mode=choice.mode,
+        pictures=_to_change(request, choice, tell.untold, attached),
         size=request.size,
     )
     weight = opened_weight(letter.text, is_pure=_is_pure(attached, choice))
@@ -187,16 +188,22 @@ def opening(
     )
 
 
-def _to_change(earlier: Sequence[Message], attached: Attached) -> tuple[str, ...]:
-    """Return what a request for a picture is about if it brings none itself: those of the newest answer that has some.
+def _to_change(request: ChatRequest, choice: Choice, earlier: Sequence[Message], attached: Attached) -> tuple[str, ...]:
+    """Return what a message under `-image` is about if it brings no picture: those of the newest answer that has some.
 
-    Upstream wants them named again with the message (docs/upstream-protocol.md, Generation modes).
+    Upstream wants them named again with the message (docs/upstream-protocol.md, Generation modes). Where the user
+    showed one since, the chat tells.
     """
+    if choice.mode != "image" or request.purpose != "conversation":
+        return ()
     if any(file.kind == "image" for file in attached.files):
         return ()
-    answers = (message.text for message in reversed(earlier) if message.role == "assistant")
-    links = next(filter(None, map(picture_links, answers)), [])
-    return tuple(dict.fromkeys(links))[: LIMITS["image"].count]
+    for message in reversed(earlier):
+        if any(file.kind == "image" for file in message.attachments):
+            return ()
+        if message.role == "assistant" and (links := picture_links(message.text)):
+            return tuple(dict.fromkeys(links))[: LIMITS["image"].count]
+    return ()
 
 
 def _check_room(attached: Attached, sent: Letter) -> None:

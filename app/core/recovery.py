@@ -95,7 +95,7 @@ class Recovery:
             return
         if answer is None:
             await self._close(node, "the message never reached the site", None)
-        elif not answer.text.strip():
+        elif not _written(answer).strip():
             await self._close(node, "interrupted by a restart, without any text", answer)
         else:
             await self._close(node, None, answer)
@@ -113,7 +113,7 @@ class Recovery:
         return answer
 
     async def _close(self, node: OpenNode, error: str | None, answer: ChatMessage | None) -> None:
-        text = answer.text if answer and error is None else ""
+        text = _written(answer) if answer and error is None else ""
         turn = step_key = told = None
         if text and (node.answered is not None or node.opens_turn):
             keys = Keys.of(node.owner, node.account)
@@ -142,6 +142,11 @@ class Recovery:
         if answer is not None:
             self._taken.add(answer.id)
         _log.info("%s: an answer that the last stop cut is %s%s", node.session_id, state, f": {error}" if error else "")
+
+
+def _written(answer: ChatMessage) -> str:
+    """Return an answer as the client would have been sent it, each picture a paragraph."""
+    return "\n\n".join([*([answer.text] if answer.text else []), *(f"![image]({url})" for url in answer.pictures)])
 
 
 def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:

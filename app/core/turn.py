@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from app.core.answer import AnswerEnd, AnswerFormat, Piece
+from app.core.answer import AnswerEnd, AnswerFormat, PicturesAnswer, Piece
 from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.delivery import Delivery, deliver
@@ -142,7 +142,7 @@ class Turn:
                     self._watch.chunk()
                     yield batch
             except UpstreamError as problem:
-                if not asked or not self._shown:
+                if not self._shown or not (asked or isinstance(self._format, PicturesAnswer)):
                     raise
                 _log.warning("The pictures that came are all there are: %s", problem)
                 break

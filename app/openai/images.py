@@ -92,6 +92,7 @@ def image_list(created: int, data: Sequence[Mapping[str, str]], usage: Usage | N
     if usage is not None and usage.input_tokens + usage.output_tokens:
         written["usage"] = {
             "input_tokens": usage.input_tokens,
+            "input_tokens_details": {"text_tokens": usage.input_tokens, "image_tokens": 0},
             "output_tokens": usage.output_tokens,
             "total_tokens": usage.input_tokens + usage.output_tokens,
         }

@@ -1,6 +1,7 @@
 """`POST /v1/images/generations` and `POST /v1/images/edits`."""
 
 import base64
+import logging
 from contextlib import aclosing
 
 from aiohttp import web
@@ -8,10 +9,13 @@ from msgspec.structs import replace
 
 from app.core.events import Ended, Picture, Usage
 from app.core.pictures import picture_bytes
+from app.errors import UpstreamError
 from app.openai.images import ImageCall, decode_edit, decode_generation, image_list
 from app.web.forms import read_form, read_json
 from app.web.ignored import ignored_header
 from app.web.keys import OWNER, SERVICES, VISIT, Services
+
+_log = logging.getLogger(__name__)
 
 
 async def generate_images(request: web.Request) -> web.Response:
@@ -31,6 +35,7 @@ async def _answer(request: web.Request, call: ImageCall) -> web.Response:
     if not wanted.model:
         wanted = replace(wanted, model=await services.catalog.default("image"))
     data: list[dict[str, str]] = []
+    lost: UpstreamError | None = None
     usage: Usage | None = None
     async with services.gateway.answer(wanted) as turn:
         request[VISIT].turn = turn
@@ -38,9 +43,15 @@ async def _answer(request: web.Request, call: ImageCall) -> web.Response:
             async for batch in batches:
                 for event in batch:
                     if isinstance(event, Picture) and len(data) < wanted.count:
-                        data.append(await _written(services, event, call))
+                        try:
+                            data.append(await _written(services, event, call))
+                        except UpstreamError as problem:
+                            _log.warning("A picture is lost, because it could not be fetched: %s", problem)
+                            lost = problem
                     elif isinstance(event, Ended):
                         usage = event.usage
+    if lost is not None and not data:
+        raise lost
     body = image_list(int(services.clock.now().timestamp()), data, usage)
     return web.Response(body=body, content_type="application/json", headers=ignored_header(call.ignored))
 

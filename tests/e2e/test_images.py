@@ -83,6 +83,28 @@ async def test_the_images_that_came_are_given_where_the_rest_does_not_come(
     assert [image.url for image in made.data] == [COW.url]
 
 
+async def test_an_image_that_came_before_an_error_in_the_same_answer_is_given(ai: AsyncOpenAI, studio: Studio) -> None:
+    studio.answers = [[CAT, UpstreamRateLimited("The day is over.")]]
+    made = await ai.images.generate(prompt="Cats", model="artist", n=2)
+    assert [image.url for image in made.data or []] == [CAT.url]
+
+
+async def test_one_image_that_cannot_be_fetched_does_not_cost_the_others(ai: AsyncOpenAI, studio: Studio) -> None:
+    studio.answers = [[DOG, CAT]]
+    made = await ai.images.generate(prompt="Pets", model="artist", n=2, response_format="b64_json")
+    assert [base64.b64decode(image.b64_json or "") for image in made.data or []] == [PNG]
+    studio.answers = [[DOG]]
+    with pytest.raises(openai.APIStatusError):
+        await ai.images.generate(prompt="A dog", model="artist", response_format="b64_json")
+
+
+async def test_the_count_of_tokens_has_the_shape_that_clients_read(ai: AsyncOpenAI, studio: Studio) -> None:
+    studio.answers = [[CAT, UsageReport(Usage(12, 30))]]
+    made = await ai.images.generate(prompt="A cat", model="artist")
+    assert made.usage is not None
+    assert made.usage.input_tokens_details.text_tokens == 12
+
+
 async def test_a_model_that_answers_with_words_is_quoted(ai: AsyncOpenAI, studio: Studio) -> None:
     studio.answers = [[TextDelta("I would rather not.")]]
     with pytest.raises(openai.UnprocessableEntityError) as refused:

@@ -55,6 +55,36 @@ async def test_a_picture_of_one_s_own_is_what_is_changed(server: Server) -> None
     assert [file.name for file in server.emulator.shown[-1].files] == ["image.png"]
 
 
+async def test_a_replay_and_a_branch_name_the_newest_picture_too(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say("Hello there, this is a talk about owls")
+    drawn = await talk.say("An owl", model="qwen3.7-plus-image")
+    edited = [*talk.messages[:2], {"role": "user", "content": "A barn owl"}, talk.messages[3]]
+    for history, match in (
+        (edited, "branch"),
+        ([{"role": "user", "content": "Quite another start"}, *edited[1:]], "new"),
+    ):
+        asked = [*history, {"role": "user", "content": "Make it blue"}]
+        reply = await server.client.chat(asked, model="qwen3.7-plus-image")
+        assert reply.match == match
+        [shown] = server.emulator.shown[-1].files
+        assert shown.url in drawn.text
+
+
+async def test_a_picture_that_the_user_showed_since_is_not_passed_over(server: Server) -> None:
+    talk = server.conversation()
+    await talk.say("A heron", model="qwen3.7-plus-image")
+    content = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}},
+    ]
+    asked = [*talk.messages, {"role": "user", "content": content}]
+    said = await server.client.chat(asked, model="qwen3.7-plus")
+    asked += [{"role": "assistant", "content": said.text}, {"role": "user", "content": "Make it night"}]
+    assert (await server.client.chat(asked, model="qwen3.7-plus-image")).match == "exact"
+    assert server.emulator.shown[-1].files == []
+
+
 async def test_a_picture_whose_link_the_client_dropped_does_not_go_along(server: Server) -> None:
     drawn = await server.client.chat([{"role": "user", "content": "A fox in the snow"}], model="qwen3.7-plus-image")
     history = [

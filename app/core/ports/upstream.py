@@ -114,7 +114,8 @@ class ChatSummary(Struct, frozen=True):
 class ChatMessage(Struct, frozen=True):
     """A message or an answer in a chat's tree.
 
-    `text` is the user's raw text or the answer's visible one. `has_other_content` says that it holds more than text:
+    `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew.
+    `has_other_content` says that it holds more than text:
     files, images, phases of hosted tools.
     """
 
@@ -129,6 +130,7 @@ class ChatMessage(Struct, frozen=True):
     stopped: bool
     error: str | None
     has_other_content: bool
+    pictures: tuple[str, ...] = ()
 
 
 class ChatRecord(Struct, frozen=True):

@@ -1,13 +1,14 @@
 """The account's chats as the site lists and stores them (docs/upstream-protocol.md, Chats and Chat detail). Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from app.core.events import Picture
 from app.core.ports import ChatMessage, ChatRecord, ChatSummary
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.causes import excerpt
-from app.upstream.qwen.hosted import IMAGE_PHASES, TOOLS
+from app.upstream.qwen.hosted import IMAGE_PHASES, IMAGE_TOOLS, TOOLS, Pictures, drawn
 from app.upstream.qwen.phases import RESEARCH_PHASES, TEXT_PHASES, is_keep_alive
 from app.upstream.qwen.pieces import Thoughts
 from app.upstream.qwen.replies import failure_from
@@ -112,6 +113,7 @@ def _read_message(node_id: str, role: Literal["user", "assistant"], node: dict[s
         stopped=node.get("is_stop") is True,
         error=(excerpt(error.details or error.code) or "The site names no reason.") if error else None,
         has_other_content=others or bool(node.get("files")) or (answer is not None and answer.has_others),
+        pictures=tuple(answer.pictures) if answer else (),
     )
 
 
@@ -121,6 +123,8 @@ class _Answer:
     def __init__(self, node: dict[str, Any], note: Note) -> None:
         self.text = ""
         self.has_others = False
+        self.pictures: list[str] = []
+        self._drawn = Pictures(note)
         self._statuses: set[object] = set()
         self._text_phase = ""
         self._thoughts = Thoughts()
@@ -152,13 +156,19 @@ class _Answer:
             self._statuses.add(_text(item.get("status")) or None)
         elif phase in IMAGE_PHASES:
             self.has_others = True
+            self._draw(_text(item.get("content")).split())
             self._statuses.add(_text(item.get("status")) or None)
         elif not is_keep_alive(phase):
             self.has_others = True
+            if phase in IMAGE_TOOLS:
+                self._draw(drawn(_object(item.get("extra"))))
             if phase in TOOLS:
                 return ""
             self._note(f"the phase {phase[:40]!r}")
         return ""
+
+    def _draw(self, addresses: Sequence[object]) -> None:
+        self.pictures += [event.url for event in self._drawn.take(addresses) if isinstance(event, Picture)]
 
     def _add(self, text: str, phase: str) -> None:
         """Add to the text; where another phase writes on, a blank line stands between, as in the stream."""

@@ -122,14 +122,19 @@ class HostedTools:
     def _read_result(self, tool: str, extra: dict[str, Any]) -> list[Event]:
         result = extra.get("tool_result")
         if tool in IMAGE_TOOLS:
-            listed = [extra.get("image_list"), result]
-            images = [image for images in listed if isinstance(images, list) for image in images]
-            return self._pictures.take([_member(image, "image") or _member(image, "url") for image in images])
+            return self._pictures.take(drawn(extra))
         docs = _member(result, "docs") or extra.get("web_search_info")
         if tool != "web_search" or not isinstance(docs, list):
             return []
         found = self._citations.take(docs, _member(result, "used_id"))
         return [Sources(found)] if found else []
+
+
+def drawn(extra: dict[str, Any]) -> list[object]:
+    """Return the addresses that the result of a picture tool holds."""
+    listed = [extra.get("image_list"), extra.get("tool_result")]
+    images = [image for images in listed if isinstance(images, list) for image in images]
+    return [_member(image, "image") or _member(image, "url") for image in images]
 
 
 def describe(tool: str, arguments: dict[str, Any]) -> str:
