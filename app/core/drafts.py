@@ -188,8 +188,10 @@ def opening(
     )
 
 
-def _to_change(request: ChatRequest, choice: Choice, earlier: Sequence[Message], attached: Attached) -> tuple[str, ...]:
-    """Return what a message under `-image` is about if it brings no picture: those of the newest answer that has some.
+def _to_change(
+    request: ChatRequest, choice: Choice, earlier: Sequence[Message], attached: Attached
+) -> tuple[tuple[str, ...], ...]:
+    """Return what a message under `-image` may be about if it brings no picture: those of answers, the newest first.
 
     Upstream wants them named again with the message (docs/upstream-protocol.md, Generation modes). Where the user
     showed one since, the chat tells.
@@ -198,12 +200,13 @@ def _to_change(request: ChatRequest, choice: Choice, earlier: Sequence[Message],
         return ()
     if any(file.kind == "image" for file in attached.files):
         return ()
+    found: list[tuple[str, ...]] = []
     for message in reversed(earlier):
         if any(file.kind == "image" for file in message.attachments):
-            return ()
+            break
         if message.role == "assistant" and (links := picture_links(message.text)):
-            return tuple(dict.fromkeys(links))[: LIMITS["image"].count]
-    return ()
+            found.append(tuple(dict.fromkeys(links))[: LIMITS["image"].count])
+    return tuple(found)
 
 
 def _check_room(attached: Attached, sent: Letter) -> None:

@@ -94,6 +94,17 @@ def test_a_message_of_the_browser_is_not_taken_for_ours() -> None:
     assert recovered(Site("typed in the browser"), open_node("n1", "ours")) == {"n1": None}
 
 
+def test_an_answer_that_is_nothing_but_pictures_is_read_back_with_them() -> None:
+    site, kept = Site("Draw an owl"), Kept(0)
+    site.messages[1] = replace(site.messages[1], text="", pictures=("https://cdn/1.png?key=k", "https://cdn/2.png"))
+    asyncio.run(recovery(site, kept, open_node("n1", "Draw an owl")).run())
+    end = kept.ends["n1"]
+    assert (end.state, end.answer_text) == (
+        "complete",
+        "![image](https://cdn/1.png?key=k)\n\n![image](https://cdn/2.png)",
+    )
+
+
 def test_two_messages_of_equal_text_get_an_answer_each() -> None:
     found = recovered(Site("again", "again"), open_node("second", "again"), open_node("first", "again"))
     assert found == {"second": "a1", "first": "a0"}

@@ -71,6 +71,16 @@ async def test_a_replay_and_a_branch_name_the_newest_picture_too(server: Server)
         assert shown.url in drawn.text
 
 
+async def test_a_foreign_picture_in_a_later_answer_does_not_hide_the_one_that_was_made(server: Server) -> None:
+    talk = server.conversation()
+    drawn = await talk.say("A stork", model="qwen3.7-plus-image")
+    server.emulator.script.answer("See ![logo](https://example.com/logo.png) there.")
+    await talk.say("Show me a logo.")
+    assert (await talk.say("Make the stork blue", model="qwen3.7-plus-image")).match == "exact"
+    [shown] = server.emulator.shown[-1].files
+    assert shown.url in drawn.text
+
+
 async def test_a_picture_that_the_user_showed_since_is_not_passed_over(server: Server) -> None:
     talk = server.conversation()
     await talk.say("A heron", model="qwen3.7-plus-image")
@@ -83,6 +93,23 @@ async def test_a_picture_that_the_user_showed_since_is_not_passed_over(server: S
     asked += [{"role": "assistant", "content": said.text}, {"role": "user", "content": "Make it night"}]
     assert (await server.client.chat(asked, model="qwen3.7-plus-image")).match == "exact"
     assert server.emulator.shown[-1].files == []
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+@pytest.mark.parametrize("count", [1, 2, 4])
+async def test_pictures_that_a_broken_stream_did_not_bring_are_read_from_the_chat(
+    server: Server, count: int, fault: str
+) -> None:
+    server.emulator.script.paint(count, fault=fault)
+    asked = [{"role": "user", "content": f"Geese, {count} of them, {fault}"}]
+    reply = await server.client.chat(asked, model="qwen3.7-plus-image")
+    assert reply.status == 200, reply.body
+    assert len(pictures(reply)) == count
+    assert len(set(re.findall(r"\(http\S+\)", reply.text))) == count
+    server.emulator.script.paint(count, fault=fault)
+    body = {"prompt": "Ducks", "n": count}
+    async with server.client.session.post(f"{server.url}/v1/images/generations", json=body) as response:
+        assert len((await response.json())["data"]) == count
 
 
 async def test_a_picture_whose_link_the_client_dropped_does_not_go_along(server: Server) -> None:

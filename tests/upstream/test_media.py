@@ -49,7 +49,7 @@ class Stage:
             thinking=False,
             mode=mode,
             files=tuple(files),
-            pictures=tuple(pictures),
+            pictures=tuple((url,) for url in pictures),
             size=size,
         )
         with closing(await self.upstream.send(prompt)) as batches:

@@ -129,7 +129,7 @@ def test_research_may_think_and_search_and_search_is_a_chat() -> None:
 def test_files_go_as_the_upload_wrote_them_and_pictures_of_the_site_in_the_short_form() -> None:
     uploaded = UploadedFile("f1", "document", "a.pdf", 3, '{"type":"file","id":"f1"}', NOW)
     made = "https://cdn.qwenlm.ai/output/1.png?key=k"
-    assert body_of(Prompt(CHAT, None, "x", "m", files=(uploaded,), pictures=(made,)))["messages"][0]["files"] == [
+    assert body_of(Prompt(CHAT, None, "x", "m", files=(uploaded,), pictures=((made,),)))["messages"][0]["files"] == [
         {"type": "file", "id": "f1"},
         {
             "type": "image",

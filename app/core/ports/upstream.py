@@ -70,8 +70,8 @@ class Prompt(Struct, frozen=True):
 
     `parent_id` is the response id of the answer that it follows, None for the first message of a chat. `is_sibling`
     says that another message already follows the same parent. `thinking_budget` is in tokens. `size` is the aspect
-    ratio of an image or a video, one of 1:1, 4:3, 3:4, 16:9, 9:16. `pictures` are the addresses of earlier answers'
-    pictures that the message may want changed; those that upstream does not know as its own are passed over.
+    ratio of an image or a video, one of 1:1, 4:3, 3:4, 16:9, 9:16. `pictures` are the addresses in earlier
+    answers that the message may want changed, by answer, the newest first: upstream takes the first that it made.
     """
 
     chat_id: str
@@ -83,7 +83,7 @@ class Prompt(Struct, frozen=True):
     thinking_budget: int | None = None
     mode: Mode = "chat"
     files: tuple[UploadedFile, ...] = ()
-    pictures: tuple[str, ...] = ()
+    pictures: tuple[tuple[str, ...], ...] = ()
     size: str | None = None
 
 

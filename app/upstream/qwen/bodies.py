@@ -48,7 +48,10 @@ def completion_body(
         "role": "user",
         "content": prompt.text,
         "user_action": "edit" if prompt.is_sibling else "chat",
-        "files": [*map(_file_entry, prompt.files), *map(_picture_entry, prompt.pictures)],
+        "files": [
+            *map(_file_entry, prompt.files),
+            *(_picture_entry(url) for group in prompt.pictures for url in group),
+        ],
         "timestamp": seconds,
         "models": [prompt.model],
         "model": "",

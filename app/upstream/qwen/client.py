@@ -162,7 +162,9 @@ class QwenUpstream:
         """
         chat_id = _checked(prompt.chat_id)
         if prompt.pictures:
-            prompt = replace(prompt, pictures=tuple(filter(self._is_ours, prompt.pictures)))
+            ours = (tuple(filter(self._is_ours, addresses)) for addresses in prompt.pictures)
+            newest = next(filter(None, ours), None)
+            prompt = replace(prompt, pictures=(newest,) if newest else ())
         return await self._signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
 
     def _is_ours(self, address: str) -> bool:
