@@ -15,7 +15,7 @@ _OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DO
 _DETAILS = re.compile(r"<details\s")
 _DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b")
 _TOOL_USE = re.compile(r"<tool_use>.*?(?:</tool_use>|\Z)", re.DOTALL)
-_PICTURE = re.compile(r"!\[[^\[\]]*\]\(([^()]*)\)")  # no part of it can be read in two ways
+_PICTURE = re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*+\]\(([^()]*)\)")  # no part of it can be read in two ways
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")

@@ -50,3 +50,7 @@ def test_blanks_before_a_switch_take_no_longer_than_others() -> None:
     assert canonical_user(" " * 500_000 + "a think") == "athink"
     assert canonical_user("a \n /no_think ") == "a"
     assert time.process_time() - began < 5
+
+
+def test_a_picture_may_be_described_with_brackets() -> None:
+    assert canonical_assistant("Here: ![A [red] fox](https://cdn/1.png?key=k)") == canonical_assistant("Here:")
