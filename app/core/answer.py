@@ -43,6 +43,11 @@ class AnswerFormat(Protocol):
         """The calls that were passed on, as id, name and arguments."""
         ...
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether what came is an answer, even if the rest fails."""
+        ...
+
     def feed(self, text: str) -> Sequence[Piece]:
         """Take the next piece of the model's text."""
         ...
@@ -69,6 +74,11 @@ class PlainAnswer:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str]] = []
+
+    @property
+    def is_enough(self) -> bool:
+        """Half a text is none."""
+        return False
 
     def feed(self, text: str) -> Sequence[Piece]:
         """Pass on the text."""
@@ -113,6 +123,11 @@ class PicturesAnswer(PlainAnswer):
         self._pictures = 0
         self._said: list[str] = []
 
+    @property
+    def is_enough(self) -> bool:
+        """One picture is worth more than an error."""
+        return self._pictures > 0
+
     def feed(self, text: str) -> Sequence[Piece]:
         """Pass on the text; without any picture it says why there is none."""
         self._said.append(text)
@@ -150,6 +165,11 @@ class ToolAnswer:
         self._earlier: frozenset[tuple[str, str]] = frozenset()  # calls of the answers before this one
         self._spoke = False  # whether the client was sent words
         self._begin(holds_words=self._must_call)
+
+    @property
+    def is_enough(self) -> bool:
+        """More calls may have been to come."""
+        return False
 
     def _begin(self, *, holds_words: bool) -> None:
         self._reader = CallReader(self._names)
@@ -241,6 +261,11 @@ class JsonAnswer:
     def calls(self) -> list[tuple[str, str, str]]:
         """The whole calls so far."""
         return self._inner.calls
+
+    @property
+    def is_enough(self) -> bool:
+        """Half a JSON text is none."""
+        return False
 
     def feed(self, text: str) -> Sequence[Piece]:
         """Pass on calls; text waits until it is whole."""

@@ -57,7 +57,17 @@ def picture_links(text: str) -> list[str]:
 
 def picture_addresses(text: str) -> list[str]:
     """Return the addresses of the pictures that an answer shows, without what a signature adds to them."""
-    return [re.split(r"[?#]", address, maxsplit=1)[0] for address in picture_links(text)]
+    return [unsigned(address) for address in picture_links(text)]
+
+
+def picture_text(address: str) -> str:
+    """Show a picture in an answer's text."""
+    return f"![image]({address})"
+
+
+def unsigned(address: str) -> str:
+    """Return an address without what a signature adds to it."""
+    return re.split(r"[?#]", address, maxsplit=1)[0]
 
 
 def _without_thinking(text: str) -> str:

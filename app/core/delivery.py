@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Self, TypeVar
 
-from app.core.canonical import sent_digest
+from app.core.canonical import sent_digest, unsigned
 from app.core.events import Event, Finished, Picture, Started, TextDelta, VideoTask
 from app.core.ports import Answering, ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
@@ -120,7 +120,7 @@ class _ReadBack:
             elif isinstance(event, Started):
                 self._response_id = event.response_id
             elif isinstance(event, Picture):
-                self._pictures.add(_unsigned(event.url))
+                self._pictures.add(unsigned(event.url))
             elif isinstance(event, VideoTask):
                 self._is_filmed = True
             elif isinstance(event, Finished):
@@ -163,9 +163,5 @@ class _ReadBack:
     def _events(self, answer: ChatMessage, rest: str) -> Sequence[Event]:
         _log.info("Chat %s: the stream broke; %d more characters are in the chat", self._prompt.chat_id, len(rest))
         text = [TextDelta(rest)] if rest else []
-        missing = [Picture(url) for url in answer.pictures if _unsigned(url) not in self._pictures]
+        missing = [Picture(url) for url in answer.pictures if unsigned(url) not in self._pictures]
         return [Started(answer.id, answer.parent_id), *text, *missing, Finished()]
-
-
-def _unsigned(url: str) -> str:
-    return url.partition("?")[0]

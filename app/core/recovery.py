@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from app.clock import Clock
-from app.core.canonical import sent_digest
+from app.core.canonical import picture_text, sent_digest
 from app.core.history import turn_and_step
 from app.core.keys import Keys
 from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
@@ -146,7 +146,7 @@ class Recovery:
 
 def _written(answer: ChatMessage) -> str:
     """Return an answer as the client would have been sent it, each picture a paragraph."""
-    return "\n\n".join([*([answer.text] if answer.text else []), *(f"![image]({url})" for url in answer.pictures)])
+    return "\n\n".join([*([answer.text] if answer.text else []), *map(picture_text, answer.pictures)])
 
 
 def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:

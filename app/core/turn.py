@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from app.core.answer import AnswerEnd, AnswerFormat, PicturesAnswer, Piece
+from app.core.answer import AnswerEnd, AnswerFormat, Piece
+from app.core.canonical import picture_text
 from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.delivery import Delivery, deliver
@@ -142,7 +143,7 @@ class Turn:
                     self._watch.chunk()
                     yield batch
             except UpstreamError as problem:
-                if not self._shown or not (asked or isinstance(self._format, PicturesAnswer)):
+                if not self._format.is_enough:
                     raise
                 _log.warning("The pictures that came are all there are: %s", problem)
                 break
@@ -293,7 +294,7 @@ class Turn:
     def _show(self, picture: Picture, out: list[AnswerEvent]) -> None:
         self._shown = True
         if self._format.take_picture():
-            self._say_apart(f"![image]({picture.url})", out)
+            self._say_apart(picture_text(picture.url), out)
         out.append(picture)
 
     def _say_apart(self, text: str, out: list[AnswerEvent]) -> None:

@@ -111,7 +111,7 @@ class Videos:
         try:
             return await stack.enter_async_context(upstream.download(video.url))
         except UpstreamRejected as problem:
-            if problem.cause not in {"expired", "address"}:  # an address of the emulator may have been its last start's
+            if problem.cause != "expired":
                 raise
         _log.info("The address of %s has expired; asking for another one", video.id)
         try:

@@ -25,6 +25,11 @@ def pictures(reply: Reply) -> list[str]:
     return [image["image_url"]["url"] for image in reply.body["choices"][0]["message"].get("images", [])]
 
 
+def with_picture(text: str) -> dict[str, object]:
+    picture = {"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}}
+    return {"role": "user", "content": [{"type": "text", "text": text}, picture]}
+
+
 async def test_a_picture_is_drawn_and_talked_about_in_one_chat(server: Server) -> None:
     talk = server.conversation()
     drawn = await talk.say("A dog", model="qwen3.7-plus-image")
@@ -45,11 +50,7 @@ async def test_a_picture_is_drawn_and_talked_about_in_one_chat(server: Server) -
 async def test_a_picture_of_one_s_own_is_what_is_changed(server: Server) -> None:
     talk = server.conversation()
     await talk.say("A dog", model="qwen3.7-plus-image")
-    content = [
-        {"type": "text", "text": "This one as a cat"},
-        {"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}},
-    ]
-    history = [*talk.messages, {"role": "user", "content": content}]
+    history = [*talk.messages, with_picture("This one as a cat")]
     changed = await server.client.chat(history, model="qwen3.7-plus-image")
     assert (changed.status, changed.match) == (200, "exact")
     assert [file.name for file in server.emulator.shown[-1].files] == ["image.png"]
@@ -84,11 +85,7 @@ async def test_a_foreign_picture_in_a_later_answer_does_not_hide_the_one_that_wa
 async def test_a_picture_that_the_user_showed_since_is_not_passed_over(server: Server) -> None:
     talk = server.conversation()
     await talk.say("A heron", model="qwen3.7-plus-image")
-    content = [
-        {"type": "text", "text": "What is this?"},
-        {"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}},
-    ]
-    asked = [*talk.messages, {"role": "user", "content": content}]
+    asked = [*talk.messages, with_picture("What is this?")]
     said = await server.client.chat(asked, model="qwen3.7-plus")
     asked += [{"role": "assistant", "content": said.text}, {"role": "user", "content": "Make it night"}]
     assert (await server.client.chat(asked, model="qwen3.7-plus-image")).match == "exact"

@@ -55,7 +55,7 @@ class TokenSource:
         self._own = Given(token, cookie)
         self._stored: Given | None = None
         self._look_again = float("-inf")
-        self._fine_until = float("-inf")  # when a token that was found to work is looked at again
+        self._fine: tuple[Credential | None, float] = (None, 0.0)  # what was found to work, and until when
         self._reading = asyncio.Lock()
         self._announced: tuple[object, ...] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
@@ -124,8 +124,9 @@ class TokenSource:
     async def take(self) -> Credential:
         """Return the token for a request. Raises UpstreamLoginRequired if it cannot work, or was refused just now."""
         self._is_used = True
-        if self.credential is not None and self._clock.monotonic() < self._fine_until:
-            return self.credential
+        fine, until = self._fine
+        if fine is not None and fine is self.credential and self._clock.monotonic() < until:
+            return fine
         credential = await self._renewed()
         if credential is None or credential.is_over(self._clock.now()):
             raise self._unusable()
@@ -136,7 +137,8 @@ class TokenSource:
                 raise self._unusable()
             self._refusal = (token, now, reason)
         elif not credential.is_short(self._clock.now() + timedelta(seconds=_LOOK_EVERY)):
-            self._fine_until = self._clock.monotonic() + _LOOK_EVERY if self._vault is None else self._look_again
+            until = self._clock.monotonic() + _LOOK_EVERY if self._vault is None else self._look_again
+            self._fine = (credential, until)
         return credential
 
     async def take_after(self, refused: Credential) -> Credential | None:
@@ -154,7 +156,7 @@ class TokenSource:
     def refused(self, credential: Credential, reason: str) -> None:
         """The site refused this token."""
         self._refusal = (credential.token, self._clock.monotonic(), reason)
-        self._fine_until = float("-inf")
+        self._fine = (None, 0.0)
 
     def accepted(self, credential: Credential) -> None:
         """The site took this token."""
@@ -173,7 +175,6 @@ class TokenSource:
                 if given is not None and given != self._stored:
                     self._stored = given
                     self.credential = self._choose(given)
-                    self._fine_until = float("-inf")
                     self._forgive()
             self._look_again = self._clock.monotonic() + _LOOK_EVERY
         if self.credential is not None and not self._is_quiet:
@@ -307,7 +308,6 @@ class TokenSource:
                     return False
                 self._stored = stored
             self.credential = new
-            self._fine_until = float("-inf")
             return True
 
     def _pause(self, *, blocked: bool = False) -> float:
