@@ -23,6 +23,7 @@ from app.config import Settings
 from app.core.admission import Admission
 from app.core.attaching import Attaching
 from app.core.catalog import ModelCatalog
+from app.core.citations import Marks
 from app.core.gateway import Gateway, Policy
 from app.core.ports import Login, Meter, Upstream
 from app.core.pull import Pull
@@ -139,7 +140,8 @@ async def open_program(
             on_chat_released=cleaner.wake,
             on_chat_named=titler.name,
         )
-        recovery = Recovery(upstream, store, clock, interrupted, recovery_pace)
+        marks: Marks = "links" if settings.citations == "links" else "kept"
+        recovery = Recovery(upstream, store, clock, interrupted, recovery_pace, marks)
         admission = Admission(
             clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
         )
@@ -160,7 +162,7 @@ async def open_program(
             window_match=settings.window_match,
             result_budget=settings.result_budget,
             tool_retries=settings.tool_retries,
-            links_citations=settings.citations == "links",
+            marks=marks,
         )
         gateway = Gateway(around, catalog, admission, recovery, attaching, uploads, policy)
         access_log = AccessLog(sys.stdout) if settings.access_log == "json" else None

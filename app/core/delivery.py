@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Self, TypeVar
 
 from app.core.canonical import sent_digest, unsigned
-from app.core.events import Event, Finished, Picture, Started, TextDelta, VideoTask
+from app.core.events import Event, Finished, Picture, Sources, Started, TextDelta, VideoTask
 from app.core.ports import Answering, ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
 from app.errors import UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -162,6 +162,7 @@ class _ReadBack:
 
     def _events(self, answer: ChatMessage, rest: str) -> Sequence[Event]:
         _log.info("Chat %s: the stream broke; %d more characters are in the chat", self._prompt.chat_id, len(rest))
+        found = [Sources(answer.sources)] if answer.sources else []
         text = [TextDelta(rest)] if rest else []
         missing = [Picture(url) for url in answer.pictures if unsigned(url) not in self._pictures]
-        return [Started(answer.id, answer.parent_id), *text, *missing, Finished()]
+        return [Started(answer.id, answer.parent_id), *found, *text, *missing, Finished()]

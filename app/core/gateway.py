@@ -13,7 +13,7 @@ from app.core.answer import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
 from app.core.budget import check_budget, fits_budget
 from app.core.catalog import Choice, ModelCatalog
-from app.core.citations import CitationReader
+from app.core.citations import CitationReader, Marks
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, what_to_tell
 from app.core.history import History, read_history
@@ -43,7 +43,7 @@ class Policy(Struct, frozen=True):
 
     Bytes and tokens of one message, whether chats outlive their answer, whether a client that trims its window is
     recognised by its last turns, bytes of one tool result, how often a model is asked again for an answer that cannot
-    be used, and whether what it cites is written as links.
+    be used, and what becomes of the marks by which it cites.
     """
 
     body_budget: int
@@ -52,7 +52,7 @@ class Policy(Struct, frozen=True):
     window_match: bool
     result_budget: int
     tool_retries: int
-    links_citations: bool
+    marks: Marks
 
 
 class Gateway:
@@ -197,7 +197,7 @@ class Gateway:
             raise ChatInProgress("The chat became busy with another answer while files were on their way.")
         written = answer_format(request, SCHEME, new_call_id)
         cut = Cut(request.stop, request.max_tokens)
-        citations = CitationReader(as_links=self._policy.links_citations and request.json_format is None)
+        citations = CitationReader("ignored" if request.json_format is not None else self._policy.marks)
         retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries
         turn = Turn(self._around, draft, cut, written, citations, watch, retries=retries)
         self._live.add(turn)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from app.clock import Clock
 from app.core.canonical import picture_text, sent_digest
+from app.core.citations import CitationReader, Marks
 from app.core.history import turn_and_step
 from app.core.keys import Keys
 from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
@@ -33,13 +34,21 @@ class Recovery:
     """Completes or closes the nodes that a stop left open, beside the server's work."""
 
     def __init__(
-        self, upstream: Upstream, store: SessionStore, clock: Clock, nodes: Sequence[OpenNode], pace: RecoveryPace
+        self,
+        upstream: Upstream,
+        store: SessionStore,
+        clock: Clock,
+        nodes: Sequence[OpenNode],
+        pace: RecoveryPace,
+        marks: Marks,
     ) -> None:
+        """`marks` is what becomes of an answer's citations."""
         self._upstream = upstream
         self._store = store
         self._clock = clock
         self._open = list(nodes)
         self._pace = pace
+        self._marks = marks
         self._taken: set[str] = set()  # answers of the site that are some node's already
         self._tried = asyncio.Event()
         if not nodes:
@@ -95,7 +104,7 @@ class Recovery:
             return
         if answer is None:
             await self._close(node, "the message never reached the site", None)
-        elif not _written(answer).strip():
+        elif not self._written(answer).strip():
             await self._close(node, "interrupted by a restart, without any text", answer)
         else:
             await self._close(node, None, answer)
@@ -113,7 +122,7 @@ class Recovery:
         return answer
 
     async def _close(self, node: OpenNode, error: str | None, answer: ChatMessage | None) -> None:
-        text = _written(answer) if answer and error is None else ""
+        text = self._written(answer) if answer and error is None else ""
         turn = step_key = told = None
         if text and (node.answered is not None or node.opens_turn):
             keys = Keys.of(node.owner, node.account)
@@ -143,10 +152,12 @@ class Recovery:
             self._taken.add(answer.id)
         _log.info("%s: an answer that the last stop cut is %s%s", node.session_id, state, f": {error}" if error else "")
 
-
-def _written(answer: ChatMessage) -> str:
-    """Return an answer as the client would have been sent it, each picture a paragraph."""
-    return "\n\n".join([*([answer.text] if answer.text else []), *map(picture_text, answer.pictures)])
+    def _written(self, answer: ChatMessage) -> str:
+        """Return an answer as the client would have been sent it, each picture a paragraph."""
+        reader = CitationReader(self._marks)
+        reader.found(answer.sources)
+        text = reader.feed(answer.text) + reader.rest()
+        return "\n\n".join([*([text] if text else []), *map(picture_text, answer.pictures)])
 
 
 def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:

@@ -161,6 +161,7 @@ class Turn:
                 break
             asked += 1
             self._format.again()
+            self._citations.again()
         if out := self._last_words():
             self._watch.chunk()
             yield out
@@ -261,12 +262,7 @@ class Turn:
             if isinstance(event, UsageReport):
                 self._record.usage = event.usage
                 self._cut.count(event.usage)
-        if not self._cut.is_limited:
-            return batch
-        text = "".join(event.text for event in batch if isinstance(event, TextDelta))
-        others = [event for event in batch if not isinstance(event, TextDelta)]
-        ended = [event for event in others if isinstance(event, Finished)]
-        return [*(event for event in others if event not in ended), TextDelta(text), *ended]
+        return _joined(batch) if self._cut.is_limited else batch
 
     def _hear(self, text: str, out: list[AnswerEvent]) -> None:
         """Take the model's next words."""
@@ -274,8 +270,10 @@ class Turn:
         self._say(self._format.feed(text), out)
 
     def _said(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
+        """Send on the last of an answer."""
         out: list[AnswerEvent] = []
         self._say(pieces, out)
+        self._write(self._citations.rest(), out)
         return out
 
     def _say(self, pieces: Sequence[Piece], out: list[AnswerEvent]) -> None:
@@ -286,6 +284,7 @@ class Turn:
                 self._stands_apart = self._stands_apart and not text
                 self._write(self._citations.feed(text), out)
                 continue
+            self._write(self._citations.rest(), out)
             if isinstance(piece, CallArguments):
                 _, name, arguments = self._format.calls[piece.index]
                 self._record.text.append("\n\n" + SCHEME.write_call(name, arguments))
@@ -309,9 +308,9 @@ class Turn:
             out.append(TextDelta(text))
 
     def _last_words(self) -> list[AnswerEvent]:
-        out: list[AnswerEvent] = []
-        self._write(self._citations.rest(), out)
-        if cited := self._citations.citations():
+        out = self._said(())
+        whole = bool(self._record.text) and not self._format.calls and not self._cut.reason
+        if cited := self._citations.citations(whole=whole):
             out.append(cited)
         return out
 
@@ -365,3 +364,15 @@ class Turn:
             await self._around.upstream.stop(self.chat_id, self._record.response_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)
+
+
+def _joined(batch: Sequence[Event]) -> list[Event]:
+    """Return a batch with one piece of text in place of several that follow one another."""
+    joined: list[Event] = []
+    for event in batch:
+        before = joined[-1] if joined else None
+        if isinstance(event, TextDelta) and isinstance(before, TextDelta):
+            joined[-1] = TextDelta(before.text + event.text)
+        else:
+            joined.append(event)
+    return joined

@@ -41,6 +41,7 @@ class Generation:
         self._thought = 0
         self._said = 0
         self._found = 0
+        self._used = 0  # hosted tools
 
     def stop(self) -> None:
         """End the answer where it is."""
@@ -107,8 +108,8 @@ class Generation:
     async def _generate(self) -> None:
         if await self._open():
             await self._think()
-            for number, tool in enumerate(self.job.tools):
-                self._use(tool, number)
+            for tool in self.job.tools:
+                self._use(tool)
                 await self._think()
             await self._say()
 
@@ -134,6 +135,8 @@ class Generation:
 
     def _fill(self) -> None:
         """Have the answer whole in the stored chat, though its reader does not see it all."""
+        for tool in self.job.tools[self._used :]:
+            self._carry_out(tool)
         self.job.answer.text = self._text
 
     @property
@@ -145,19 +148,26 @@ class Generation:
         """The phase of the text; pictures have one of their own."""
         return self.job.answer.phase or "answer"
 
-    def _use(self, tool: Tool, number: int) -> None:
+    def _use(self, tool: Tool) -> None:
         """Write the call of a hosted tool and its result, which the stored answer has too."""
-        text = self.job.asked
+        result = self._carry_out(tool)
+        if function_id := result.get("function_id"):
+            arguments = tool.asked(self.job.asked)
+            self._put(*self._frames.call(tool.name, function_id, arguments, tool.position, self._usage()))
+        self._put(self._frames.result(result))
+
+    def _carry_out(self, tool: Tool) -> dict[str, Any]:
+        """Put a hosted tool's result into the stored answer; return it."""
+        number, text = self._used, self.job.asked
         if self.job.index is None and tool.name == "web_search":
             result = result_of_2025(tool.found(text))
         else:
-            function_id = f"round_{number}_1"
-            self._put(*self._frames.call(tool.name, function_id, tool.asked(text), tool.position, self._usage()))
             image = self.job.outputs.picture(self.job.answer.id, number + 1, self.job.pixels)
-            result = tool.result(function_id, text, self._found, image)
+            result = tool.result(f"round_{number}_1", text, self._found, image)
+        self._used += 1
         self._found += len(result["extra"].get("web_search_info", ()))
         self.job.answer.items.append(result)
-        self._put(self._frames.result(result))
+        return result
 
     async def _think(self) -> None:
         """Write the thinking, as growing snapshots or as raw pieces; a second segment starts again."""

@@ -1,8 +1,9 @@
 """Deep research, of which nobody recorded a stream: names of phases are all that is known of it.
 
 The first turn may ask back, which is an answer like any other; it does so when the script says so, and by itself when
-the question is short. Else it thinks (`DeepThinking`), reports what it does (`ReportGeneration`), and reports what it
-found in the phase `deep_research_answer`, or in `answer` with the disturbance that says so.
+the question is short. Else it thinks (`DeepThinking`), uses the tools that are planned, says what it does
+(`ReportGeneration`), and reports what it found in the phase `deep_research_answer`, or in `answer` with the disturbance
+that says so.
 """
 
 import asyncio
@@ -34,6 +35,9 @@ class Research(Generation):
             self._put(self._frames.thought(phase))
             item = {"phase": phase, "content": text, "status": "finished", "role": "assistant", "extra": None}
             self.job.answer.items.append(item)
+            if phase == "DeepThinking":
+                for tool in self.job.tools:
+                    self._use(tool)
         as_answer = self.job.disturbance is Disturbance.REPORT_AS_ANSWER
         self.job.answer.phase = "answer" if as_answer else "deep_research_answer"
         await self._say()

@@ -119,12 +119,21 @@ class Script:
         )
         return gate
 
-    def hold(self, text: str, *, pieces: Sequence[str] | None = None, before: int = 0, name: str = "") -> Hold:
+    def hold(
+        self,
+        text: str,
+        *,
+        pieces: Sequence[str] | None = None,
+        before: int = 0,
+        name: str = "",
+        tools: Sequence[Tool] = (),
+    ) -> Hold:
         """Plan an answer that waits, after `before` pieces, until the returned gate is released."""
         hold = Hold()
         if name:
             self.holds[name] = hold
-        self._answers.append(Planned("".join(pieces) if pieces else text, None, pieces, None, hold, before))
+        said = "".join(pieces) if pieces else text
+        self._answers.append(Planned(said, None, pieces, None, hold, before, tools=tools))
         return hold
 
     def fault(self, name: str, *, times: int = 1, target: Target = "completions") -> None:

@@ -89,7 +89,7 @@ def _call(body: ImageBody, owner: str, images: tuple[Attachment, ...], ignored: 
 def image_list(created: int, data: Sequence[Mapping[str, str]], usage: Usage | None) -> bytes:
     """Write the images, each as `url` or `b64_json`; `created` is in seconds since 1970."""
     written: dict[str, Any] = {"created": created, "data": data}
-    if usage is not None and usage.input_tokens + usage.output_tokens:
+    if usage is not None:
         written["usage"] = {
             "input_tokens": usage.input_tokens,
             "input_tokens_details": {"text_tokens": usage.input_tokens, "image_tokens": 0},

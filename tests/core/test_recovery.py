@@ -80,7 +80,7 @@ def said(role: Any, name: str, parent: str, text: str) -> ChatMessage:
 
 def recovery(site: Site, kept: Kept, *nodes: OpenNode) -> Recovery:
     pace = RecoveryPace(look=0, retry=0.001)
-    return Recovery(cast(Upstream, site), cast(SessionStore, kept), SystemClock(), nodes, pace)
+    return Recovery(cast(Upstream, site), cast(SessionStore, kept), SystemClock(), nodes, pace, "kept")
 
 
 def recovered(site: Site, *nodes: OpenNode, busy: int = 0) -> dict[str, str | None]:

@@ -59,22 +59,22 @@ class Piecewise:
 
 
 class Said:
-    """An answer on its way, each event by itself."""
+    """An answer on its way, each batch by itself."""
 
-    def __init__(self, events: Iterable[Event | UpstreamError]) -> None:
-        self._events = iter(events)
+    def __init__(self, batches: Iterable[Sequence[Event] | UpstreamError]) -> None:
+        self._batches = iter(batches)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Sequence[Event]:
         await asyncio.sleep(0)
-        event = next(self._events, None)
-        if event is None:
+        batch = next(self._batches, None)
+        if batch is None:
             raise StopAsyncIteration
-        if isinstance(event, UpstreamError):
-            raise event
-        return [event]
+        if isinstance(batch, UpstreamError):
+            raise batch
+        return batch
 
     def close(self) -> None:
         pass
@@ -82,7 +82,7 @@ class Said:
 
 @dataclass
 class Studio:
-    """Answers with `answers`, one after the other, then with words; each event comes by itself.
+    """Answers with `answers`, one after the other, then with words; each event comes by itself, or all `at_once`.
 
     `videos` are the states of each task, of which the last one stays; `files` what is behind an address,
     `breaks` how each ends before its end.
@@ -98,6 +98,7 @@ class Studio:
     chats: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    at_once: bool = False
     asked: int = 0
     responses: int = 0
 
@@ -125,7 +126,10 @@ class Studio:
         self.prompts.append(prompt)
         self.responses += 1
         answer = self.answers.pop(0) if self.answers else [TextDelta("Words.")]
-        return Said([Started(f"response-{self.responses}", None), *answer, Finished()])
+        events = [Started(f"response-{self.responses}", None), *answer, Finished()]
+        if self.at_once:
+            return Said([[event for event in events if not isinstance(event, UpstreamError)]])
+        return Said(event if isinstance(event, UpstreamError) else [event] for event in events)
 
     async def upload(self, file: FileContent) -> UploadedFile:
         return UploadedFile(str(uuid4()), file.kind, file.name, len(file.data), "", datetime(2030, 1, 1, tzinfo=UTC))

@@ -26,9 +26,11 @@ def stored(folder: Path, query: str) -> list[Any]:
         return database.execute(query).fetchall()
 
 
-async def stream(session: aiohttp.ClientSession, url: str, messages: Messages, got: list[str]) -> bool:
+async def stream(
+    session: aiohttp.ClientSession, url: str, messages: Messages, got: list[str], *, model: str = MODEL
+) -> bool:
     """Read an answer into `got`, piece by piece; return whether its end was seen."""
-    body = {"model": MODEL, "messages": messages, "stream": True, "enable_thinking": False}
+    body = {"model": model, "messages": messages, "stream": True, "enable_thinking": False}
     ended = False
     with contextlib.suppress(aiohttp.ClientError, ConnectionError):
         async with session.post(f"{url}/v1/chat/completions", json=body) as response:

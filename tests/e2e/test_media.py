@@ -8,7 +8,6 @@ import pytest
 from aiohttp import FormData
 
 from app.emulator import Emulator
-from app.emulator.hosted import Tool
 from tests.e2e.harness import Reply, Server, emulating, eventually
 from tests.samples import PNG, data_url
 
@@ -161,40 +160,6 @@ async def test_a_video_is_made_by_its_route(server: Server) -> None:
     async with server.client.session.get(f"{server.url}/v1/videos/{video['id']}/content") as response:
         assert response.content_type == "video/mp4"
         assert (await response.read())[4:8] == b"ftyp"
-
-
-async def test_a_web_search_is_cited_and_the_conversation_goes_on(server: Server) -> None:
-    talk = server.conversation()
-    found = await talk.say("Search the web for tides", web_search_options={})
-    assert found.status == 200, found.body
-    cited = found.body["choices"][0]["message"]["annotations"]
-    assert all(each["url_citation"]["url"].startswith("http") for each in cited)
-    marks = [found.text[each["url_citation"]["start_index"] : each["url_citation"]["end_index"]] for each in cited]
-    assert marks
-    assert all(re.fullmatch(r"\[\[\d+\]\]", mark) for mark in marks)
-    assert (await talk.say("Thank you.")).match == "exact"
-
-
-async def test_the_marks_of_an_answer_run_on_over_its_searches(server: Server) -> None:
-    pages = [{"url": f"https://example.org/{name}", "title": name} for name in ("one", "two", "three")]
-    tools = [Tool("web_search", docs=pages[:2]), Tool("web_search", docs=pages[2:])]
-    server.emulator.script.answer("First [[1]], last [[3]].", tools=tools)
-    reply = await server.client.chat([{"role": "user", "content": "Which pages?"}], model="qwen3.7-plus-search")
-    cited = [note["url_citation"] for note in reply.body["choices"][0]["message"]["annotations"]]
-    assert [(each["url"], reply.text[each["start_index"] : each["end_index"]]) for each in cited] == [
-        ("https://example.org/one", "[[1]]"),
-        ("https://example.org/three", "[[3]]"),
-    ]
-
-
-async def test_deep_research_asks_back_and_reports(server: Server) -> None:
-    talk = server.conversation(model="qwen3.7-plus-research")
-    asked = await talk.say("Write about tides.")
-    assert asked.status == 200, asked.body
-    report = await talk.say("The last ten years.")
-    assert (report.match, report.session) == ("exact", asked.session)
-    assert report.reasoning
-    assert report.text.startswith("# A report on The last ten years.")
 
 
 async def test_a_model_without_eyes_paints_nothing(server: Server, emulator: Emulator) -> None:

@@ -49,6 +49,13 @@ def annotations(reply: Reply) -> list[tuple[str, str]]:
     return [(each["title"], reply.text[each["start_index"] : each["end_index"]]) for each in cited]
 
 
+async def test_under_a_limit_text_and_pictures_keep_their_order(client: Client, studio: Studio) -> None:
+    studio.at_once = True
+    studio.answers = [[TextDelta("He"), TextDelta("re:"), Picture(CAT), TextDelta("It likes"), TextDelta(" milk.")]]
+    reply = await client.chat([{"role": "user", "content": "Draw a pet"}], model="artist-image", max_tokens=100)
+    assert reply.text == f"Here:\n\n![image]({CAT})\n\nIt likes milk."
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_picture_is_in_the_text_and_beside_it(client: Client, studio: Studio, stream: bool) -> None:
     studio.answers = [[TextDelta("Here:"), Picture(CAT), Picture(DOG), TextDelta("Both like milk.")]]

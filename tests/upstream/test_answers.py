@@ -318,7 +318,7 @@ async def test_a_malformed_chat_id_is_never_sent(upstream: QwenUpstream, site: S
 async def test_unknown_things_are_logged_once_and_never_their_content(
     upstream: QwenUpstream, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO)
     odd = [PLAIN[0], delta("private words", "fetch_page"), delta("private words", "fetch_page"), *PLAIN[1:]]
     site.on(SEND, stream(events(odd)))
     for _ in range(2):

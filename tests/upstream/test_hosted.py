@@ -95,6 +95,16 @@ def test_the_search_of_2025_is_read_and_what_it_repeats_counts_once() -> None:
     assert (heard.text, heard.whole) == ("No: 91 = 7 x 13.", True)
 
 
+def test_a_call_or_a_result_that_is_repeated_is_told_once() -> None:
+    search, pages = (
+        call("round_0_1", "web_search", '{"queries": ["tides"]}'),
+        found("round_0_1", 2, "https://a.example/"),
+    )
+    heard = hear(created(), search, pages, search, pages, *PLAIN[1:])
+    assert heard.reasoning == "Searching the web: tides"
+    assert [source.number for source in heard.sources] == [1]
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "line"),
     [
@@ -169,6 +179,7 @@ def test_images_that_were_asked_for_are_the_answer_and_their_finish_ends_it() ->
     heard = hear(created(), keep_alive, drawn(1), drawn(2), drawn(2), finish, delta("late"), mode="image")
     assert heard.pictures == [Picture(f"{CDN}{number}.png?key=k", 2688, 1536) for number in (1, 2)]
     assert (heard.text, heard.whole) == ("", True)
+    assert heard.usage is None, "pictures are not counted in tokens"
 
 
 @pytest.mark.parametrize("sizes", [None, "odd", [], [[1536]], [["a", "b"]], [[0, 5]], [7], [[True, True]]])

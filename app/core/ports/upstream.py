@@ -8,7 +8,7 @@ from typing import Literal, Protocol, Self
 from msgspec import Struct
 
 from app.core.attachments import FileContent, FileKind
-from app.core.events import Event
+from app.core.events import Event, Source
 from app.core.modes import Mode
 
 
@@ -114,9 +114,9 @@ class ChatSummary(Struct, frozen=True):
 class ChatMessage(Struct, frozen=True):
     """A message or an answer in a chat's tree.
 
-    `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew.
-    `has_other_content` says that it holds more than text:
-    files, images, phases of hosted tools.
+    `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew,
+    `sources` the pages that its searches found. `has_other_content` says that it holds more than text: files, images,
+    phases of hosted tools.
     """
 
     id: str
@@ -131,6 +131,7 @@ class ChatMessage(Struct, frozen=True):
     error: str | None
     has_other_content: bool
     pictures: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 class ChatRecord(Struct, frozen=True):

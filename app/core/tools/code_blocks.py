@@ -28,6 +28,39 @@ class Fence(Struct, frozen=True):
         return not line.strip().strip(self.mark)
 
 
+class Line:
+    """What the line that is being read holds so far."""
+
+    def __init__(self) -> None:
+        self.is_blank = True
+        self._ticks = 0  # length of the run that opened inline code
+        self.fence: Fence | None = None  # that the line opens, if it ends like this
+
+    def take(self, text: str) -> None:
+        """Take text without backticks."""
+        self.is_blank = self.is_blank and not text.strip()
+
+    def take_ticks(self, run: str) -> None:
+        """Take a run of backticks or tildes."""
+        if run[0] == "~":
+            if self.is_blank and len(run) >= 3:
+                self.fence = Fence("~", len(run))
+        elif self.fence is not None and self.fence.mark == "`":
+            self.fence = None  # it was inline code
+        elif self.fence is None and len(run) >= 3:
+            self.fence = Fence("`", len(run))
+        elif not self._ticks:
+            self._ticks = len(run)
+        elif self._ticks == len(run):
+            self._ticks = 0
+        self.is_blank = False
+
+    @property
+    def is_in_ticks(self) -> bool:
+        """Whether inline code was opened and not closed; that alone says little, people forget to."""
+        return self._ticks > 0
+
+
 class CodeReader:
     """Reads inside a code block. A call on a line of its own is held until the block ends: then it was an example."""
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.tools.call_body import Body, BodyReader
-from app.core.tools.code_blocks import BlockReader, CodeReader, Fence
+from app.core.tools.code_blocks import BlockReader, CodeReader, Fence, Line
 from app.core.tools.definitions import ReadCall
 from app.core.tools.forms import json_calls, read_calls
 from app.core.tools.names import meant_name
@@ -49,7 +49,7 @@ class CallReader:
         self._rest = ""  # what is not decided yet
         self._blanks: list[str] = []  # decided, but a call may follow, and then they belong to nobody
         self._out: list[Found] = []
-        self._line = _Line()
+        self._line = Line()
         self._opening: Opening | None = None
         self._in_ticks = False  # whether the call's opening stands behind an odd number of backticks
         self._body: BodyReader | None = None
@@ -129,7 +129,7 @@ class CallReader:
                     self._leave_text(decided)
                     self._code = CodeReader(fence)
                     return True
-                self._line = _Line()
+                self._line = Line()
             elif token["ticks"]:
                 grows = token.end() == len(text) and len(token[0]) < 64
                 if grows and not last:
@@ -211,7 +211,7 @@ class CallReader:
         else:
             said = opening.text + body.text + body.end
             self._say(said)
-            self._line = _Line() if "\n" in said else self._line
+            self._line = Line() if "\n" in said else self._line
             self._line.take(said.rpartition("\n")[2])
 
     def _read_code(self, *, last: bool) -> bool:
@@ -220,7 +220,7 @@ class CallReader:
         said, self._rest, ended = self._code.read(self._rest, last=last)
         self._say(said)
         if ended:
-            self._code, self._line = None, _Line()
+            self._code, self._line = None, Line()
         return ended
 
     def _read_block(self, *, last: bool) -> bool:
@@ -238,43 +238,10 @@ class CallReader:
         if block.kind == "run":
             self._line.take_ticks(block.text)
         else:
-            self._line = _Line()
+            self._line = Line()
         if block.kind == "code":
             self._code = CodeReader(fence)
         return True
 
     def _is_call(self, body: str) -> bool:
         return bool(json_calls(body, known=self._known))
-
-
-class _Line:
-    """What the line that is being read holds so far."""
-
-    def __init__(self) -> None:
-        self.is_blank = True
-        self._ticks = 0  # length of the run that opened inline code
-        self.fence: Fence | None = None  # that the line opens, if it ends like this
-
-    def take(self, text: str) -> None:
-        """Take text without backticks."""
-        self.is_blank = self.is_blank and not text.strip()
-
-    def take_ticks(self, run: str) -> None:
-        """Take a run of backticks or tildes."""
-        if run[0] == "~":
-            if self.is_blank and len(run) >= 3:
-                self.fence = Fence("~", len(run))
-        elif self.fence is not None and self.fence.mark == "`":
-            self.fence = None  # it was inline code
-        elif self.fence is None and len(run) >= 3:
-            self.fence = Fence("`", len(run))
-        elif not self._ticks:
-            self._ticks = len(run)
-        elif self._ticks == len(run):
-            self._ticks = 0
-        self.is_blank = False
-
-    @property
-    def is_in_ticks(self) -> bool:
-        """Whether inline code was opened and not closed; that alone says little, people forget to."""
-        return self._ticks > 0

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from app.core.events import Picture
+from app.core.events import Picture, Source
 from app.core.ports import ChatMessage, ChatRecord, ChatSummary
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.causes import excerpt
-from app.upstream.qwen.hosted import IMAGE_PHASES, IMAGE_TOOLS, TOOLS, Pictures, drawn
+from app.upstream.qwen.hosted import IMAGE_PHASES, IMAGE_TOOLS, TOOLS, Citations, Pictures, drawn
 from app.upstream.qwen.phases import RESEARCH_PHASES, TEXT_PHASES, is_keep_alive
 from app.upstream.qwen.pieces import Thoughts
 from app.upstream.qwen.replies import failure_from
@@ -114,6 +114,7 @@ def _read_message(node_id: str, role: Literal["user", "assistant"], node: dict[s
         error=(excerpt(error.details or error.code) or "The site names no reason.") if error else None,
         has_other_content=others or bool(node.get("files")) or (answer is not None and answer.has_others),
         pictures=tuple(answer.pictures) if answer else (),
+        sources=tuple(answer.sources) if answer else (),
     )
 
 
@@ -124,6 +125,8 @@ class _Answer:
         self.text = ""
         self.has_others = False
         self.pictures: list[str] = []
+        self.sources: list[Source] = []
+        self._citations = Citations(note)
         self._drawn = Pictures(note)
         self._statuses: set[object] = set()
         self._text_phase = ""
@@ -160,8 +163,11 @@ class _Answer:
             self._statuses.add(_text(item.get("status")) or None)
         elif not is_keep_alive(phase):
             self.has_others = True
+            extra = _object(item.get("extra"))
             if phase in IMAGE_TOOLS:
-                self._draw(drawn(_object(item.get("extra"))))
+                self._draw(drawn(extra))
+            elif phase == "web_search":
+                self.sources += self._citations.take(extra)
             if phase in TOOLS:
                 return ""
             self._note(f"the phase {phase[:40]!r}")

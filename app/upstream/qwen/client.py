@@ -334,10 +334,10 @@ class QwenUpstream:
             self._tokens.accepted(credential)
 
     def _note(self, kind: str) -> None:
-        """Log what the protocol notes do not know, once for each kind."""
+        """Log what the protocol notes do not know, once for each kind: its owner may tell the maintainers."""
         if kind not in self._noted and len(self._noted) < _KINDS_NOTED:
             self._noted.add(kind)
-            _log.debug("The site sent %s, which is passed over", kind)
+            _log.info("The site sent %s, which is passed over", kind)
 
 
 def _is_chat_id(chat_id: str) -> bool:

@@ -64,8 +64,12 @@ class Citations:
         self._count = 0
         self._last: tuple[object, list[str]] = (None, [])
 
-    def take(self, docs: Sequence[object], used_id: object = None) -> tuple[Source, ...]:
-        """Return the sources that a search adds. The list of one that is repeated, or that has grown, adds the rest."""
+    def take(self, extra: dict[str, Any]) -> tuple[Source, ...]:
+        """Return the sources that a search's result adds. One that is repeated, or that has grown, adds the rest."""
+        result = extra.get("tool_result")
+        docs, used_id = _member(result, "docs") or extra.get("web_search_info"), _member(result, "used_id")
+        if not isinstance(docs, list):
+            return ()
         addresses = [_text(_member(doc, "url")) for doc in docs[:_MOST_SOURCES]]
         said, before = self._last
         self._last = (used_id, addresses)
@@ -109,8 +113,8 @@ class HostedTools:
         if not delta.name and not extra:
             return []
         events = self._announce(call, tool, {})
-        if delta.status == "finished":
-            self._announced.discard(call)
+        if delta.status == "finished" and not delta.function_id:
+            self._announced.discard(call)  # the next call of the tool has no other name
         return events + self._read_result(tool, extra)
 
     def _announce(self, call: str, tool: str, arguments: dict[str, Any]) -> list[Event]:
@@ -120,13 +124,9 @@ class HostedTools:
         return [ReasoningDelta(self._thoughts.line(describe(tool, arguments)))]
 
     def _read_result(self, tool: str, extra: dict[str, Any]) -> list[Event]:
-        result = extra.get("tool_result")
         if tool in IMAGE_TOOLS:
             return self._pictures.take(drawn(extra))
-        docs = _member(result, "docs") or extra.get("web_search_info")
-        if tool != "web_search" or not isinstance(docs, list):
-            return []
-        found = self._citations.take(docs, _member(result, "used_id"))
+        found = self._citations.take(extra) if tool == "web_search" else ()
         return [Sources(found)] if found else []
 
 

@@ -18,10 +18,15 @@ _USAGE = msgspec.json.Decoder(_WireUsage)
 
 
 def read_usage(raw: msgspec.Raw) -> Usage | None:
-    """Read a count; one that lacks a main number is no count. The site's numbers run on, so the last one holds."""
+    """Read a count. One that lacks a main number is none, nor is one without input: pictures are not counted in tokens.
+
+    The site's numbers run on, so the last one holds.
+    """
     try:
         wire = _USAGE.decode(raw)
     except msgspec.ValidationError:
+        return None
+    if wire.input_tokens <= 0:
         return None
     return Usage(
         wire.input_tokens,
