@@ -141,7 +141,7 @@ async def open_program(
             on_chat_named=titler.name,
         )
         marks: Marks = "links" if settings.citations == "links" else "kept"
-        recovery = Recovery(upstream, store, clock, interrupted, recovery_pace, marks)
+        recovery = Recovery(around, interrupted, recovery_pace, marks)
         admission = Admission(
             clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
         )

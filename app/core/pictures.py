@@ -2,6 +2,7 @@
 
 import logging
 
+from app.core.file_types import HEAD_BYTES, recognise
 from app.core.ports import Upstream
 from app.errors import UpstreamCut, UpstreamProtocolError, UpstreamUnreachable
 
@@ -28,4 +29,4 @@ async def _fetched(upstream: Upstream, url: str) -> tuple[str, bytes]:
             data += piece
             if len(data) > _MOST_BYTES:
                 raise UpstreamProtocolError("The site's picture is larger than 32 MiB.", cause="picture")
-        return download.content_type, bytes(data)
+        return recognise(bytes(data[:HEAD_BYTES]), download.content_type)[1], bytes(data)

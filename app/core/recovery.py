@@ -7,12 +7,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from app.clock import Clock
 from app.core.canonical import picture_text, sent_digest
 from app.core.citations import CitationReader, Marks
 from app.core.history import turn_and_step
 from app.core.keys import Keys
-from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
+from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode
+from app.core.surroundings import Surroundings
 from app.errors import ChatGone, StoreError, UpstreamError
 
 _log = logging.getLogger(__name__)
@@ -33,19 +33,12 @@ class RecoveryPace(Struct, frozen=True):
 class Recovery:
     """Completes or closes the nodes that a stop left open, beside the server's work."""
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        store: SessionStore,
-        clock: Clock,
-        nodes: Sequence[OpenNode],
-        pace: RecoveryPace,
-        marks: Marks,
-    ) -> None:
+    def __init__(self, around: Surroundings, nodes: Sequence[OpenNode], pace: RecoveryPace, marks: Marks) -> None:
         """`marks` is what becomes of an answer's citations."""
-        self._upstream = upstream
-        self._store = store
-        self._clock = clock
+        self._around = around
+        self._upstream = around.upstream
+        self._store = around.store
+        self._clock = around.clock
         self._open = list(nodes)
         self._pace = pace
         self._marks = marks
@@ -102,12 +95,20 @@ class Recovery:
             await self._close(node, str(gone), None)
             await self._store.forget(node.session_id, str(gone), self._clock.now())
             return
+        problem = None
         if answer is None:
-            await self._close(node, "the message never reached the site", None)
+            problem = "the message never reached the site"
         elif not self._written(answer).strip():
-            await self._close(node, "interrupted by a restart, without any text", answer)
-        else:
-            await self._close(node, None, answer)
+            problem = "interrupted by a restart, without any text"
+        await self._close(node, problem, answer)
+        if problem is not None and node.parent_response_id is None and not node.known_responses:
+            await self._let_go(node.session_id)
+
+    async def _let_go(self, session_id: str) -> None:
+        """Have a chat deleted in which nothing was ever answered: its client begins another one."""
+        now = self._clock.now()
+        await self._store.doom(session_id, "no answer", now, now + self._around.deletion_delay)
+        self._around.on_chat_released()
 
     async def _read(self, node: OpenNode) -> ChatMessage | None:
         """Return the node's answer; one that is still being written is stopped, so that the chat is free again."""

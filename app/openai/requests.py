@@ -119,7 +119,7 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
         old_functions=not parsed.tools and bool(parsed.functions),
         stream=bool(parsed.stream),
         include_usage=bool(options and options.include_usage),
-        ignored=ignored,
+        ignored=(*ignored, *(f"web_search_options.{name}" for name in parsed.web_search_options or ())),
     )
 
 

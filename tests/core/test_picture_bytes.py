@@ -31,7 +31,7 @@ class Store:
 class Pieces:
     """A download on its way."""
 
-    content_type, size = "image/png", len(PNG)
+    content_type, size = "", len(PNG)  # the bytes say what it is, if nobody else does
 
     def __init__(self, problem: UpstreamError | None) -> None:
         self.problem = problem

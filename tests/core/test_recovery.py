@@ -1,6 +1,7 @@
 """Answers that a stop cut are given to the messages that they answer, each to one, and to nobody else's."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from app.clock import SystemClock
 from app.core.canonical import sent_digest
 from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
 from app.core.recovery import Recovery, RecoveryPace
+from app.core.surroundings import Patience, Surroundings
 from app.core.told import Told
 from app.errors import StoreBusy
 
@@ -80,7 +82,18 @@ def said(role: Any, name: str, parent: str, text: str) -> ChatMessage:
 
 def recovery(site: Site, kept: Kept, *nodes: OpenNode) -> Recovery:
     pace = RecoveryPace(look=0, retry=0.001)
-    return Recovery(cast(Upstream, site), cast(SessionStore, kept), SystemClock(), nodes, pace, "kept")
+    around = Surroundings(
+        upstream=cast(Upstream, site),
+        store=cast(SessionStore, kept),
+        background=cast(Any, None),
+        clock=SystemClock(),
+        meter=cast(Any, None),
+        patience=Patience(),
+        deletion_delay=timedelta(),
+        on_chat_released=lambda: None,
+        on_chat_named=lambda chat_id, title: None,
+    )
+    return Recovery(around, nodes, pace, "kept")
 
 
 def recovered(site: Site, *nodes: OpenNode, busy: int = 0) -> dict[str, str | None]:

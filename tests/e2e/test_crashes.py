@@ -175,3 +175,28 @@ async def test_a_message_that_never_arrived_has_failed(tmp_path: Path) -> None:
         with contextlib.closing(sqlite3.connect(server.database)) as database:
             lost = database.execute("SELECT state, error FROM nodes WHERE id = 'lost'").fetchall()
     assert lost == [("failed", "the message never reached the site")]
+
+
+@pytest.mark.parametrize("films", [False, True])
+async def test_a_first_message_that_was_never_answered_leaves_its_chat_only_to_a_video(
+    tmp_path: Path, films: bool
+) -> None:
+    async with emulating() as emulator, aiohttp.ClientSession() as session:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+        hold = emulator.script.hold("", pieces=WORDS, before=0, name="thinking")
+        async with server_process(tmp_path, **settings, **UNMEASURED) as killed:
+            reading = asyncio.create_task(stream(session, killed.url, [{"role": "user", "content": DOG}], []))
+            await hold.reached()
+            killed.process.kill()
+            await reading
+        if films:
+            with contextlib.closing(sqlite3.connect(tmp_path / "qwen-thread.db", isolation_level=None)) as database:
+                database.execute(
+                    "INSERT INTO videos (id, session_id, task_id, created_at) "
+                    "SELECT 'video_1', id, 'film', created_at FROM sessions"
+                )
+        async with server_process(tmp_path, **settings, **UNMEASURED):
+            await eventually(lambda: stored(tmp_path, "SELECT state FROM nodes") == [("failed",)])
+            await (asyncio.sleep(0.3) if films else eventually(lambda: not emulator.chats))
+        assert len(emulator.chats) == int(films)
+    assert stored(tmp_path, "SELECT state FROM sessions") == [("live" if films else "deleted",)]

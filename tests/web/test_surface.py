@@ -112,6 +112,8 @@ async def test_ignored_parameters_are_named_in_token_characters(server: Server) 
     assert named.startswith("temperature,odd_name_,gr__e,xxx")
     assert len(named) <= 1024
     assert "X-Ignored-Params" not in (await server.client.chat(HI)).headers
+    reply = await server.client.chat(HI, web_search_options={"search_context_size": "low"})
+    assert reply.headers["X-Ignored-Params"] == "web_search_options.search_context_size"
 
 
 async def test_every_answer_carries_the_request_id(server: Server) -> None:
