@@ -21,6 +21,7 @@ from app.errors import (
     ResponseFormatUnmet,
     UpstreamRejected,
     VideoExpired,
+    VideoFailed,
     VideoNotFound,
     VideoNotReady,
 )
@@ -83,7 +84,11 @@ class Videos:
         return video
 
     async def _ask(self, video: Video) -> VideoState:
-        return await retrying(lambda: self._around.upstream.video(video.task_id), self._around.patience)
+        """Ask how far a video is; one that the site no longer knows has failed. Raises UpstreamError."""
+        try:
+            return await retrying(lambda: self._around.upstream.video(video.task_id), self._around.patience)
+        except VideoFailed as problem:
+            return VideoState("failed", error=str(problem))
 
     async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Sequence[Video]:
         """Return videos as they were last seen, in the order of their making, those that come `after` one of them.
@@ -114,13 +119,13 @@ class Videos:
             if problem.cause != "expired":
                 raise
         _log.info("The address of %s has expired; asking for another one", video.id)
-        try:
-            state = await self._ask(video)
-            if state.url and state.url != video.url:
-                await self._store.end_video(replace(video, url=state.url))
+        state = await self._ask(video)
+        if state.url and state.url != video.url:
+            await self._store.end_video(replace(video, url=state.url))
+            try:
                 return await stack.enter_async_context(upstream.download(state.url))
-        except UpstreamRejected as problem:
-            _log.info("There is no other address of %s: %s", video.id, problem)
+            except UpstreamRejected as problem:
+                _log.info("The other address of %s is of no use either: %s", video.id, problem)
         raise VideoExpired(f"The site gives the video {video.id} no more.")
 
     async def remove(self, owner: str, video_id: str) -> None:

@@ -3,13 +3,15 @@
 import base64
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import FormData
 
 from app.emulator import Emulator
 from app.emulator.hosted import Tool
-from tests.e2e.harness import Reply, Server, emulating, eventually
+from tests.e2e.harness import Reply, Server, emulating, eventually, serving
 from tests.samples import PNG, data_url
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -161,6 +163,50 @@ async def test_a_video_is_made_by_its_route(server: Server) -> None:
     async with server.client.session.get(f"{server.url}/v1/videos/{video['id']}/content") as response:
         assert response.content_type == "video/mp4"
         assert (await response.read())[4:8] == b"ftyp"
+
+
+UNKNOWN = "The site no longer knows this video: it was deleted there, or it belongs to another account."
+
+
+async def begun(server: Server) -> dict[str, Any]:
+    """Ask for a video by its route."""
+    async with server.client.session.post(f"{server.url}/v1/videos", json={"prompt": "A dog"}) as response:
+        assert response.status == 200, await response.text()
+        return dict(await response.json())
+
+
+async def settled(server: Server, video_id: str) -> dict[str, Any]:
+    """Look at a video until it is no longer being made."""
+    while True:
+        video = (await server.client.get(f"/v1/videos/{video_id}")).body
+        if video["status"] not in {"queued", "in_progress"}:
+            return dict(video)
+
+
+async def test_a_video_that_the_site_no_longer_knows_has_failed_and_says_so(server: Server) -> None:
+    video = await begun(server)
+    server.emulator.script.fault("task_not_found", target="task")
+    failed = await settled(server, video["id"])
+    assert (failed["status"], failed["error"]["message"]) == ("failed", UNKNOWN)
+    content = await server.client.get(f"/v1/videos/{video['id']}/content")
+    assert (content.status, content.error["code"]) == (502, "video_failed")
+    assert UNKNOWN in content.error["message"]
+
+
+async def test_a_video_that_the_site_forgets_while_a_chat_waits_for_it_is_an_error(server: Server) -> None:
+    server.emulator.script.fault("task_not_found", target="task")
+    reply = await server.client.chat([{"role": "user", "content": "A dog"}], model="qwen3.7-plus-video")
+    assert (reply.status, reply.error["code"]) == (502, "video_failed")
+    assert UNKNOWN in reply.error["message"]
+
+
+async def test_a_video_whose_address_ended_and_whose_task_is_forgotten_is_gone(tmp_path: Path) -> None:
+    async with emulating(link_seconds=0.0) as emulator, serving(tmp_path, emulator) as server:
+        video = await begun(server)
+        assert (await settled(server, video["id"]))["status"] == "completed"
+        emulator.script.fault("task_not_found", target="task")
+        content = await server.client.get(f"/v1/videos/{video['id']}/content")
+        assert (content.status, content.error["code"]) == (410, "video_expired")
 
 
 async def test_a_web_search_is_cited_and_the_conversation_goes_on(server: Server) -> None:

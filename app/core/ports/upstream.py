@@ -202,7 +202,7 @@ class Upstream(Protocol):
         ...
 
     async def video(self, task_id: str) -> VideoState:
-        """Ask how far a video is."""
+        """Ask how far a video is. Raises VideoFailed if upstream no longer knows it."""
         ...
 
     def download(self, url: str) -> AbstractAsyncContextManager[Download]:
