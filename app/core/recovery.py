@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Collection, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from app.clock import Clock
-from app.core.canonical import picture_text, sent_digest
+from app.core.canonical import picture_text, sent_digest, video_text
 from app.core.history import turn_and_step
 from app.core.keys import Keys
 from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionStore, Upstream
@@ -145,8 +146,10 @@ class Recovery:
 
 
 def _written(answer: ChatMessage) -> str:
-    """Return an answer as the client would have been sent it, each picture a paragraph."""
-    return "\n\n".join([*([answer.text] if answer.text else []), *map(picture_text, answer.pictures)])
+    """Return an answer as the client would have been sent it: a video as a link, each picture a paragraph."""
+    is_video = answer.video_task and re.fullmatch(r"https?://\S+", answer.text)
+    text = video_text(answer.text) if is_video else answer.text
+    return "\n\n".join([*([text] if text else []), *map(picture_text, answer.pictures)])
 
 
 def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:

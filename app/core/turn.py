@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
-from app.core.canonical import picture_text
+from app.core.canonical import picture_text, video_text
 from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.delivery import Delivery, deliver
@@ -203,7 +203,7 @@ class Turn:
                 if state.state == "succeeded":
                     self._generating = False
                     out: list[AnswerEvent] = []
-                    self._say_apart(f"[video]({state.url})", out)
+                    self._say_apart(video_text(state.url), out)
                     yield out
                 elif self.draft.show_reasoning:
                     progress = ReasoningDelta(f"The video is being made ({waited:.0f} s).\n")

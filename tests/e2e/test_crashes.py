@@ -129,6 +129,25 @@ async def test_an_answer_that_is_still_being_written_is_stopped(tmp_path: Path) 
         assert told == [("user", "Count."), ("assistant", "".join(WORDS[:4]))]
 
 
+async def test_a_video_that_was_made_meanwhile_is_read_back_as_a_link(tmp_path: Path) -> None:
+    film = {"role": "user", "content": "A dog runs"}
+    async with emulating() as emulator, aiohttp.ClientSession() as session:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+        emulator.script.task("running", "running", "success")
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            asking = asyncio.create_task(Client(session, server.url).chat([film], model=f"{MODEL}-video"))
+            await eventually(lambda: any("/tasks/status/" in request.path for request in emulator.requests))
+            server.process.kill()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            await eventually(lambda: stored(tmp_path, "SELECT 1 FROM nodes WHERE recovered"))
+            [chat] = emulator.chats.values()
+            link = f"[video]({list(chat.nodes.values())[-1].text})"
+            asked = {"role": "user", "content": "What did you film?"}
+            assert (await again(server.url, session, [film, said(link), asked])).match == "exact"
+        assert (link,) in stored(tmp_path, "SELECT text FROM v_history WHERE role = 'assistant'")
+
+
 async def test_a_site_that_cannot_be_read_at_the_start_delays_nothing(tmp_path: Path) -> None:
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}

@@ -165,6 +165,30 @@ async def test_a_video_is_made_by_its_route(server: Server) -> None:
         assert (await response.read())[4:8] == b"ftyp"
 
 
+@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
+async def test_a_video_whose_answer_broke_off_is_found_in_the_chat(server: Server, fault: str) -> None:
+    server.emulator.script.fault(fault)
+    talk = server.conversation()
+    made = await talk.say("A dog", model="qwen3.7-plus-video")
+    assert made.status == 200, made.body
+    assert re.fullmatch(r"\[video\]\(\S+\.mp4\S*\)", made.text)
+    assert (await talk.say("My dog is called Waldo.")).match == "exact"
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
+@pytest.mark.parametrize("states", [("success",), ("running", "running", "success")])
+async def test_a_video_whose_answer_broke_off_is_a_job_like_any_other(
+    server: Server, fault: str, states: tuple[str, ...]
+) -> None:
+    server.emulator.script.fault(fault)
+    server.emulator.script.task(*states)
+    video = await begun(server)
+    assert (await settled(server, video["id"]))["status"] == "completed"
+    async with server.client.session.get(f"{server.url}/v1/videos/{video['id']}/content") as response:
+        assert (await response.read())[4:8] == b"ftyp"
+    assert len(server.emulator.chats) == 1
+
+
 UNKNOWN = "The site no longer knows this video: it was deleted there, or it belongs to another account."
 
 

@@ -115,8 +115,8 @@ class ChatMessage(Struct, frozen=True):
     """A message or an answer in a chat's tree.
 
     `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew.
-    `has_other_content` says that it holds more than text:
-    files, images, phases of hosted tools.
+    `video_task` is the task of a video that the answer is, "" for any other; its text is then the video's address.
+    `has_other_content` says that it holds more than text: files, images, phases of hosted tools.
     """
 
     id: str
@@ -131,6 +131,7 @@ class ChatMessage(Struct, frozen=True):
     error: str | None
     has_other_content: bool
     pictures: tuple[str, ...] = ()
+    video_task: str = ""
 
 
 class ChatRecord(Struct, frozen=True):
