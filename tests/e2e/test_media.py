@@ -1,7 +1,10 @@
 """What comes out, all the way: client, server, adapter and the site that the emulator is."""
 
+import asyncio
 import base64
+import contextlib
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -189,7 +192,50 @@ async def test_a_video_whose_answer_broke_off_is_a_job_like_any_other(
     assert len(server.emulator.chats) == 1
 
 
+async def jobs_are_usable(server: Server) -> list[str]:
+    """Check that every video that is listed can be had, and that no other chat is left; return their ids."""
+    await eventually(lambda: not stored(server, "SELECT 1 FROM nodes WHERE state = 'open'"))
+    while (await server.client.get("/ready")).body["stored"]["pending_deletions"]:
+        await asyncio.sleep(0.01)
+    listed = [video["id"] for video in (await server.client.get("/v1/videos")).body["data"]]
+    await eventually(lambda: len(server.emulator.chats) == len(listed))
+    for video_id in listed:
+        assert (await settled(server, video_id))["status"] == "completed"
+    return listed
+
+
+async def test_a_client_that_leaves_before_its_video_is_begun_leaves_no_job(server: Server) -> None:
+    hold = server.emulator.script.hold("")
+    asking = asyncio.create_task(begun(server))
+    await hold.reached()
+    asking.cancel()
+    await eventually(lambda: server.emulator.stops)
+    hold.release()
+    assert await jobs_are_usable(server) == []
+
+
+async def test_a_client_that_leaves_while_its_video_is_recorded_finds_it_in_the_list(server: Server) -> None:
+    hold = server.emulator.script.hold("")
+    asking = asyncio.create_task(begun(server))
+    await hold.reached()
+    with contextlib.closing(sqlite3.connect(server.database, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")  # what is to be recorded waits
+        hold.release()
+        is_read = re.compile("/api/v2/chats/[0-9a-f-]{36}").fullmatch
+        await eventually(lambda: any(map(is_read, [request.path for request in server.emulator.requests])))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.sleep(0.1)
+        shell.execute("ROLLBACK")
+    assert len(await jobs_are_usable(server)) == 1
+
+
 UNKNOWN = "The site no longer knows this video: it was deleted there, or it belongs to another account."
+
+
+def stored(server: Server, query: str) -> list[Any]:
+    with contextlib.closing(sqlite3.connect(server.database)) as database:
+        return database.execute(query).fetchall()
 
 
 async def begun(server: Server) -> dict[str, Any]:
