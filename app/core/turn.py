@@ -74,6 +74,7 @@ class Turn:
         self._stands_apart = False  # whether a new paragraph begins with the next words
         self._video: VideoTask | None = None
         self._generating = False
+        self._running_id: str | None = None  # of the answer that is being generated, once upstream told it
         self._is_recorded = False
 
     @property
@@ -122,7 +123,7 @@ class Turn:
         await asyncio.shield(self._opening)
 
     async def _send(self, prompt: Prompt) -> None:
-        self._generating = True
+        self._generating, self._running_id = True, None
         try:
             self._delivery = await deliver(self._around.upstream, prompt, self._around.patience)
             self._first = await anext(self._delivery)
@@ -249,7 +250,7 @@ class Turn:
                 if self.draft.leaves_video:
                     out.append(event)
             elif isinstance(event, Started):
-                self._record.response_id = event.response_id
+                self._record.response_id = self._running_id = event.response_id
             elif isinstance(event, Finished):
                 self._generating = self._video is not None and not self.draft.leaves_video
                 return True
@@ -362,6 +363,6 @@ class Turn:
 
     async def _stop(self) -> None:
         try:
-            await self._around.upstream.stop(self.chat_id, self._record.response_id)
+            await self._around.upstream.stop(self.chat_id, self._running_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)

@@ -168,6 +168,19 @@ async def test_a_video_is_made_by_its_route(server: Server) -> None:
         assert (await response.read())[4:8] == b"ftyp"
 
 
+async def test_a_client_that_leaves_ends_the_video_that_it_waits_for(server: Server) -> None:
+    server.emulator.script.task("running")
+    film = [{"role": "user", "content": "A dog"}]
+    asking = asyncio.create_task(server.client.chat(film, model="qwen3.7-plus-video"))
+    await eventually(lambda: any("/tasks/status/" in request.path for request in server.emulator.requests))
+    asking.cancel()
+    await eventually(lambda: server.emulator.stops)
+    [chat] = server.emulator.chats.values()
+    answer = list(chat.nodes.values())[-1]
+    await eventually(lambda: answer.done)
+    assert (answer.is_stop, answer.text) == (True, "")
+
+
 @pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
 async def test_a_video_whose_answer_broke_off_is_found_in_the_chat(server: Server, fault: str) -> None:
     server.emulator.script.fault(fault)

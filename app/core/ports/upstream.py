@@ -214,7 +214,7 @@ class Upstream(Protocol):
         ...
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
-        """End a running generation. No error if none runs."""
+        """End a running generation: that answer, or whichever runs where its id is not known. No error if none runs."""
         ...
 
     async def list_chats(self, page: int) -> Sequence[ChatSummary]:
