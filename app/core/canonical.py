@@ -65,6 +65,11 @@ def picture_text(address: str) -> str:
     return f"![image]({address})"
 
 
+def video_text(address: str) -> str:
+    """Show a video in an answer's text."""
+    return f"[video]({address})"
+
+
 def unsigned(address: str) -> str:
     """Return an address without what a signature adds to it."""
     return re.split(r"[?#]", address, maxsplit=1)[0]

@@ -140,7 +140,11 @@ class _ReadBack:
                 _log.info("The answer in chat %s cannot be read back: %s", self._prompt.chat_id, why)
                 return None
             answer = self._find(messages)
-            if answer is None or answer.stopped or answer.error or not answer.text.startswith(written):
+            if answer is None or answer.stopped or answer.error:
+                return None
+            if self._prompt.mode == "video" and answer.video_task:  # whether it is made yet, its task tells
+                return [Started(answer.id, answer.parent_id), VideoTask(answer.video_task), Finished()]
+            if not answer.text.startswith(written):
                 return None
             if answer.finished:
                 has_any = self._pictures or self._is_filmed or answer.pictures or answer.text.strip()

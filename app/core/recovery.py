@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Collection, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from app.core.canonical import picture_text, sent_digest
+from app.core.canonical import picture_text, sent_digest, video_text
 from app.core.citations import CitationReader, Marks
 from app.core.history import turn_and_step
 from app.core.keys import Keys
@@ -154,10 +155,11 @@ class Recovery:
         _log.info("%s: an answer that the last stop cut is %s%s", node.session_id, state, f": {error}" if error else "")
 
     def _written(self, answer: ChatMessage) -> str:
-        """Return an answer as the client would have been sent it, each picture a paragraph."""
+        """Return an answer as the client would have been sent it: a video as a link, each picture a paragraph."""
         reader = CitationReader(self._marks)
         reader.found(answer.sources)
-        text = reader.feed(answer.text) + reader.rest()
+        is_video = answer.video_task and re.fullmatch(r"https?://\S+", answer.text)
+        text = video_text(answer.text) if is_video else reader.feed(answer.text) + reader.rest()
         return "\n\n".join([*([text] if text else []), *map(picture_text, answer.pictures)])
 
 

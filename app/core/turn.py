@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
-from app.core.canonical import picture_text
+from app.core.canonical import picture_text, video_text
 from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.delivery import Delivery, deliver
@@ -74,6 +74,7 @@ class Turn:
         self._stands_apart = False  # whether a new paragraph begins with the next words
         self._video: VideoTask | None = None
         self._generating = False
+        self._running_id: str | None = None  # of the answer that is being generated, once upstream told it
         self._is_recorded = False
 
     @property
@@ -122,7 +123,7 @@ class Turn:
         await asyncio.shield(self._opening)
 
     async def _send(self, prompt: Prompt) -> None:
-        self._generating = True
+        self._generating, self._running_id = True, None
         try:
             self._delivery = await deliver(self._around.upstream, prompt, self._around.patience)
             self._first = await anext(self._delivery)
@@ -204,7 +205,7 @@ class Turn:
                 if state.state == "succeeded":
                     self._generating = False
                     out: list[AnswerEvent] = []
-                    self._say_apart(f"[video]({state.url})", out)
+                    self._say_apart(video_text(state.url), out)
                     yield out
                 elif self.draft.show_reasoning:
                     progress = ReasoningDelta(f"The video is being made ({waited:.0f} s).\n")
@@ -250,7 +251,7 @@ class Turn:
                 if self.draft.leaves_video:
                     out.append(event)
             elif isinstance(event, Started):
-                self._record.response_id = event.response_id
+                self._record.response_id = self._running_id = event.response_id
             elif isinstance(event, Finished):
                 self._generating = self._video is not None and not self.draft.leaves_video
                 return True
@@ -361,7 +362,7 @@ class Turn:
 
     async def _stop(self) -> None:
         try:
-            await self._around.upstream.stop(self.chat_id, self._record.response_id)
+            await self._around.upstream.stop(self.chat_id, self._running_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)
 

@@ -43,6 +43,5 @@ async def following(
 
 
 def failure_of(error: str) -> UpstreamError:
-    """Return the error that a failed video is, given what the site says of it."""
-    said = f" It says: {error}" if error else ""
-    return VideoFailed(f"The site could not make the video.{said}", cause="video")
+    """Return the error that a failed video is, given what is known of it."""
+    return VideoFailed(error or "The site could not make the video.", cause="video")

@@ -3,6 +3,7 @@
 The site makes them on its own time, so nothing runs here meanwhile: a video is looked at when its client asks.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -16,11 +17,13 @@ from app.core.ids import new_hex
 from app.core.messages import ChatRequest
 from app.core.ports import Download, Video, VideoState, VideoStore
 from app.core.surroundings import Surroundings
+from app.core.turn import Turn
 from app.core.video import failure_of
 from app.errors import (
     ResponseFormatUnmet,
     UpstreamRejected,
     VideoExpired,
+    VideoFailed,
     VideoNotFound,
     VideoNotReady,
 )
@@ -41,24 +44,33 @@ class Videos:
     async def make(self, request: ChatRequest, size: str | None) -> Video:
         """Ask for a video; return when the site has begun. `size` is the client's own word for it.
 
+        A client that leaves before that ends it; from then on the job is recorded all the same, for it to find.
         Raises GatewayError subclasses; ResponseFormatUnmet if the model answers with words.
         """
-        video: Video | None = None
+        begun = AsyncExitStack()
+        turn = await begun.enter_async_context(self._gateway.answer(request))
+        made: list[Video] = []
+        work = self._around.background.spawn(self._record(begun, turn, size, made), "record a video", awaited=True)
+        await asyncio.shield(work)
+        return made[0]
+
+    async def _record(self, begun: AsyncExitStack, turn: Turn, size: str | None, made: list[Video]) -> None:
+        """Take the answer to its end, then add its job: one without a committed turn would lose its chat."""
+        task_id = ""
         said: list[str] = []
-        async with self._gateway.answer(request) as turn, aclosing(turn.answer()) as batches:
+        async with begun, aclosing(turn.answer()) as batches:
             async for batch in batches:
                 said += [event.text for event in batch if isinstance(event, TextDelta)]
-                for task in (event for event in batch if isinstance(event, VideoTask)):
-                    node = turn.draft.node
-                    video = Video(
-                        f"video_{new_hex()}", node.session_id, task.task_id, node.model, size, self._around.clock.now()
-                    )
-                    await self._store.add_video(video)
-        if video is None:
-            await self._let_go(turn.draft.node.session_id, "no video")
+                task_id = next((event.task_id for event in batch if isinstance(event, VideoTask)), task_id)
+        node = turn.draft.node
+        if not task_id:
+            await self._let_go(node.session_id, "no video")
             words = "".join(said).strip()[:_MOST_WORDS]
             raise ResponseFormatUnmet(f"The model made no video, but said: {words}")
-        return video
+        now = self._around.clock.now()
+        video = Video(f"video_{new_hex()}", node.session_id, task_id, node.model, size, now)
+        await self._store.add_video(video)
+        made.append(video)
 
     async def show(self, owner: str, video_id: str) -> Video:
         """Return a video as it is now. Raises VideoNotFound, and UpstreamError if the site does not say."""
@@ -83,7 +95,11 @@ class Videos:
         return video
 
     async def _ask(self, video: Video) -> VideoState:
-        return await retrying(lambda: self._around.upstream.video(video.task_id), self._around.patience)
+        """Ask how far a video is; one that the site no longer knows has failed. Raises UpstreamError."""
+        try:
+            return await retrying(lambda: self._around.upstream.video(video.task_id), self._around.patience)
+        except VideoFailed as problem:
+            return VideoState("failed", error=str(problem))
 
     async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Sequence[Video]:
         """Return videos as they were last seen, in the order of their making, those that come `after` one of them.
@@ -114,13 +130,13 @@ class Videos:
             if problem.cause != "expired":
                 raise
         _log.info("The address of %s has expired; asking for another one", video.id)
-        try:
-            state = await self._ask(video)
-            if state.url and state.url != video.url:
-                await self._store.end_video(replace(video, url=state.url))
+        state = await self._ask(video)
+        if state.url and state.url != video.url:
+            await self._store.end_video(replace(video, url=state.url))
+            try:
                 return await stack.enter_async_context(upstream.download(state.url))
-        except UpstreamRejected as problem:
-            _log.info("There is no other address of %s: %s", video.id, problem)
+            except UpstreamRejected as problem:
+                _log.info("The other address of %s is of no use either: %s", video.id, problem)
         raise VideoExpired(f"The site gives the video {video.id} no more.")
 
     async def remove(self, owner: str, video_id: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.emulator import hosted, model
 from app.emulator.asking import Asked
 from app.emulator.faults import Disturbance
+from app.emulator.filming import Film
 from app.emulator.generation import Generation, tokens
 from app.emulator.hosted import Tool
 from app.emulator.job import Job
@@ -16,7 +17,6 @@ from app.emulator.research import Research
 from app.emulator.script import Planned
 from app.emulator.sight import Sight
 from app.emulator.state import EmulatorState, Shown
-from app.emulator.tasks import Task
 from app.emulator.tree import Chat, Node, new_node
 
 PAINTED = frozenset({"t2i", "image_edit"})
@@ -36,6 +36,30 @@ class Turn:
 def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
     """Start an answer that comes as a stream."""
     user, answer = _store(state, turn)
+    generation = _kind(turn.asked.chat_type)(_job(state, turn, user, answer, outputs))
+    state.generate(generation)
+    return generation
+
+
+def _kind(chat_type: str) -> type[Generation]:
+    if chat_type in PAINTED:
+        return Painting
+    return Research if chat_type == "deep_research" else Generation
+
+
+async def begin_video(state: EmulatorState, turn: Turn, outputs: Outputs) -> Film:
+    """Start a video, which is made while nobody listens."""
+    user, answer = _store(state, turn)
+    course = state.script.next_task()
+    state.tasks.begin(turn.chat, answer, turn.asked.pixels, course.states if course else None)
+    job = _job(state, turn, user, answer, outputs)
+    film = Film(job)
+    state.generate(film)
+    await job.keep()
+    return film
+
+
+def _job(state: EmulatorState, turn: Turn, user: Node, answer: Node, outputs: Outputs) -> Job:
     asked, planned, config = turn.asked, turn.planned, turn.asked.config
     now = model.newest(asked.text)
     tools = _tools(state, turn, now)
@@ -49,7 +73,7 @@ def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
         turn.chat.name_itself()
         await state.storage.keep_turn(turn.chat, user, answer)
 
-    job = Job(
+    return Job(
         chat=turn.chat,
         user=user,
         answer=answer,
@@ -69,25 +93,6 @@ def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
         chunk_delay=state.options.chunk_delay,
         keep=keep,
     )
-    generation = _kind(asked.chat_type)(job)
-    state.generate(generation)
-    return generation
-
-
-def _kind(chat_type: str) -> type[Generation]:
-    if chat_type in PAINTED:
-        return Painting
-    return Research if chat_type == "deep_research" else Generation
-
-
-async def begin_video(state: EmulatorState, turn: Turn) -> Task:
-    """Start a video, which is made while nobody listens."""
-    user, answer = _store(state, turn)
-    course = state.script.next_task()
-    task = state.tasks.begin(turn.chat, answer, turn.asked.pixels, course.states if course else None)
-    turn.chat.name_itself()
-    await state.storage.keep_turn(turn.chat, user, answer)
-    return task
 
 
 def _store(state: EmulatorState, turn: Turn) -> tuple[Node, Node]:

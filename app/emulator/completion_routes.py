@@ -17,7 +17,6 @@ from app.emulator.envelope import (
     unknown_fault,
 )
 from app.emulator.faults import NAMES, PUNISH, REFUSALS, Disturbance, Page, Refusal, named_in
-from app.emulator.frames import STREAM_END, Frames, data
 from app.emulator.generation import Generation
 from app.emulator.keys import STATE
 from app.emulator.models import BY_ID, must_think, offers
@@ -91,17 +90,13 @@ def _refusal(name: str) -> Refusal:
 
 
 async def _film(request: web.Request, turn: Turn) -> web.StreamResponse:
-    """Begin a video and answer with the id of its task: as JSON, or in a stream for who asks for one."""
-    state, disturbance = request.app[STATE], turn.disturbance
-    task = await begin_video(state, turn)
-    wanx = {} if disturbance is Disturbance.NO_TASK_ID else {"wanx": {"task_id": task.answer.task_id}}
-    message = {"role": "assistant", "chat_type": turn.asked.chat_type, "extra": wanx}
-    if disturbance is not Disturbance.TASK_IN_STREAM and not turn.asked.stream:
-        return accept(request, {"messages": [message]})
-    index = "0" if state.options.era == "2026" else None
-    frames = Frames(turn.chat.id, str(task.answer.parent_id), task.answer.id, index)
-    body = frames.created() + data({"choices": [{"delta": {**message, "content": "", "status": "finished"}}]})
-    return web.Response(body=body + STREAM_END, headers=_headers(request))
+    """Begin a video and answer with the id of its task: as JSON, or in a stream for who asks for one or for a fault."""
+    film = await begin_video(request.app[STATE], turn, outputs(request))
+    if turn.asked.stream or turn.disturbance not in (None, Disturbance.NO_TASK_ID):
+        return await _stream(request, film)
+    async for _ in film.follow():
+        pass
+    return accept(request, {"messages": [film.message]})
 
 
 def _headers(request: web.Request) -> dict[str, str]:
@@ -143,5 +138,5 @@ async def stop(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
     body = await body_of(request)
     state.remember(body)
-    await state.stop(str(body.get("chat_id", "")))
+    await state.stop(str(body.get("chat_id", "")), body.get("response_id") or None)
     return accept(request, {"status": True})

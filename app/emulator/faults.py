@@ -113,6 +113,7 @@ REFUSALS: dict[str, Refusal | Page] = {
         "CHAT_NOT_FOUND", "This chat has been deleted. Please start a new chat to continue.", 404
     ),
     "model_not_found": Refusal("Not_Found", "Model not found", 404),
+    "task_not_found": Refusal("Not_Found", "The task does not exist.", 404),
     "inspection": Refusal("data_inspection_failed", "Input data may contain inappropriate content.", 400),
     "context_length": Refusal("ContextLengthExceeded", "The input is longer than the model's context.", 400),
     "unauthorized": unauthorized("401 Unauthorized", "Unauthorized"),

@@ -4,12 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
-from app.emulator.envelope import Refused, fault_at, origin, plain
-from app.emulator.faults import Refusal
+from app.emulator.envelope import fault_at, origin, plain, refuse_by_name
 from app.emulator.keys import STATE
 from app.emulator.outputs import Outputs, find
-
-UNKNOWN_TASK = Refusal("Not_Found", "The task does not exist.", 404)
 
 
 async def serve(request: web.Request) -> web.StreamResponse:
@@ -37,7 +34,7 @@ async def task_status(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
     task = state.tasks.find(request.match_info["task_id"])
     if task is None:
-        raise Refused(UNKNOWN_TASK)
+        return refuse_by_name(request, "task_not_found")
     status = await state.tasks.advance(task, outputs(request))
     told: dict[str, Any] = {"chat_type": "t2v", "task_status": status, "content": task.answer.text}
     return plain(request, told)

@@ -125,12 +125,14 @@ class EmulatorState:
         if problem is not None:
             _log.error("An answer in chat %s ended early", chat.id, exc_info=problem)
 
-    async def stop(self, chat_id: str) -> None:
-        """Stop what a chat generates, if anything, and wait until it is stored."""
+    async def stop(self, chat_id: str, response_id: str | None) -> None:
+        """Stop what a chat generates, only that answer if an id is given, and wait until it is stored."""
         running = self._running.get(chat_id)
-        if running is not None:
+        if running is not None and response_id in (None, running[0].job.answer.id):
             running[0].stop()
             await asyncio.wait([running[1]])
+        elif chat_id in self.storage.chats:
+            await self.tasks.stop(self.storage.chats[chat_id], response_id)
 
     async def close(self) -> None:
         """Stop every generation, those still to come too, and wait for their end."""

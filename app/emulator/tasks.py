@@ -63,7 +63,9 @@ class Tasks:
 
     async def advance(self, task: Task, outputs: Outputs) -> str:
         """Move a task on by one state and return that; the last one is stored with what came of it."""
-        if task.states:
+        if task.answer.is_stop:
+            task.status = FAILED
+        elif task.states:
             task.status = task.states.pop(0)
         if task.status in {DONE, FAILED} and not task.answer.done:
             task.answer.done, task.answer.ended_at = True, time.time()
@@ -71,6 +73,13 @@ class Tasks:
                 task.answer.text = outputs.video(task.answer.id, task.pixels)
             await self.storage.keep_turn(task.chat, task.answer)
         return task.status
+
+    async def stop(self, chat: Chat, response_id: str | None) -> None:
+        """Stop the videos that a chat waits for, only that of one answer if its id is given."""
+        for node in list(chat.nodes.values()):
+            if node.task_id is not None and not node.done and response_id in (None, node.id):
+                node.is_stop, node.done, node.ended_at = True, True, time.time()
+                await self.storage.keep_turn(chat, node)
 
     async def look(self, chat: Chat, outputs: Outputs) -> None:
         """Move every unfinished video of a chat on, since somebody looks."""

@@ -128,7 +128,7 @@ class UpstreamEmpty(UpstreamError):
 
 
 class VideoFailed(UpstreamError):
-    """The site could not make a video."""
+    """The site could not make a video, or no longer knows of it."""
 
     code = "video_failed"
     retry = False

@@ -147,8 +147,7 @@ FORGET_SESSION = """
 
 DOOM_ONE = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)
-    SELECT chat_id, :reason, :due, :at FROM sessions
-    WHERE id = :id AND state = 'live' AND NOT EXISTS (SELECT 1 FROM videos WHERE session_id = :id)
+    SELECT chat_id, :reason, :due, :at FROM sessions WHERE id = :id AND state = 'live'
 """
 
 # The three steps of dooming; a live session has a deletion only between the first and the last.

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any, cast
 
+import pytest
 from msgspec.structs import replace
 
 from app.clock import SystemClock
@@ -116,6 +117,21 @@ def test_an_answer_that_is_nothing_but_pictures_is_read_back_with_them() -> None
         "complete",
         "![image](https://cdn/1.png?key=k)\n\n![image](https://cdn/2.png)",
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "task", "written"),
+    [
+        ("https://cdn/1.mp4?key=k", "t1", "[video](https://cdn/1.mp4?key=k)"),
+        ("See https://cdn/1.mp4", "t1", "See https://cdn/1.mp4"),
+        ("https://example.org/", "", "https://example.org/"),
+    ],
+)
+def test_a_video_is_read_back_as_the_link_that_a_client_is_sent(stored: str, task: str, written: str) -> None:
+    site, kept = Site("Film an owl"), Kept(0)
+    site.messages[1] = replace(site.messages[1], text=stored, video_task=task)
+    asyncio.run(recovery(site, kept, open_node("n1", "Film an owl")).run())
+    assert (kept.ends["n1"].state, kept.ends["n1"].answer_text) == ("complete", written)
 
 
 def test_two_messages_of_equal_text_get_an_answer_each() -> None:

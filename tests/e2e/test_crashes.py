@@ -131,6 +131,25 @@ async def test_an_answer_that_is_still_being_written_is_stopped(tmp_path: Path) 
         assert told == [("user", "Count."), ("assistant", "".join(WORDS[:4]))]
 
 
+async def test_a_video_that_was_made_meanwhile_is_read_back_as_a_link(tmp_path: Path) -> None:
+    film = {"role": "user", "content": "A dog runs"}
+    async with emulating() as emulator, aiohttp.ClientSession() as session:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+        emulator.script.task("running", "running", "success")
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            asking = asyncio.create_task(Client(session, server.url).chat([film], model=f"{MODEL}-video"))
+            await eventually(lambda: any("/tasks/status/" in request.path for request in emulator.requests))
+            server.process.kill()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            await eventually(lambda: stored(tmp_path, "SELECT 1 FROM nodes WHERE recovered"))
+            [chat] = emulator.chats.values()
+            link = f"[video]({list(chat.nodes.values())[-1].text})"
+            asked = {"role": "user", "content": "What did you film?"}
+            assert (await again(server.url, session, [film, said(link), asked])).match == "exact"
+        assert (link,) in stored(tmp_path, "SELECT text FROM v_history WHERE role = 'assistant'")
+
+
 async def test_a_site_that_cannot_be_read_at_the_start_delays_nothing(tmp_path: Path) -> None:
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
@@ -177,10 +196,7 @@ async def test_a_message_that_never_arrived_has_failed(tmp_path: Path) -> None:
     assert lost == [("failed", "the message never reached the site")]
 
 
-@pytest.mark.parametrize("films", [False, True])
-async def test_a_first_message_that_was_never_answered_leaves_its_chat_only_to_a_video(
-    tmp_path: Path, films: bool
-) -> None:
+async def test_a_first_message_that_was_never_answered_leaves_no_chat(tmp_path: Path) -> None:
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         hold = emulator.script.hold("", pieces=WORDS, before=0, name="thinking")
@@ -189,14 +205,7 @@ async def test_a_first_message_that_was_never_answered_leaves_its_chat_only_to_a
             await hold.reached()
             killed.process.kill()
             await reading
-        if films:
-            with contextlib.closing(sqlite3.connect(tmp_path / "qwen-thread.db", isolation_level=None)) as database:
-                database.execute(
-                    "INSERT INTO videos (id, session_id, task_id, created_at) "
-                    "SELECT 'video_1', id, 'film', created_at FROM sessions"
-                )
         async with server_process(tmp_path, **settings, **UNMEASURED):
-            await eventually(lambda: stored(tmp_path, "SELECT state FROM nodes") == [("failed",)])
-            await (asyncio.sleep(0.3) if films else eventually(lambda: not emulator.chats))
-        assert len(emulator.chats) == int(films)
-    assert stored(tmp_path, "SELECT state FROM sessions") == [("live" if films else "deleted",)]
+            await eventually(lambda: stored(tmp_path, "SELECT state FROM sessions") == [("deleted",)])
+        assert not emulator.chats
+    assert stored(tmp_path, "SELECT state FROM nodes") == [("failed",)]

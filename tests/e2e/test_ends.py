@@ -64,6 +64,19 @@ async def test_a_client_that_leaves_ends_the_answer_upstream(server: Server, str
     assert (state, text) == (("aborted", "".join(WORDS[:before])) if before else ("failed", ""))
 
 
+async def test_a_client_that_leaves_while_the_model_is_asked_again_ends_the_new_answer(server: Server) -> None:
+    server.emulator.script.answer("This is no JSON.")
+    server.emulator.script.fault("slow_start")
+    asked = asyncio.create_task(server.client.chat(HI, response_format={"type": "json_object"}))
+    await eventually(lambda: len(server.emulator.shown) == 2)
+    asked.cancel()
+    await eventually(lambda: server.emulator.stops)
+    [chat] = server.emulator.chats.values()
+    answers = [node for node in chat.nodes.values() if node.role == "assistant"]
+    await eventually(lambda: answers[-1].done)
+    assert [answer.is_stop for answer in answers] == [False, True]
+
+
 async def test_a_client_that_leaves_while_its_chat_is_made_leaves_no_orphan(server: Server) -> None:
     asked = asyncio.create_task(server.client.chat(HI))
     await eventually(lambda: any(request.path.endswith("/chats/new") for request in server.emulator.requests))

@@ -1,14 +1,19 @@
 """What comes out, all the way: client, server, adapter and the site that the emulator is."""
 
+import asyncio
 import base64
+import contextlib
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import FormData
 
 from app.emulator import Emulator
-from tests.e2e.harness import Reply, Server, emulating, eventually
+from tests.e2e.harness import Reply, Server, emulating, eventually, serving
 from tests.samples import PNG, data_url
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -160,6 +165,130 @@ async def test_a_video_is_made_by_its_route(server: Server) -> None:
     async with server.client.session.get(f"{server.url}/v1/videos/{video['id']}/content") as response:
         assert response.content_type == "video/mp4"
         assert (await response.read())[4:8] == b"ftyp"
+
+
+async def test_a_client_that_leaves_ends_the_video_that_it_waits_for(server: Server) -> None:
+    server.emulator.script.task("running")
+    film = [{"role": "user", "content": "A dog"}]
+    asking = asyncio.create_task(server.client.chat(film, model="qwen3.7-plus-video"))
+    await eventually(lambda: any("/tasks/status/" in request.path for request in server.emulator.requests))
+    asking.cancel()
+    await eventually(lambda: server.emulator.stops)
+    [chat] = server.emulator.chats.values()
+    answer = list(chat.nodes.values())[-1]
+    await eventually(lambda: answer.done)
+    assert (answer.is_stop, answer.text) == (True, "")
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
+async def test_a_video_whose_answer_broke_off_is_found_in_the_chat(server: Server, fault: str) -> None:
+    server.emulator.script.fault(fault)
+    talk = server.conversation()
+    made = await talk.say("A dog", model="qwen3.7-plus-video")
+    assert made.status == 200, made.body
+    assert re.fullmatch(r"\[video\]\(\S+\.mp4\S*\)", made.text)
+    assert (await talk.say("My dog is called Waldo.")).match == "exact"
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
+@pytest.mark.parametrize("states", [("success",), ("running", "running", "success")])
+async def test_a_video_whose_answer_broke_off_is_a_job_like_any_other(
+    server: Server, fault: str, states: tuple[str, ...]
+) -> None:
+    server.emulator.script.fault(fault)
+    server.emulator.script.task(*states)
+    video = await begun(server)
+    assert (await settled(server, video["id"]))["status"] == "completed"
+    async with server.client.session.get(f"{server.url}/v1/videos/{video['id']}/content") as response:
+        assert (await response.read())[4:8] == b"ftyp"
+    assert len(server.emulator.chats) == 1
+
+
+async def jobs_are_usable(server: Server) -> list[str]:
+    """Check that every video that is listed can be had, and that no other chat is left; return their ids."""
+    await eventually(lambda: not stored(server, "SELECT 1 FROM nodes WHERE state = 'open'"))
+    while (await server.client.get("/ready")).body["stored"]["pending_deletions"]:
+        await asyncio.sleep(0.01)
+    listed = [video["id"] for video in (await server.client.get("/v1/videos")).body["data"]]
+    await eventually(lambda: len(server.emulator.chats) == len(listed))
+    for video_id in listed:
+        assert (await settled(server, video_id))["status"] == "completed"
+    return listed
+
+
+async def test_a_client_that_leaves_before_its_video_is_begun_leaves_no_job(server: Server) -> None:
+    hold = server.emulator.script.hold("")
+    asking = asyncio.create_task(begun(server))
+    await hold.reached()
+    asking.cancel()
+    await eventually(lambda: server.emulator.stops)
+    hold.release()
+    assert await jobs_are_usable(server) == []
+
+
+async def test_a_client_that_leaves_while_its_video_is_recorded_finds_it_in_the_list(server: Server) -> None:
+    hold = server.emulator.script.hold("")
+    asking = asyncio.create_task(begun(server))
+    await hold.reached()
+    with contextlib.closing(sqlite3.connect(server.database, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")  # what is to be recorded waits
+        hold.release()
+        is_read = re.compile("/api/v2/chats/[0-9a-f-]{36}").fullmatch
+        await eventually(lambda: any(map(is_read, [request.path for request in server.emulator.requests])))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.sleep(0.1)
+        shell.execute("ROLLBACK")
+    assert len(await jobs_are_usable(server)) == 1
+
+
+UNKNOWN = "The site no longer knows this video: it was deleted there, or it belongs to another account."
+
+
+def stored(server: Server, query: str) -> list[Any]:
+    with contextlib.closing(sqlite3.connect(server.database)) as database:
+        return database.execute(query).fetchall()
+
+
+async def begun(server: Server) -> dict[str, Any]:
+    """Ask for a video by its route."""
+    async with server.client.session.post(f"{server.url}/v1/videos", json={"prompt": "A dog"}) as response:
+        assert response.status == 200, await response.text()
+        return dict(await response.json())
+
+
+async def settled(server: Server, video_id: str) -> dict[str, Any]:
+    """Look at a video until it is no longer being made."""
+    while True:
+        video = (await server.client.get(f"/v1/videos/{video_id}")).body
+        if video["status"] not in {"queued", "in_progress"}:
+            return dict(video)
+
+
+async def test_a_video_that_the_site_no_longer_knows_has_failed_and_says_so(server: Server) -> None:
+    video = await begun(server)
+    server.emulator.script.fault("task_not_found", target="task")
+    failed = await settled(server, video["id"])
+    assert (failed["status"], failed["error"]["message"]) == ("failed", UNKNOWN)
+    content = await server.client.get(f"/v1/videos/{video['id']}/content")
+    assert (content.status, content.error["code"]) == (502, "video_failed")
+    assert UNKNOWN in content.error["message"]
+
+
+async def test_a_video_that_the_site_forgets_while_a_chat_waits_for_it_is_an_error(server: Server) -> None:
+    server.emulator.script.fault("task_not_found", target="task")
+    reply = await server.client.chat([{"role": "user", "content": "A dog"}], model="qwen3.7-plus-video")
+    assert (reply.status, reply.error["code"]) == (502, "video_failed")
+    assert UNKNOWN in reply.error["message"]
+
+
+async def test_a_video_whose_address_ended_and_whose_task_is_forgotten_is_gone(tmp_path: Path) -> None:
+    async with emulating(link_seconds=0.0) as emulator, serving(tmp_path, emulator) as server:
+        video = await begun(server)
+        assert (await settled(server, video["id"]))["status"] == "completed"
+        emulator.script.fault("task_not_found", target="task")
+        content = await server.client.get(f"/v1/videos/{video['id']}/content")
+        assert (content.status, content.error["code"]) == (410, "video_expired")
 
 
 async def test_a_model_without_eyes_paints_nothing(server: Server, emulator: Emulator) -> None:

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 
 from app.core.events import TextDelta, VideoTask
 from app.core.ports import VideoState
-from app.errors import UpstreamRejected, UpstreamUnreachable
+from app.errors import UpstreamUnreachable, VideoFailed
 from tests.e2e.harness import Client, eventually
 from tests.e2e.studio import SITE, Studio, studio_server
 from tests.samples import MP4
@@ -134,7 +134,7 @@ async def test_an_address_that_has_expired_is_renewed(ai: AsyncOpenAI, studio: S
     assert studio.asked == 2, "the new address is kept"
 
 
-@pytest.mark.parametrize("then", [THERE, RUNNING, UpstreamRejected("There is no such task.")])
+@pytest.mark.parametrize("then", [THERE, RUNNING, VideoFailed("The site no longer knows it.")])
 async def test_a_video_that_the_site_gives_no_more_is_gone(ai: AsyncOpenAI, studio: Studio, then: Any) -> None:
     plan(studio, THERE, then)
     video = await ai.videos.create(prompt="A cat", model="artist")

@@ -136,6 +136,24 @@ async def test_a_stop_keeps_what_was_said_and_ends_the_stream_without_a_finish(s
     assert (await site.say(chat, "say: on", turn.node)).text == "on"
 
 
+async def test_a_stop_of_another_answer_than_the_running_one_stops_nothing(site: Site) -> None:
+    chat = await site.new_chat()
+    first = await site.say(chat, "hi")
+    hold = site.emulator.script.hold("", pieces=PIECES, before=2)
+    reading = asyncio.create_task(site.say(chat, "and now?", first.node))
+    await hold.reached()
+    assert (await site.stop(chat, response_id=first.node)).data == {"status": True}
+    hold.release()
+    assert (await reading).text == "One two three four."
+
+
+async def test_a_stop_of_the_running_answer_stops_it(site: Site) -> None:
+    chat = await site.new_chat()
+    async with half_said(site, chat) as (_, reading):
+        await site.stop(chat, response_id=(await site.tree(chat))["currentId"])
+        assert (await reading).text == "One two "
+
+
 async def test_a_stop_answers_when_what_was_said_is_stored(tmp_path: Path) -> None:
     async with emulated(data_file=tmp_path / "chats.json") as site:
         chat = await site.new_chat()

@@ -1,5 +1,6 @@
 """Videos: the task that makes one, how it is asked for, and where the result is."""
 
+import asyncio
 import struct
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,45 @@ async def test_the_task_may_stand_in_a_stream(site: Site, asked: bool) -> None:
     assert (await status(site, task_id))["task_status"] == "success"
 
 
+@pytest.mark.parametrize("fault", ["cut_at_once", "cut", "reset"])
+async def test_the_answer_that_names_a_task_may_break_off_and_the_chat_has_the_video(site: Site, fault: str) -> None:
+    site.emulator.script.fault(fault)
+    chat = await site.new_chat(chat_type="t2v")
+    turn = await site.say(chat, "A dog", chat_type="t2v", stream=False, size="1:1")
+    assert (len(turn.events), turn.broken) == (0 if fault == "cut_at_once" else 1, fault == "reset")
+    node = await node_of(site, chat)
+    assert node["extra"]["wanx"]["task_id"]
+    assert (await get(site, answer_of(node))).status == 200
+
+
+async def test_a_stop_ends_a_video(site: Site) -> None:
+    site.emulator.script.task("running", "running", "success")
+    chat, reply = await film(site)
+    assert (await status(site, task_in(reply)))["task_status"] == "running"
+    answer = (await site.tree(chat))["currentId"]
+    await site.stop(chat, response_id=answer)
+    assert (await status(site, task_in(reply)))["task_status"] == "failed"
+    node = await node_of(site, chat)
+    assert (answer_of(node), node["done"], node["is_stop"]) == ("", True, True)
+
+
+async def test_a_stop_of_another_answer_lets_a_video_go_on(site: Site) -> None:
+    site.emulator.script.task("running", "success")
+    chat, reply = await film(site)
+    await site.stop(chat, response_id="another")
+    assert [(await status(site, task_in(reply)))["task_status"] for _ in range(2)] == ["running", "success"]
+
+
+async def test_a_video_may_be_stopped_before_its_task_is_named(site: Site) -> None:
+    hold = site.emulator.script.hold("")
+    chat = await site.new_chat(chat_type="t2v")
+    asked = asyncio.create_task(film(site, chat=chat))
+    await hold.reached()
+    await site.stop(chat)
+    _, reply = await asked
+    assert (await status(site, task_in(reply)))["task_status"] == "failed"
+
+
 @pytest.mark.parametrize("fault", ["rate_limited", "anti_bot", "busy"])
 async def test_a_video_may_be_refused(site: Site, fault: str) -> None:
     site.emulator.script.fault(fault)
@@ -114,6 +154,8 @@ async def test_asking_for_a_task_may_meet_a_fault(site: Site) -> None:
     task_id = task_in((await film(site))[1])
     site.emulator.script.fault("bad_gateway", target="task")
     assert (await site.raw("GET", f"/api/v1/tasks/status/{task_id}")).status == 502
+    site.emulator.script.fault("task_not_found", target="task")
+    assert (await site.ask("GET", f"/api/v1/tasks/status/{task_id}")).code == "Not_Found"
     assert (await status(site, task_id))["task_status"] == "success"
 
 

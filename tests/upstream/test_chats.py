@@ -94,6 +94,19 @@ def test_reads_a_chat_of_2026_whole() -> None:
     assert read.notes == []
 
 
+@pytest.mark.parametrize(
+    ("more", "task"),
+    [
+        ({"extra": {"wanx": {"task_id": "t1"}, "endTime": 1.5}}, "t1"),
+        ({"content_list": [part("", extra={"wanx": {"task_id": "t1"}})]}, "t1"),
+        ({"extra": {"wanx": None}}, ""),
+        ({"extra": {"wanx": {"task_id": 7}}}, ""),
+    ],
+)
+def test_an_answer_that_is_a_video_names_its_task(more: dict[str, Any], task: str) -> None:
+    assert Read(detail(user(extra={"task_id": "other"}), answer(**more))).last.video_task == task
+
+
 def test_reads_a_chat_of_2025_with_raw_thinking() -> None:
     node = answer("a1", "u1", part("Try 7. ", "think"), part("No."), reasoning_content=None, modelName="M", modelIdx=0)
     assert (Read(detail(user(), node)).last.reasoning, Read(detail(user(), node)).last.text) == ("Try 7. ", "No.")

@@ -99,7 +99,10 @@ def test_every_refusal_has_its_error(
         assert re.fullmatch(r"[A-Z].*[.]", str(problem), re.DOTALL)
 
 
-@pytest.mark.parametrize(("subject", "kind"), [("model", UpstreamModelUnknown), ("account", UpstreamProtocolError)])
+@pytest.mark.parametrize(
+    ("subject", "kind"),
+    [("model", UpstreamModelUnknown), ("task", errors.VideoFailed), ("account", UpstreamProtocolError)],
+)
 def test_what_is_not_found_depends_on_the_call(subject: Subject, kind: type[UpstreamError]) -> None:
     assert type(error_of(refusal("Not_Found"), subject=subject)) is kind
 
@@ -169,7 +172,7 @@ def test_the_body_weighs_more_than_the_header_and_the_header_more_than_the_wire(
     assert isinstance(error_of(ANTI_BOT, 401, 401), UpstreamBlocked)
 
 
-@pytest.mark.parametrize("subject", ["chat", "model", "account"])
+@pytest.mark.parametrize("subject", ["chat", "model", "task", "account"])
 def test_a_404_without_words_is_about_the_address(subject: Subject) -> None:
     assert type(error_of(b"", 404, subject=subject)) is UpstreamProtocolError
 

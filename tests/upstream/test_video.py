@@ -1,5 +1,6 @@
 """Videos, which the site makes on its own time (docs/upstream-protocol.md, Video)."""
 
+import logging
 from contextlib import closing
 from typing import Any
 
@@ -7,7 +8,14 @@ import pytest
 
 from app.core.events import Event, Finished, Started, VideoTask
 from app.core.ports import Prompt, VideoState
-from app.errors import UpstreamBusy, UpstreamError, UpstreamProtocolError, UpstreamRateLimited, UpstreamRejected
+from app.errors import (
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamRateLimited,
+    UpstreamRejected,
+    VideoFailed,
+)
 from app.upstream.qwen import QwenUpstream
 from tests.upstream.scripted import CHAT, PLAIN, Act, Site, created, events, good, refusal, reply, stream
 
@@ -118,6 +126,39 @@ async def test_a_video_that_failed_says_why(upstream: QwenUpstream, site: Site, 
     state = await upstream.video("t1")
     assert state.state == "failed"
     assert error in state.error
+
+
+@pytest.mark.parametrize(
+    ("status", "notes"),
+    [
+        ("running", []),
+        ("QUEUED", []),
+        ("unheard of", ["The site sent the task's status 'unheard of', which is passed over"]),
+        (None, ["The site sent the task's status 'none', which is passed over"]),
+    ],
+)
+async def test_a_state_that_nobody_knows_is_logged_once(
+    upstream: QwenUpstream, site: Site, caplog: pytest.LogCaptureFixture, status: str | None, notes: list[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    site.on(STATE, reply({"task_status": status, "content": ""}))
+    for _ in range(2):
+        assert await upstream.video("t1") == VideoState("running")
+    assert [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()] == notes
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        reply(refusal("Not_Found")),
+        reply(refusal("Bad_Request", "task t1 is not exist")),
+        reply({"detail": "Not Found"}, 404),
+    ],
+)
+async def test_a_task_that_the_site_no_longer_knows_has_failed(upstream: QwenUpstream, site: Site, said: Act) -> None:
+    site.on(STATE, said)
+    with pytest.raises(VideoFailed, match="no longer knows this video"):
+        await upstream.video("t1")
 
 
 async def test_a_task_s_refusal_is_an_error_and_an_odd_id_is_not_asked_for(upstream: QwenUpstream, site: Site) -> None:

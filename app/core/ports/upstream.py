@@ -115,7 +115,8 @@ class ChatMessage(Struct, frozen=True):
     """A message or an answer in a chat's tree.
 
     `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew,
-    `sources` the pages that its searches found. `has_other_content` says that it holds more than text: files, images,
+    `sources` the pages that its searches found. `video_task` is the task of a video that the answer is, "" for any
+    other; its text is then the video's address. `has_other_content` says that it holds more than text: files, images,
     phases of hosted tools.
     """
 
@@ -132,6 +133,7 @@ class ChatMessage(Struct, frozen=True):
     has_other_content: bool
     pictures: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    video_task: str = ""
 
 
 class ChatRecord(Struct, frozen=True):
@@ -203,7 +205,7 @@ class Upstream(Protocol):
         ...
 
     async def video(self, task_id: str) -> VideoState:
-        """Ask how far a video is."""
+        """Ask how far a video is. Raises VideoFailed if upstream no longer knows it."""
         ...
 
     def download(self, url: str) -> AbstractAsyncContextManager[Download]:
@@ -214,7 +216,7 @@ class Upstream(Protocol):
         ...
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
-        """End a running generation. No error if none runs."""
+        """End a running generation: that answer, or whichever runs where its id is not known. No error if none runs."""
         ...
 
     async def list_chats(self, page: int) -> Sequence[ChatSummary]:

@@ -23,10 +23,11 @@ from app.errors import (
     UpstreamRefused,
     UpstreamRejected,
     UpstreamUnreachable,
+    VideoFailed,
 )
 from app.log import Redaction
 
-Subject = Literal["chat", "model", "account"]
+Subject = Literal["chat", "model", "task", "account"]
 """What a call is about, which tells what a bare "not found" means."""
 
 BLOCKED = "The site's bot protection answered in place of the model."
@@ -176,6 +177,9 @@ _STATUS: dict[int, Cause] = {
 _MISSING: dict[Subject, Cause] = {
     "chat": _cause(ChatGone, _GONE),
     "model": _cause(UpstreamModelUnknown, _MODEL),
+    "task": _cause(
+        VideoFailed, "The site no longer knows this video: it was deleted there, or it belongs to another account."
+    ),
     "account": _cause(UpstreamProtocolError, "The site does not know the address that we called."),
 }
 

@@ -12,6 +12,7 @@ from app.upstream.qwen.hosted import IMAGE_PHASES, IMAGE_TOOLS, TOOLS, Citations
 from app.upstream.qwen.phases import RESEARCH_PHASES, TEXT_PHASES, is_keep_alive
 from app.upstream.qwen.pieces import Thoughts
 from app.upstream.qwen.replies import failure_from
+from app.upstream.qwen.video import find_text
 
 Note = Callable[[str], None]
 _MILLISECONDS = 1e11  # a moment above this is not in seconds: it would be in the year 5138
@@ -115,6 +116,7 @@ def _read_message(node_id: str, role: Literal["user", "assistant"], node: dict[s
         has_other_content=others or bool(node.get("files")) or (answer is not None and answer.has_others),
         pictures=tuple(answer.pictures) if answer else (),
         sources=tuple(answer.sources) if answer else (),
+        video_task=find_text(node, "task_id") if answer else "",
     )
 
 

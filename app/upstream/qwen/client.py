@@ -238,9 +238,9 @@ class QwenUpstream:
         return self._files.download(url)
 
     async def video(self, task_id: str) -> VideoState:
-        """Ask how far a video is."""
-        outer = await self._call("GET", f"/api/v1/tasks/status/{checked_task(task_id)}", "account")
-        return read_video_state(outer)
+        """Ask how far a video is. Raises VideoFailed if the site no longer knows it."""
+        outer = await self._call("GET", f"/api/v1/tasks/status/{checked_task(task_id)}", "task")
+        return read_video_state(outer, self._note)
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs, or if the chat is gone."""

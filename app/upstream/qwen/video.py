@@ -1,7 +1,7 @@
 """Videos, which the site makes on its own time: the task in its answer, and how far it is (Video). Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.upstream.qwen.replies import Outer
 
 _MOST_MEMBERS = 20_000
 _DONE = frozenset({"success", "succeeded", "finished", "completed"})
+_RUNNING = frozenset({"running", "pending", "queued", "processing"})
 _FAILED = frozenset({"failed", "failure", "error", "canceled", "cancelled"})
 
 
@@ -67,8 +68,11 @@ def read_stored_video(data: object, parent_id: str | None) -> VideoReply:
     return _read_message(max(answers, key=_age)) if answers else VideoReply()
 
 
-def read_video_state(outer: Outer) -> VideoState:
-    """Read the state of a task, which comes bare; within an envelope it is read too."""
+def read_video_state(outer: Outer, note: Callable[[str], None]) -> VideoState:
+    """Read the state of a task, which comes bare; within an envelope it is read too.
+
+    A state that is not known is told to `note`, and may change: the video counts as one that is being made.
+    """
     said = outer.data if isinstance(outer.data, dict) else {"task_status": outer.task_status, "content": outer.content}
     status = str(said.get("task_status")).lower()
     content = said.get("content")
@@ -81,6 +85,8 @@ def read_video_state(outer: Outer) -> VideoState:
         reason = said.get("message") or outer.message or (content if not url else "")
         words = excerpt(reason) if isinstance(reason, str) else ""
         return VideoState("failed", error=f"The site could not make the video. It said: {words!r}." if words else _MUTE)
+    if status not in _RUNNING:
+        note(f"the task's status {status[:40]!r}")
     return VideoState("running")
 
 
