@@ -14,7 +14,7 @@ Marks = Literal["kept", "links", "ignored"]
 """What becomes of marks: they stay and are cited, they become Markdown links, or they are text like any other."""
 
 _TOKEN = re.compile(r"(?P<line>\n)|(?P<ticks>`+|~+)|(?P<call></?tool_use>)|\[\[(?P<number>\d{1,4})\]\](?P<link>\(?)")
-_UNDECIDED = re.compile(r"(?:`+|~+|</?[a-z_]{0,8}|\[(?:\[(?:\d{1,4}(?:\]\]?)?)?)?)\Z")
+_UNDECIDED = re.compile(r"(?:(?<!`)`++|(?<!~)~++|</?[a-z_]{0,8}|\[(?:\[(?:\d{1,4}(?:\]\]?)?)?)?)\Z")
 
 
 class _Cited(Struct, frozen=True):
@@ -135,7 +135,7 @@ class _Place:
     def take(self, text: str, token: re.Match[str] | None) -> None:
         """Take text, as the token that it is, if it is one."""
         if token is not None and token["call"]:
-            self._in_call = self.is_prose if token["call"] == "<tool_use>" else False
+            self._in_call = token["call"] == "<tool_use>" and (self._in_call or self.is_prose)
         if token is not None and token["line"]:
             self._end_line()
         elif self._fence is not None:

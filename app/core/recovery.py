@@ -88,20 +88,20 @@ class Recovery:
     async def _recover(self, node: OpenNode) -> None:
         """Record what became of one answer. Raises UpstreamError while that cannot be known."""
         if node.account != self._upstream.account_name():
-            await self._close(node, "its chat belongs to another account", None)
+            await self._close(node, "its chat belongs to another account")
             return
         try:
             answer = await self._read(node)
         except ChatGone as gone:
-            await self._close(node, str(gone), None)
+            await self._close(node, str(gone))
             await self._store.forget(node.session_id, str(gone), self._clock.now())
             return
-        problem = None
+        text, problem = "", None
         if answer is None:
             problem = "the message never reached the site"
-        elif not self._written(answer).strip():
-            problem = "interrupted by a restart, without any text"
-        await self._close(node, problem, answer)
+        elif not (text := self._written(answer)).strip():
+            text, problem = "", "interrupted by a restart, without any text"
+        await self._close(node, problem, answer, text)
         if problem is not None and node.parent_response_id is None and not node.known_responses:
             await self._let_go(node.session_id)
 
@@ -123,8 +123,9 @@ class Recovery:
             answer = next((message for message in chat.messages if message.id == answer.id), None)
         return answer
 
-    async def _close(self, node: OpenNode, error: str | None, answer: ChatMessage | None) -> None:
-        text = self._written(answer) if answer and error is None else ""
+    async def _close(
+        self, node: OpenNode, error: str | None, answer: ChatMessage | None = None, text: str = ""
+    ) -> None:
         turn = step_key = told = None
         if text and (node.answered is not None or node.opens_turn):
             keys = Keys.of(node.owner, node.account)

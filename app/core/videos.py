@@ -49,12 +49,10 @@ class Videos:
         """
         begun = AsyncExitStack()
         turn = await begun.enter_async_context(self._gateway.answer(request))
-        made: list[Video] = []
-        work = self._around.background.spawn(self._record(begun, turn, size, made), "record a video", awaited=True)
-        await asyncio.shield(work)
-        return made[0]
+        work = self._around.background.spawn(self._record(begun, turn, size), "record a video", awaited=True)
+        return await asyncio.shield(work)
 
-    async def _record(self, begun: AsyncExitStack, turn: Turn, size: str | None, made: list[Video]) -> None:
+    async def _record(self, begun: AsyncExitStack, turn: Turn, size: str | None) -> Video:
         """Take the answer to its end, then add its job: one without a committed turn would lose its chat."""
         task_id = ""
         said: list[str] = []
@@ -70,7 +68,7 @@ class Videos:
         now = self._around.clock.now()
         video = Video(f"video_{new_hex()}", node.session_id, task_id, node.model, size, now)
         await self._store.add_video(video)
-        made.append(video)
+        return video
 
     async def show(self, owner: str, video_id: str) -> Video:
         """Return a video as it is now. Raises VideoNotFound, and UpstreamError if the site does not say."""

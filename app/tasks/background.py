@@ -5,8 +5,9 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -15,17 +16,17 @@ class BackgroundTasks:
 
     def __init__(self, *, patience: float) -> None:
         self._patience = patience
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()  # kept: up to Python 3.11 asking for it costs a system call
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str, *, awaited: bool = False) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, _T], name: str, *, awaited: bool = False) -> asyncio.Task[_T]:
         """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard if awaited else self._done)
         return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             _log.warning("Could not %s: %s", task.get_name(), str(problem) or type(problem).__name__)

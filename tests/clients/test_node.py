@@ -39,4 +39,5 @@ def test_the_lock_pins_every_package_and_names_no_registry() -> None:
     assert len(packages) > 100
     assert all(name == "" or "integrity" in package for name, package in packages.items())
     assert "resolved" not in text
+    assert "://" not in text, "a lock names packages and their hashes, no addresses"
     assert "registry" not in text

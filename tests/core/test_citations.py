@@ -66,6 +66,7 @@ def test_marks_become_links(text: str, written: str) -> None:
         "```python\na[[1]]\n```",
         "~~~\n[[1]]\n```\n[[1]]\n~~~",
         'Let me see.\n<tool_use>\n{"at": [[1]]}\n</tool_use>',
+        '<tool_use>\n{"of": "<tool_use>", "at": [[1]]}\n</tool_use>',
     ],
 )
 def test_code_and_calls_have_no_marks(text: str) -> None:
@@ -123,7 +124,8 @@ def test_an_address_cannot_end_its_link() -> None:
 
 def test_many_marks_take_their_time_only_once() -> None:
     begun = time.process_time()
-    read("[[1]] " * 20_000, [], "links")
+    for text in ("[[1]] " * 20_000, "`" * 100_000 + "x", "[" * 100_000):
+        read(text, [], "links")
     assert time.process_time() - begun < 2
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Background(Protocol):
     """Owns tasks that must outlive the request that began them; awaits them before the program ends."""
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str, *, awaited: bool = False) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, _T], name: str, *, awaited: bool = False) -> asyncio.Task[_T]:
         """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         ...
