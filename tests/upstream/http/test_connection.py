@@ -291,8 +291,9 @@ async def test_closing_before_the_end_ends_the_connection_and_wakes_the_reader()
 
 async def test_a_request_that_is_given_up_ends_the_connection() -> None:
     wire = Wire()
-    asking = asyncio.create_task(wire.ask(b"HTTP/1.1 200 O"))
-    await asyncio.sleep(0.001)
+    asking = asyncio.create_task(wire.connection.send(b"GET / HTTP/1.1\r\n\r\n", b""))
+    await asyncio.sleep(0)
+    wire.say([b"HTTP/1.1 200 O"])
     asking.cancel()
     await asyncio.wait([asking])
     assert wire.ended
