@@ -32,7 +32,7 @@ FIND_CUT = f"""
     SELECT n.asked_key AS key, n.answered_text, n.answer_text, {_PLACE}
     FROM json_each(:keys) k CROSS JOIN nodes n INDEXED BY nodes_by_asked ON n.asked_key = k.value
     CROSS JOIN sessions s ON s.id = n.session_id
-    WHERE n.response_id IS NOT NULL AND s.state = 'live' AND n.answer_text IS NOT NULL
+    WHERE n.state <> 'open' AND n.response_id IS NOT NULL AND s.state = 'live' AND n.answer_text IS NOT NULL
     ORDER BY n.number DESC LIMIT :limit
 """  # noqa: S608
 
@@ -154,9 +154,9 @@ DOOM_ONE = """
 DOOM_IDLE = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)
     SELECT chat_id, 'retention', :at, :at FROM sessions
-    WHERE state = 'live' AND origin = 'made' AND last_used_at < :before
+    WHERE state = 'live' AND origin = 'made' AND created_at < :before AND last_used_at < :before
       AND NOT EXISTS (SELECT 1 FROM nodes WHERE session_id = sessions.id AND state = 'open')
-    ORDER BY last_used_at LIMIT :limit
+    ORDER BY created_at LIMIT :limit
 """
 DOOM_KEYS = """
     UPDATE nodes SET turn_key = NULL, step_key = NULL, asked_key = NULL

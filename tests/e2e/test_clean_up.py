@@ -93,7 +93,9 @@ async def test_chats_that_were_not_used_for_long_are_deleted_but_their_history_s
         async with serving(tmp_path, emulator) as server:
             await server.conversation().say("old")
         with sqlite3.connect(server.database) as database:
-            database.execute("UPDATE sessions SET last_used_at = '2020-01-01T00:00:00.000Z'")
+            database.execute(
+                "UPDATE sessions SET (created_at, last_used_at) = ('2020-01-01T00:00:00.000Z', '2020-01-01T00:00:00.000Z')"
+            )
         async with serving(tmp_path, emulator) as server:
             await server.conversation().say("young")
         async with serving(tmp_path, emulator, RETENTION_DAYS="30") as server:

@@ -319,7 +319,7 @@ async def test_a_session_in_use_is_not_idle(store: SessionStore) -> None:
     assert await store.doom_idle(minute(10) + timedelta(milliseconds=1), minute(20), 5) == 1
 
 
-async def test_the_longest_idle_are_doomed_first_and_no_more_than_asked(store: SessionStore) -> None:
+async def test_of_idle_sessions_the_oldest_are_doomed_first_and_no_more_than_asked(store: SessionStore) -> None:
     for name, at in (("a", 3), ("b", 1), ("c", 2)):
         await conversation(store, name, at)
     assert await store.doom_idle(minute(10), minute(20), 2) == 2
