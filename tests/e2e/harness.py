@@ -21,6 +21,8 @@ from tests.databases import lay_empty_database
 
 MODEL = "qwen3.7-plus"
 CLOCK = SystemClock()
+LONG_AGO = "2020-01-01T00:00:00.000Z"
+AGE_SESSIONS = f"UPDATE sessions SET created_at = '{LONG_AGO}', last_used_at = '{LONG_AGO}'"
 QUICK = Patience(every=0.1, total=0.6, retry=0.01, read_back=0.6, video=2.0, video_every=0.01)
 Messages = list[dict[str, Any]]
 

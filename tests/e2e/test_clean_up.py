@@ -12,7 +12,7 @@ from app.config import load
 from app.emulator import Emulator
 from app.main import open_program
 from app.tasks.cleaner import Cleaner, SweepReport
-from tests.e2e.harness import Server, emulating, eventually, serving
+from tests.e2e.harness import AGE_SESSIONS, Server, emulating, eventually, serving
 
 DOG = "My dog is called Waldo."
 NAMING = '[{"role":"user","mainText":"hi"},{"role":"assistant","mainText":"Hello"}]'
@@ -93,9 +93,7 @@ async def test_chats_that_were_not_used_for_long_are_deleted_but_their_history_s
         async with serving(tmp_path, emulator) as server:
             await server.conversation().say("old")
         with sqlite3.connect(server.database) as database:
-            database.execute(
-                "UPDATE sessions SET (created_at, last_used_at) = ('2020-01-01T00:00:00.000Z', '2020-01-01T00:00:00.000Z')"
-            )
+            database.execute(AGE_SESSIONS)
         async with serving(tmp_path, emulator) as server:
             await server.conversation().say("young")
         async with serving(tmp_path, emulator, RETENTION_DAYS="30") as server:

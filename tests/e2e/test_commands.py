@@ -17,7 +17,7 @@ import pytest
 
 from app.__main__ import main
 from app.emulator import Emulator
-from tests.e2e.harness import Client, Conversation, emulating, eventually, serving
+from tests.e2e.harness import AGE_SESSIONS, Client, Conversation, emulating, eventually, serving
 from tests.e2e.processes import UNMEASURED, environment, server_process
 
 DOG = "My dog is called Waldo."
@@ -140,9 +140,7 @@ async def test_a_chat_of_the_browser_is_never_deleted_upstream(
     chat_id, _, _ = await emulator.browse(None, DOG, "A fine name.")
     await shell.run("pull")
     with contextlib.closing(sqlite3.connect(tmp_path / "qwen-thread.db", isolation_level=None)) as database:
-        database.execute(
-            "UPDATE sessions SET (created_at, last_used_at) = ('2020-01-01T00:00:00.000Z', '2020-01-01T00:00:00.000Z')"
-        )
+        database.execute(AGE_SESSIONS)
     assert "deleted on the site: 0" in (await shell.run("sweep", RETENTION_DAYS="1"))[1]
     code, told = await shell.run("sessions", "delete", "--yes", chat_id)
     assert (code, "Sessions erased: 1" in told) == (0, True)
