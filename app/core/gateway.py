@@ -21,7 +21,9 @@ from app.core.known_texts import KnownTexts
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.modes import ABILITIES
+from app.core.record import TurnRecord
 from app.core.recovery import Recovery
+from app.core.relay import Relay
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
 from app.core.token_scale import TokenScale
@@ -195,11 +197,16 @@ class Gateway:
         draft = await self._with_files(draft)
         if self._is_busy(draft.prompt.chat_id):
             raise ChatInProgress("The chat became busy with another answer while files were on their way.")
-        written = answer_format(request, SCHEME, new_call_id)
-        cut = Cut(request.stop, request.max_tokens)
-        citations = CitationReader("ignored" if request.json_format is not None else self._policy.marks)
+        record = TurnRecord(self._around, draft, watch)
+        marks = "ignored" if request.json_format is not None else self._policy.marks
+        relay = Relay(
+            record,
+            Cut(request.stop, request.max_tokens),
+            answer_format(request, SCHEME, new_call_id),
+            CitationReader(marks),
+        )
         retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries
-        turn = Turn(self._around, draft, cut, written, citations, watch, retries=retries)
+        turn = Turn(self._around, record, relay, watch, retries=retries)
         self._live.add(turn)
         try:
             await turn.begin()

@@ -8,36 +8,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from app.core.answer import AnswerEnd, AnswerFormat, Piece
-from app.core.canonical import picture_text, video_text
-from app.core.citations import CitationReader
-from app.core.cut import Cut
 from app.core.delivery import Delivery, deliver
 from app.core.drafts import Draft
-from app.core.events import (
-    AnswerEvent,
-    CallArguments,
-    Ended,
-    Event,
-    Finished,
-    FinishReason,
-    Picture,
-    ReasoningDelta,
-    Sources,
-    Started,
-    TextDelta,
-    Usage,
-    UsageReport,
-    VideoTask,
-)
+from app.core.events import AnswerEvent, Ended, Event, Usage, VideoTask
 from app.core.ports import Prompt
 from app.core.record import State, TurnRecord
+from app.core.relay import Relay
 from app.core.surroundings import Surroundings
-from app.core.tools.scheme import SCHEME
 from app.core.video import following
 from app.core.watch import AnswerWatch
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
-from app.log import Joined
 
 _log = logging.getLogger(__name__)
 
@@ -49,32 +29,19 @@ class Turn:
     """
 
     def __init__(
-        self,
-        around: Surroundings,
-        draft: Draft,
-        cut: Cut,
-        written: AnswerFormat,
-        citations: CitationReader,
-        watch: AnswerWatch,
-        *,
-        retries: int = 0,
+        self, around: Surroundings, record: TurnRecord, relay: Relay, watch: AnswerWatch, *, retries: int
     ) -> None:
+        """`retries`: how often the model may be asked again."""
         self.closing: asyncio.Task[None] | None = None
         self._around = around
-        self._record = TurnRecord(around, draft, watch)
-        self._cut = cut
-        self._format = written
-        self._citations = citations
+        self._record = record
+        self._relay = relay
         self._watch = watch
         self._retries = retries
         self._opening: asyncio.Task[None] | None = None
         self._delivery: Delivery | None = None
         self._first: Sequence[Event] = ()
-        self._shown = False  # whether there was a picture
-        self._stands_apart = False  # whether a new paragraph begins with the next words
-        self._video: VideoTask | None = None
         self._generating = False
-        self._running_id: str | None = None  # of the answer that is being generated, once upstream told it
         self._is_recorded = False
 
     @property
@@ -123,7 +90,8 @@ class Turn:
         await asyncio.shield(self._opening)
 
     async def _send(self, prompt: Prompt) -> None:
-        self._generating, self._running_id = True, None
+        self._generating = True
+        self._relay.ask()
         try:
             self._delivery = await deliver(self._around.upstream, prompt, self._around.patience)
             self._first = await anext(self._delivery)
@@ -144,31 +112,29 @@ class Turn:
                     self._watch.chunk()
                     yield batch
             except UpstreamError as problem:
-                if not self._format.is_enough:
+                if not self._relay.is_enough:
                     raise
                 _log.warning("The pictures that came are all there are: %s", problem)
                 break
-            may_ask = asked < self._retries
-            end = AnswerEnd(self._format.cut()) if self._cut.reason else self._format.finish(may_ask=may_ask)
-            if out := self._said(end.pieces):
+            out, ask_again = self._relay.finish(may_ask=asked < self._retries)
+            if out:
                 self._watch.chunk()
                 yield out  # the last words need not wait for the disk
-            if end.ask_again is None:
+            if ask_again is None:
                 break
-            if not await self._ask_again(end.ask_again):
-                if out := self._said(self._format.finish(may_ask=False).pieces):
+            if not await self._ask_again(ask_again):
+                out, _ = self._relay.finish(may_ask=False)
+                if out:
                     self._watch.chunk()
                     yield out
                 break
             asked += 1
-            self._format.again()
-            self._citations.again()
-        if out := self._last_words():
+            self._relay.again()
+        if out := self._relay.last_words():
             self._watch.chunk()
             yield out
-        reason: FinishReason = "tool_calls" if self._format.calls else self._cut.reason or "stop"
-        await self._complete(reason)
-        yield [Ended(reason, self.used)]
+        await self._complete()
+        yield [Ended(self._relay.reason, self.used)]
 
     async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
         """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
@@ -176,27 +142,24 @@ class Turn:
         out: list[AnswerEvent] = []
         batch: Sequence[Event] | None = self._first
         while batch is not None:
-            whole = self._relay(batch, out)
-            if whole or self._cut.reason:
+            out = self._relay.read(batch)
+            if self._relay.is_over:
                 break
             if out:
                 yield out
                 out = []
             batch = await anext(self._delivery, None)
-        if rest := self._cut.rest():
-            self._hear(rest, out)
-        _log.debug("The model wrote in chat %s:\n%s", self.chat_id, Joined(self._record.heard))
-        if not self._cut.reason and not self._has_content:
+        video = None if self.draft.leaves_video else self._relay.video
+        if self._relay.is_whole:
+            self._generating = video is not None
+        out += self._relay.rest()
+        if self._relay.is_empty:
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
         if out:
             yield out
-        if self._video is not None and not self.draft.leaves_video:
-            async for out in self._follow(self._video):
+        if video is not None:
+            async for out in self._follow(video):
                 yield out
-
-    @property
-    def _has_content(self) -> bool:
-        return self._shown or self._video is not None or any(piece.strip() for piece in self._record.heard)
 
     async def _follow(self, video: VideoTask) -> AsyncGenerator[list[AnswerEvent], None]:
         """Tell how far a video is, at last where it is. Raises VideoFailed, UpstreamTimeout."""
@@ -204,13 +167,9 @@ class Turn:
             async for waited, state in states:
                 if state.state == "succeeded":
                     self._generating = False
-                    out: list[AnswerEvent] = []
-                    self._say_apart(video_text(state.url), out)
+                    yield self._relay.film(state.url)
+                elif out := self._relay.wait(waited):
                     yield out
-                elif self.draft.show_reasoning:
-                    progress = ReasoningDelta(f"The video is being made ({waited:.0f} s).\n")
-                    self._record.reasoning.append(progress.text)
-                    yield [progress]
 
     async def _ask_again(self, text: str) -> bool:
         """Ask the model again in the same chat; return whether that was possible.
@@ -230,95 +189,11 @@ class Turn:
         await self._in_own_task(self._record.follow_up(prompt), "record that it was asked again")
         return True
 
-    def _relay(self, batch: Sequence[Event], out: list[AnswerEvent]) -> bool:
-        """Turn upstream's events into the client's; return whether the answer is whole."""
-        for event in self._counted(batch):
-            if isinstance(event, TextDelta):
-                if text := self._cut.feed(event.text):
-                    self._hear(text, out)
-                if self._cut.reason:
-                    return False
-            elif isinstance(event, ReasoningDelta):
-                if self.draft.show_reasoning:
-                    self._record.reasoning.append(event.text)
-                    out.append(event)
-            elif isinstance(event, Picture):
-                self._show(event, out)
-            elif isinstance(event, Sources):
-                self._citations.found(event.found)
-            elif isinstance(event, VideoTask):
-                self._video = event
-                if self.draft.leaves_video:
-                    out.append(event)
-            elif isinstance(event, Started):
-                self._record.response_id = self._running_id = event.response_id
-            elif isinstance(event, Finished):
-                self._generating = self._video is not None and not self.draft.leaves_video
-                return True
-        return False
-
-    def _counted(self, batch: Sequence[Event]) -> Sequence[Event]:
-        """Take the count of the batch first; under a limit, make one piece of the text that it stands for."""
-        for event in batch:
-            if isinstance(event, UsageReport):
-                self._record.usage = event.usage
-                self._cut.count(event.usage)
-        return _joined(batch) if self._cut.is_limited else batch
-
-    def _hear(self, text: str, out: list[AnswerEvent]) -> None:
-        """Take the model's next words."""
-        self._record.heard.append(text)
-        self._say(self._format.feed(text), out)
-
-    def _said(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
-        """Send on the last of an answer."""
-        out: list[AnswerEvent] = []
-        self._say(pieces, out)
-        self._write(self._citations.rest(), out)
-        return out
-
-    def _say(self, pieces: Sequence[Piece], out: list[AnswerEvent]) -> None:
-        """Send on what became of the model's words."""
-        for piece in pieces:
-            if isinstance(piece, TextDelta):
-                text = f"\n\n{piece.text}" if self._stands_apart and piece.text else piece.text
-                self._stands_apart = self._stands_apart and not text
-                self._write(self._citations.feed(text), out)
-                continue
-            self._write(self._citations.rest(), out)
-            if isinstance(piece, CallArguments):
-                _, name, arguments = self._format.calls[piece.index]
-                self._record.text.append("\n\n" + SCHEME.write_call(name, arguments))
-            out.append(piece)
-
-    def _show(self, picture: Picture, out: list[AnswerEvent]) -> None:
-        self._shown = True
-        if self._format.take_picture():
-            self._say_apart(picture_text(picture.url), out)
-        out.append(picture)
-
-    def _say_apart(self, text: str, out: list[AnswerEvent]) -> None:
-        """Send a paragraph of its own, whatever is said before and after it."""
-        self._stands_apart = bool(self._record.text)
-        self._say([TextDelta(text)], out)
-        self._stands_apart = True
-
-    def _write(self, text: str, out: list[AnswerEvent]) -> None:
-        if text:
-            self._record.text.append(text)
-            out.append(TextDelta(text))
-
-    def _last_words(self) -> list[AnswerEvent]:
-        out = self._said(())
-        whole = bool(self._record.text) and not self._format.calls and not self._cut.reason
-        if cited := self._citations.citations(whole=whole):
-            out.append(cited)
-        return out
-
-    async def _complete(self, reason: FinishReason) -> None:
+    async def _complete(self) -> None:
         """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
         self._is_recorded = True
-        commit = self._around.background.spawn(self._close("complete", reason, None), "commit a node", awaited=True)
+        work = self._close("complete", self._relay.reason, None)
+        commit = self._around.background.spawn(work, "commit a node", awaited=True)
         self.closing = commit
         try:
             await asyncio.shield(commit)
@@ -357,23 +232,11 @@ class Turn:
             if self._generating:
                 await self._stop()
 
-    async def _close(self, state: State, reason: FinishReason | None, error: str | None) -> None:
-        await self._record.close(state, reason, error, tuple(call_id for call_id, _, _ in self._format.calls))
+    async def _close(self, state: State, reason: str | None, error: str | None) -> None:
+        await self._record.close(state, reason, error, self._relay.call_ids)
 
     async def _stop(self) -> None:
         try:
-            await self._around.upstream.stop(self.chat_id, self._running_id)
+            await self._around.upstream.stop(self.chat_id, self._relay.running_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)
-
-
-def _joined(batch: Sequence[Event]) -> list[Event]:
-    """Return a batch with one piece of text in place of several that follow one another."""
-    joined: list[Event] = []
-    for event in batch:
-        before = joined[-1] if joined else None
-        if isinstance(event, TextDelta) and isinstance(before, TextDelta):
-            joined[-1] = TextDelta(before.text + event.text)
-        else:
-            joined.append(event)
-    return joined

@@ -296,7 +296,7 @@ async def test_a_call_inside_a_result_is_none_also_when_the_model_repeats_it(ser
 async def test_what_the_model_really_wrote_is_in_the_log_at_debug(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG", "app.core.turn")
+    caplog.set_level("DEBUG", "app.core.relay")
     server.emulator.script.answer("I look. " + call_text("getWeather", "{'city': 'Paris'}"))
     await server.client.chat([user(ASK)], tools=[WEATHER])
     assert any("{'city': 'Paris'}" in record.getMessage() for record in caplog.records)
