@@ -28,6 +28,7 @@ from app.store import statements
 from app.store.connection import Database, Values
 from app.store.files import SqliteFileIndex
 from app.store.opening import open_database
+from app.store.rows import Columns, read_place, read_tail_turn, read_told, utf8
 from app.store.videos import SqliteVideoStore
 
 BUSY_SECONDS = 5.0
@@ -56,51 +57,6 @@ async def open_sqlite(
         yield SqliteSessionStore(database, store_text=store_text)
 
 
-def _utf8(text: str) -> str:
-    """Make a text storable: half a surrogate pair, which JSON may carry, has no UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _place(row: sqlite3.Row) -> Place:
-    return Place(
-        key=row["key"],
-        node_id=row["node_id"],
-        session_id=row["session_id"],
-        chat_id=row["chat_id"],
-        response_id=row["response_id"],
-        before_key=row["before_key"] or "",
-        system_digest=row["system_digest"],
-        depth=row["depth"],
-        has_children=bool(row["has_children"]),
-        told=_told(row),
-        input_tokens=row["input_tokens"],
-    )
-
-
-def _tail_turn(row: sqlite3.Row) -> TailTurn:
-    return TailTurn(row["user_key"], row["user_text"], frozenset((row["files"] or "").split()))
-
-
-def _told(row: sqlite3.Row) -> Told | None:
-    if row["told_key"] is None:
-        return None
-    call_ids = (row["told_call"],) if row["told_call"] else ()
-    pictures = frozenset(row["told_pictures"].split())
-    return Told(row["told_key"], row["told_calls"], row["told_results"], call_ids, pictures)
-
-
-def _told_values(told: Told | None) -> dict[str, object]:
-    if told is None:
-        return {**dict.fromkeys(("told_key", "told_calls", "told_results", "told_call")), "told_pictures": ""}
-    return {
-        "told_key": told.key,
-        "told_calls": told.calls,
-        "told_results": told.results,
-        "told_call": _utf8(told.call_ids[-1]) if told.call_ids else None,
-        "told_pictures": " ".join(sorted(told.pictures)),
-    }
-
-
 class SqliteSessionStore:
     """Implements `core.ports.SessionStore`. Every method is one transaction; one statement is one by itself.
 
@@ -111,7 +67,7 @@ class SqliteSessionStore:
         self.files = SqliteFileIndex(database)
         self.videos = SqliteVideoStore(database)
         self._database = database
-        self._store_text = store_text
+        self._columns = Columns(store_text=store_text)
 
     async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
         """Return the newest nodes with these turn keys: those with the first key first, then the newest first."""
@@ -122,12 +78,12 @@ class SqliteSessionStore:
         return await self._find(statements.FIND_STEP, step_keys)
 
     async def _find(self, statement: str, keys: Sequence[str]) -> Sequence[Place]:
-        return [_place(row) for row in await self._database.read(statement, (json.dumps(keys),))]
+        return [read_place(row) for row in await self._database.read(statement, (json.dumps(keys),))]
 
     async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
         rows = await self._database.read(statements.FIND_CALLS, {"ids": json.dumps(call_ids), "scope": scope})
-        return {row["key"]: Calling(_place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
+        return {row["key"]: Calling(read_place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
 
     async def find_tails(
         self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
@@ -147,7 +103,7 @@ class SqliteSessionStore:
         for row in await self._database.read(statement, values):
             tails.setdefault(row["tail_key"], []).append(row)
         return [
-            Tail(key, tuple(map(_tail_turn, rows)), rows[-1]["before_key"] == scope)
+            Tail(key, tuple(map(read_tail_turn, rows)), rows[-1]["before_key"] == scope)
             for key, rows in tails.items()
             if len(rows) == len(newest_first)
         ]
@@ -156,7 +112,7 @@ class SqliteSessionStore:
         """Return answers to what these keys name that were cut or recovered, the newest first."""
         values = {"keys": json.dumps(asked_keys), "limit": _MOST_CUT}
         rows = await self._database.read(statements.FIND_CUT, values)
-        return [CutAnswer(_place(row), row["answered_text"] or "", row["answer_text"]) for row in rows]
+        return [CutAnswer(read_place(row), row["answered_text"] or "", row["answer_text"]) for row in rows]
 
     async def known_chat(self, chat_id: str) -> KnownChat | None:
         """Return what is stored of a chat."""
@@ -190,7 +146,7 @@ class SqliteSessionStore:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
         return {
             row["response_id"]: KnownNode(
-                row["id"], row["turn_key"], row["depth"], row["system_digest"], _told(row) or Told()
+                row["id"], row["turn_key"], row["depth"], row["system_digest"], read_told(row) or Told()
             )
             for row in rows
         }
@@ -200,90 +156,33 @@ class SqliteSessionStore:
 
         Nobody was told of it yet, so it need not survive a loss of power: it does not wait for the disk.
         """
-        values = self._node_values(node, at)
+        values = self._columns.of_node(node, at)
         if session is None and not node.rows and not node.files:
             await self._database.execute(statements.ADD_NODE, values, durable=False)
             return
 
         def work(connection: sqlite3.Connection) -> None:
             if session is not None:
-                connection.execute(statements.ADD_SESSION, self._session_values(session, at))
+                connection.execute(statements.ADD_SESSION, self._columns.of_session(session, at))
             connection.execute(statements.ADD_NODE, values)
             if node.rows:
                 rows = [(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]
                 connection.executemany(statements.ADD_TURN, rows)
             if node.files:
                 files = [
-                    (node.id, n, each.kind, self._text(each.name), each.digest) for n, each in enumerate(node.files)
+                    (node.id, n, each.kind, self._columns.text(each.name), each.digest)
+                    for n, each in enumerate(node.files)
                 ]
                 connection.executemany(statements.ADD_NODE_FILE, files)
             if session is not None and session.delete_because:
-                held = (session.chat_id, _utf8(session.delete_because), timestamp(at))
+                held = (session.chat_id, utf8(session.delete_because), timestamp(at))
                 connection.execute(statements.HOLD_DELETION, held)
 
         await self._database.write(work, durable=False)
 
-    def _session_values(self, session: NewSession, at: datetime) -> dict[str, object]:
-        return {
-            "id": session.id,
-            "owner": session.owner,
-            "account": session.account,
-            "chat_id": session.chat_id,
-            "model": session.model,
-            "title": self._text(session.title),
-            "state": "doomed" if session.delete_because else "live",
-            "reason": None if session.delete_because is None else _utf8(session.delete_because),
-            "origin": "pulled" if session.pulled else "made",
-            "at": timestamp(at),
-        }
-
-    def _node_values(self, node: NewNode, at: datetime) -> dict[str, object]:
-        return {
-            "id": node.id,
-            "session_id": node.session_id,
-            "parent_id": node.parent_id,
-            "depth": node.depth,
-            "match": node.match,
-            "model": node.model,
-            "user_text": self._text(node.user_text),
-            "sent_text": self._text(node.sent_text),
-            "user_chars": len(node.user_text),
-            "system_digest": node.system_digest,
-            "before_key": node.before_key,
-            "user_key": node.user_key,
-            "asked_key": node.asked_key,
-            "answered": self._text(node.answered),
-            "results": node.results,
-            "opens_turn": node.opens_turn,
-            "sent_digest": node.sent_digest,
-            **_told_values(node.told),
-            "at": timestamp(at),
-        }
-
-    def _text(self, text: str | None) -> str | None:
-        """Keep a text, or nothing of it where the owner wants no texts."""
-        return None if text is None or not self._store_text else _utf8(text)
-
     async def finish_turn(self, end: NodeEnd, at: datetime) -> None:
         """Record how the answer ended. Durable when this returns. Only a node's first end counts."""
-        values = {
-            "id": end.node_id,
-            "state": end.state,
-            "response_id": end.response_id,
-            "answer": self._text(end.answer_text),
-            "answer_chars": len(end.answer_text),
-            "reasoning": self._text(end.reasoning_text),
-            "finish_reason": end.finish_reason,
-            "error": None if end.error is None else _utf8(end.error),
-            "input_tokens": end.input_tokens,
-            "output_tokens": end.output_tokens,
-            "at": timestamp(at),
-            "turn_key": None if end.turn is None else end.turn.key,
-            "answer_key": None if end.turn is None else end.turn.answer_key,
-            "step_key": end.step_key,
-            "recovered": end.recovered,
-            **_told_values(end.told),
-        }
+        values = self._columns.of_end(end, at)
         if not end.calls:
             await self._database.execute(statements.END_NODE, values)
             return
@@ -320,7 +219,7 @@ class SqliteSessionStore:
             answered=row["answered_text"],
             results=row["results"],
             opens_turn=bool(row["opens_turn"]),
-            told=_told(row) or Told(),
+            told=read_told(row) or Told(),
             known_responses=frozenset(await self._known_nodes(row["session_id"])),
         )
 
@@ -328,7 +227,7 @@ class SqliteSessionStore:
         """Upstream lost this chat: nothing continues from it any more. Its history stays."""
         await self._write_all(
             (statements.FORGET_KEYS, (session_id,)),
-            (statements.FORGET_SESSION, (_utf8(reason), timestamp(at), session_id)),
+            (statements.FORGET_SESSION, (utf8(reason), timestamp(at), session_id)),
         )
 
     async def release(self, session_id: str, due: datetime) -> None:
@@ -337,7 +236,7 @@ class SqliteSessionStore:
 
     async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
         """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
-        doomed = {"id": session_id, "reason": _utf8(reason), "at": timestamp(at), "due": timestamp(due)}
+        doomed = {"id": session_id, "reason": utf8(reason), "at": timestamp(at), "due": timestamp(due)}
         await self._write_all(
             (statements.DOOM_ONE, doomed),
             (statements.DOOM_KEYS, ()),
@@ -379,7 +278,7 @@ class SqliteSessionStore:
 
     async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
         """A try failed: count it, and try again at `due`."""
-        said = f"{timestamp(at)} {_utf8(error)}"
+        said = f"{timestamp(at)} {utf8(error)}"
         await self._database.execute(statements.PUT_OFF_DELETION, (said, timestamp(due), chat_id))
 
     async def overview(self) -> StoreOverview:
