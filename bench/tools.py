@@ -3,7 +3,8 @@
 import statistics
 import time
 
-from app.core.answer import PlainAnswer, ToolAnswer
+from app.core.answer import PlainAnswer
+from app.core.tools.answers import ToolAnswer
 from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.reader import CallReader
 from app.core.tools.scheme import SCHEME

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from app.core.answer import answer_note
+from app.core.answer_form import answer_note
 from app.core.attaching import LIMITS, Attached
 from app.core.attachments import FileContent
 from app.core.canonical import picture_links, sent_digest

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.admission import Admission
-from app.core.answer import answer_format, answer_instructions
+from app.core.answer_form import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
 from app.core.budget import check_budget, fits_budget
 from app.core.catalog import Choice, ModelCatalog

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -29,15 +29,9 @@ from app.core.ports import (
 )
 from app.errors import (
     ChatGone,
-    ChatInProgress,
-    ParentUnknown,
-    UpstreamBlocked,
     UpstreamCut,
     UpstreamError,
-    UpstreamLoginRequired,
-    UpstreamModelUnknown,
     UpstreamProtocolError,
-    UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -45,26 +39,20 @@ from app.errors import (
 from app.upstream.qwen.answer import Answer
 from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.bodies import completion_body, create_body
-from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.credentials import Credential
 from app.upstream.qwen.files import Files, Patience
 from app.upstream.qwen.grants import is_of_the_site, is_over, origin_of
+from app.upstream.qwen.login import Login
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
-from app.upstream.qwen.pause import Pause
-from app.upstream.qwen.replies import Outer
 from app.upstream.qwen.seam import mapped
-from app.upstream.qwen.transport import Transport
 from app.upstream.qwen.video import VideoReply, checked_task, read_stored_video, read_video_state
 
-_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
-_KINDS_NOTED = 100
 _LARGEST_CHAT = 32 * 1024 * 1024  # bytes; a chat's detail holds its texts twice
 _MAYBE_ACCEPTED = {"timeout", "connection", "eof", "502", "504"}  # the site may have the message nevertheless
-_SAID_TO_ACCOUNTS = (ChatGone, ChatInProgress, ParentUnknown, UpstreamModelUnknown, UpstreamRateLimited)
 
 
 class QwenUpstream:
@@ -87,69 +75,54 @@ class QwenUpstream:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._tokens = tokens
-        self._kind = kind
-        self._meter = meter
-        self._transport = Transport(settings, clock, base_url)
+        self._login = Login(settings, clock, base_url=base_url, tokens=tokens, kind=kind, meter=meter)
         self._files = Files(
             settings,
             clock,
             base_url,
-            call=self._call,
+            call=self._login.call,
             patience=patience or Patience(),
-            on_failure=self._count,
+            on_failure=self._login.count,
         )
-        self._pause = Pause(clock, first=settings.block_pause_seconds)
         self._origin = origin_of(base_url)
         self._thinking_budgets: dict[str, int] = {}
-        self._noted: set[str] = set()
 
     async def __aenter__(self) -> "QwenUpstream":
-        await self._tokens.refresh()
-        await self._transport.__aenter__()
+        await self._login.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._tokens.close()
-        await self._transport.__aexit__(kind, problem, trace)
+        await self._login.__aexit__(kind, problem, trace)
 
     def account_name(self) -> str:
         """Return the account that the token is for, "none" without one."""
-        credential = self._tokens.credential
-        return credential.account if credential else "none"
+        return self._login.account_name()
 
     def account(self) -> AccountStatus:
         """Return the state of the account as last known, without a call."""
-        return AccountStatus(
-            upstream=self._kind,
-            account=self.account_name(),
-            token_expires_at=self._tokens.ends_at,
-            problem=self._tokens.problem or self._pause.problem,
-            is_blocked=self._pause.problem is not None,
-            token_renews=self._tokens.renews,
-        )
+        return self._login.account()
 
     async def keep_login(self) -> float:
         """Renew what is due of the login; return the seconds until it should be called again."""
-        return await self._tokens.keep()
+        return await self._login.keep()
 
     async def models(self) -> Sequence[ModelInfo]:
         """Fetch the active models, in the site's order."""
-        outer = await self._call("GET", "/api/v2/models/", "account", chatting=False)
+        outer = await self._login.call("GET", "/api/v2/models/", "account", chatting=False)
         return read_models(outer.data)
 
     async def load_settings(self) -> None:
         """Fetch the account's settings: the owner's thinking budgets are used where a request names none."""
-        outer = await self._call("GET", "/api/v2/users/user/settings", "account", chatting=False)
+        outer = await self._login.call("GET", "/api/v2/users/user/settings", "account", chatting=False)
         self._thinking_budgets = read_thinking_budgets(outer.data)
         _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
 
     async def create_chat(self, model: str, mode: Mode = "chat") -> str:
         """Make an empty chat for a first message in that mode, and return its id."""
         body = create_body(model, mode, milliseconds=int(self._clock.now().timestamp() * 1000))
-        outer = await self._call("POST", f"{_CHATS}new", "model", body=body)
+        outer = await self._login.call("POST", f"{_CHATS}new", "model", body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")
@@ -165,7 +138,7 @@ class QwenUpstream:
             ours = (tuple(filter(self._is_ours, addresses)) for addresses in prompt.pictures)
             newest = next(filter(None, ours), None)
             prompt = replace(prompt, pictures=(newest,) if newest else ())
-        return await self._signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
+        return await self._login.signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
 
     def _is_ours(self, address: str) -> bool:
         """Say whether an address is that of a picture which the site made and still gives."""
@@ -183,12 +156,12 @@ class QwenUpstream:
         first, total = self._settings.first_event_timeout, self._settings.total_timeout
         name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
         silence = f"The site did not begin to answer within {min(first, total):g} s ({name})."
-        loop = self._transport.loop
+        loop = self._login.transport.loop
         try:
             with mapped(silence, connect_seconds=self._settings.connect_timeout):
                 begun = loop.time()
                 async with asyncio.timeout(min(first, total)):
-                    response = await self._transport.open(
+                    response = await self._login.transport.open(
                         "POST",
                         f"{_COMPLETIONS}?chat_id={chat_id}",
                         credential,
@@ -201,8 +174,8 @@ class QwenUpstream:
                         self._settings,
                         loop=loop,
                         begun=begun,
-                        note=self._note,
-                        on_failure=lambda problem: self._failed(problem, credential),
+                        note=self._login.note,
+                        on_failure=lambda problem: self._login.failed(problem, credential),
                         mode=prompt.mode,
                     )
                     try:
@@ -222,7 +195,7 @@ class QwenUpstream:
         try:
             if not video.is_whole:
                 path = _CHATS + _checked(prompt.chat_id)
-                outer = await self._transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
+                outer = await self._login.transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
                 video = video.completed_by(read_stored_video(outer.data, prompt.parent_id))
             return video.events()
         except UpstreamError as problem:
@@ -239,8 +212,8 @@ class QwenUpstream:
 
     async def video(self, task_id: str) -> VideoState:
         """Ask how far a video is. Raises VideoFailed if the site no longer knows it."""
-        outer = await self._call("GET", f"/api/v1/tasks/status/{checked_task(task_id)}", "task")
-        return read_video_state(outer, self._note)
+        outer = await self._login.call("GET", f"/api/v1/tasks/status/{checked_task(task_id)}", "task")
+        return read_video_state(outer, self._login.note)
 
     async def stop(self, chat_id: str, response_id: str | None) -> None:
         """End a running generation. No error if none runs, or if the chat is gone."""
@@ -248,20 +221,20 @@ class QwenUpstream:
         body = {"chat_id": checked} if response_id is None else {"chat_id": checked, "response_id": response_id}
         try:
             path = f"{_COMPLETIONS}/stop?chat_id={checked}"
-            await self._call("POST", path, "chat", body=body, chat_id=checked)
+            await self._login.call("POST", path, "chat", body=body, chat_id=checked)
         except (ChatGone, UpstreamRejected) as problem:
             _log.debug("Nothing to stop in chat %s: %s", checked, problem)
 
     async def list_chats(self, page: int) -> Sequence[ChatSummary]:
         """Return one page of the account's chats outside projects, from 1, newest first; empty past the end."""
-        outer = await self._call("GET", f"{_CHATS}?page={page}&exclude_project=true", "account")
-        return read_list(outer.data, self._note)
+        outer = await self._login.call("GET", f"{_CHATS}?page={page}&exclude_project=true", "account")
+        return read_list(outer.data, self._login.note)
 
     async def read_chat(self, chat_id: str) -> ChatRecord:
         """Read a whole chat, as `chats.read_record` says. Raises ChatGone if it is not there."""
         checked = _checked(chat_id)
-        outer = await self._call("GET", _CHATS + checked, "chat", chat_id=checked, limit=_LARGEST_CHAT)
-        return read_record(outer.data, checked, self._note)
+        outer = await self._login.call("GET", _CHATS + checked, "chat", chat_id=checked, limit=_LARGEST_CHAT)
+        return read_record(outer.data, checked, self._login.note)
 
     async def rename_chat(self, chat_id: str, title: str) -> None:
         """Give a chat a title.
@@ -269,7 +242,7 @@ class QwenUpstream:
         Nobody recorded how the site does this, so "not found" here may mean the address rather than the chat.
         """
         checked = _checked(chat_id)
-        outer = await self._call("POST", _CHATS + checked, "account", body={"title": title}, chat_id=checked)
+        outer = await self._login.call("POST", _CHATS + checked, "account", body={"title": title}, chat_id=checked)
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not rename the chat.", cause="rename")
 
@@ -281,63 +254,11 @@ class QwenUpstream:
         """
         checked = _checked(chat_id)
         try:
-            outer = await self._call("DELETE", _CHATS + checked, "chat", chat_id=checked)
+            outer = await self._login.call("DELETE", _CHATS + checked, "chat", chat_id=checked)
         except ChatGone:
             return
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not delete the chat.", cause="delete")
-
-    async def _call(self, method: str, path: str, subject: Subject, *, chatting: bool = True, **options: Any) -> Outer:
-        """Ask the site for a JSON answer; `options` are those of `Transport.call`."""
-        return await self._signed(
-            lambda credential: self._transport.call(method, path, credential, subject, **options), chatting=chatting
-        )
-
-    async def _signed(self, ask: Callable[[Credential], Awaitable[_T]], *, chatting: bool) -> _T:
-        """Ask with the account's token, and once more where that is refused and there is another.
-
-        What was refused for the token was not carried out, so it may be asked again.
-        """
-        credential = await self._tokens.take()
-        try:
-            return await self._watched(ask, credential, chatting=chatting)
-        except UpstreamLoginRequired:
-            other = await self._tokens.take_after(credential)
-            if other is None:
-                raise
-        return await self._watched(ask, other, chatting=chatting)
-
-    async def _watched(
-        self, ask: Callable[[Credential], Awaitable[_T]], credential: Credential, *, chatting: bool
-    ) -> _T:
-        """Ask, and remember for the account how it went. Only calls about chats are guarded by the bot protection."""
-        with self._pause.guard() if chatting else nullcontext():
-            try:
-                answer = await ask(credential)
-            except UpstreamError as problem:
-                self._failed(problem, credential)
-                raise
-            self._tokens.accepted(credential)
-            return answer
-
-    def _count(self, problem: UpstreamError) -> None:
-        if self._meter is not None:
-            self._meter.upstream_failed(problem.code or problem.type)
-
-    def _failed(self, problem: UpstreamError, credential: Credential) -> None:
-        self._count(problem)
-        if isinstance(problem, UpstreamLoginRequired):
-            self._tokens.refused(credential, str(problem))
-        elif isinstance(problem, UpstreamBlocked):
-            self._pause.blocked(problem)
-        elif isinstance(problem, _SAID_TO_ACCOUNTS):
-            self._tokens.accepted(credential)
-
-    def _note(self, kind: str) -> None:
-        """Log what the protocol notes do not know, once for each kind: its owner may tell the maintainers."""
-        if kind not in self._noted and len(self._noted) < _KINDS_NOTED:
-            self._noted.add(kind)
-            _log.info("The site sent %s, which is passed over", kind)
 
 
 def _is_chat_id(chat_id: str) -> bool:

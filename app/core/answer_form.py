@@ -1,0 +1,39 @@
+"""What a request asks of the form of its answer: how it is read, and what the model is told about it."""
+
+from collections.abc import Callable
+
+from app.core.answer import AnswerFormat, PicturesAnswer, PlainAnswer, PromptModeAnswer
+from app.core.messages import ChatRequest
+from app.core.system_text import system_text
+from app.core.tools.answers import JsonAnswer, ToolAnswer
+from app.core.tools.prompt_mode import teaches_tools
+from app.core.tools.scheme import Scheme
+
+
+def answer_format(request: ChatRequest, scheme: Scheme, new_id: Callable[[], str]) -> AnswerFormat:
+    """Return how the answer to a request is written."""
+    answer: AnswerFormat
+    if request.purpose == "pictures":
+        return PicturesAnswer(request.count, request.messages[-1].text)
+    if request.tool_use is not None and request.tool_use.mode != "none":
+        answer = ToolAnswer(request.tool_use, scheme, new_id)
+    elif request.tool_use is None and teaches_tools(system_text(request.messages)):
+        answer = PromptModeAnswer()
+    else:
+        answer = PlainAnswer()
+    return answer if request.json_format is None else JsonAnswer(request.json_format, answer)
+
+
+def answer_instructions(request: ChatRequest, scheme: Scheme) -> str:
+    """Return what the model is taught about tools; it stays the same while the tools do."""
+    return scheme.teach(request.tool_use.tools) if request.tool_use is not None else ""
+
+
+def answer_note(request: ChatRequest, scheme: Scheme) -> str:
+    """Return what this one message asks of the answer's form, "" for nothing."""
+    notes = [
+        scheme.ask(request.tool_use) if request.tool_use is not None else "",
+        request.json_format.teach() if request.json_format is not None else "",
+        f"Make {request.count} images." if request.purpose == "pictures" and request.count > 1 else "",
+    ]
+    return "\n\n".join(note for note in notes if note)
