@@ -22,6 +22,7 @@ from app.core.video import failure_of
 from app.errors import (
     ResponseFormatUnmet,
     UpstreamRejected,
+    VideoElsewhere,
     VideoExpired,
     VideoFailed,
     VideoNotFound,
@@ -66,15 +67,19 @@ class Videos:
             words = "".join(said).strip()[:_MOST_WORDS]
             raise ResponseFormatUnmet(f"The model made no video, but said: {words}")
         now = self._around.clock.now()
-        video = Video(f"video_{new_hex()}", node.session_id, task_id, node.model, size, now)
+        account = self._around.upstream.account_name()
+        video = Video(f"video_{new_hex()}", node.session_id, account, task_id, node.model, size, now)
         await self._store.add_video(video)
         return video
 
     async def show(self, owner: str, video_id: str) -> Video:
-        """Return a video as it is now. Raises VideoNotFound, and UpstreamError if the site does not say."""
+        """Return a video as it is now. Raises VideoNotFound, VideoElsewhere, UpstreamError."""
         video = await self._find(owner, video_id)
         now, every = self._around.clock.monotonic(), self._around.patience.video_every
-        if video.state != "running" or now - self._looked.get(video.id, float("-inf")) < every:
+        if video.state != "running":
+            return video
+        self._check_account(video)
+        if now - self._looked.get(video.id, float("-inf")) < every:
             return video
         self._looked[video.id] = now
         state = await self._ask(video)
@@ -91,6 +96,11 @@ class Videos:
         if video is None:
             raise VideoNotFound(f"There is no video {video_id!r}.", param=param)
         return video
+
+    def _check_account(self, video: Video) -> None:
+        """Raise VideoElsewhere where the token's account is another one: there the site would not know the video."""
+        if video.account != self._around.upstream.account_name():
+            raise VideoElsewhere(f"The video {video.id} is in the account {video.account}, whose token is not set now.")
 
     async def _ask(self, video: Video) -> VideoState:
         """Ask how far a video is; one that the site no longer knows has failed. Raises UpstreamError."""
@@ -110,7 +120,7 @@ class Videos:
 
     @asynccontextmanager
     async def content(self, owner: str, video_id: str) -> AsyncIterator[Download]:
-        """Fetch a video. Raises VideoNotFound, VideoNotReady, VideoFailed, VideoExpired, UpstreamError."""
+        """Fetch a video. Raises VideoNotFound, VideoElsewhere, VideoNotReady, VideoExpired, UpstreamError."""
         video = await self.show(owner, video_id)
         if video.state == "running":
             raise VideoNotReady(f"The video {video.id} is still being made.")
@@ -128,6 +138,7 @@ class Videos:
             if problem.cause != "expired":
                 raise
         _log.info("The address of %s has expired; asking for another one", video.id)
+        self._check_account(video)
         state = await self._ask(video)
         if state.url and state.url != video.url:
             await self._store.end_video(replace(video, url=state.url))

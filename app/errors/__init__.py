@@ -20,6 +20,7 @@
     ├── VideoNotFound               404
     ├── MethodNotAllowed            405
     ├── VideoNotReady               409
+    ├── VideoElsewhere              409
     ├── VideoExpired                410
     ├── BodyTooLarge                413
     ├── UnsupportedMediaType        415
@@ -78,6 +79,7 @@ from app.errors.request import (
     RouteNotFound,
     UnsupportedFeature,
     UnsupportedMediaType,
+    VideoElsewhere,
     VideoExpired,
     VideoNotFound,
     VideoNotReady,
@@ -150,6 +152,7 @@ __all__ = [
     "UpstreamRenewalFailed",
     "UpstreamTimeout",
     "UpstreamUnreachable",
+    "VideoElsewhere",
     "VideoExpired",
     "VideoFailed",
     "VideoNotFound",

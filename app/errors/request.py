@@ -79,6 +79,15 @@ class VideoNotReady(InvalidRequest):
     advice_zh = "请查询 GET /v1/videos/{id}，直到状态为 completed。"
 
 
+class VideoElsewhere(InvalidRequest):
+    """The video is in another account of the site than the one whose token is set."""
+
+    status = 409
+    code = "video_of_another_account"
+    advice = "Set that account's token again to look at it."
+    advice_zh = "请重新设置该账号的令牌后再查看。"
+
+
 class VideoExpired(InvalidRequest):
     """The video was made, but the site gives it no more."""
 

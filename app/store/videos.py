@@ -9,7 +9,8 @@ from app.core.ports import Video
 from app.store.connection import Database
 
 _ADD = "INSERT INTO videos (id, session_id, task_id, size, created_at) VALUES (?, ?, ?, ?, ?)"
-_SHOWN = "v.id, v.session_id, v.task_id, s.model, v.size, v.state, v.url, v.error, v.created_at, v.finished_at"
+_SHOWN = """v.id, v.session_id, s.account, v.task_id, s.model, v.size, v.state, v.url, v.error,
+            v.created_at, v.finished_at"""
 _OF_OWNER = f"SELECT {_SHOWN} FROM videos v JOIN sessions s ON s.id = v.session_id WHERE s.owner = :owner"  # noqa: S608 - put together from constants
 _FIND = f"{_OF_OWNER} AND v.id = :id"
 _AFTER = "AND (:after IS NULL OR v.number {than} (SELECT number FROM videos WHERE id = :after))"
@@ -55,6 +56,7 @@ def _video(row: sqlite3.Row) -> Video:
     return Video(
         id=row["id"],
         session_id=row["session_id"],
+        account=row["account"],
         task_id=row["task_id"],
         model=row["model"],
         size=row["size"],

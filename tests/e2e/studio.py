@@ -101,9 +101,10 @@ class Studio:
     at_once: bool = False
     asked: int = 0
     responses: int = 0
+    owner: str = "account"
 
     def account(self) -> AccountStatus:
-        return AccountStatus("qwen", "account", None, None)
+        return AccountStatus("qwen", self.owner, None, None)
 
     def account_name(self) -> str:
         return self.account().account

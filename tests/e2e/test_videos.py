@@ -102,6 +102,22 @@ async def test_a_video_outlives_the_server(tmp_path: Path, studio: Studio) -> No
     assert studio.deleted == []
 
 
+async def test_a_video_of_another_account_waits_for_the_token_of_its_own(
+    client: Client, ai: AsyncOpenAI, studio: Studio
+) -> None:
+    plan(studio, THERE)
+    video = await ai.videos.create(prompt="A cat", model="artist")
+    studio.owner = "another account"
+    for path in (f"/v1/videos/{video.id}", f"/v1/videos/{video.id}/content"):
+        reply = await client.get(path)
+        assert (reply.status, reply.error["code"]) == (409, "video_of_another_account")
+        assert "in the account account" in reply.error["message"]
+    assert (await ai.videos.list()).data[0].status == "in_progress"
+    assert studio.asked == 0
+    studio.owner = "account"
+    assert (await settled(ai, video.id)).status == "completed"
+
+
 async def test_a_video_that_fails_says_why(ai: AsyncOpenAI, studio: Studio) -> None:
     plan(studio, VideoState("failed", error="It may not be shown."))
     video = await ai.videos.create(prompt="A cat", model="artist")

@@ -10,12 +10,13 @@ from msgspec import Struct
 class Video(Struct, frozen=True):
     """A video that is being made, was made, or could not be.
 
-    It belongs to the owner of its session, whose chat on the site holds it. `size` is what the client asked for; `url`
-    is known once it succeeded, `error` (for a person) once it failed, `finished_at` when either was noticed.
+    It belongs to the owner of its session, whose chat at the site's `account` holds it. `size` is what the client asked
+    for; `url` is known once it succeeded, `error` (for a person) once it failed, `finished_at` when either was noticed.
     """
 
     id: str
     session_id: str
+    account: str
     task_id: str
     model: str
     size: str | None
