@@ -46,7 +46,7 @@ async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience) -> "De
     chat = _ReadBack(upstream, prompt, patience)
     try:
         return Delivery(await retrying(lambda: upstream.send(prompt), patience), chat)
-    except (UpstreamCut, UpstreamTimeout) as problem:
+    except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
         if not problem.accepted:
             raise
         return Delivery(problem, chat)
@@ -71,7 +71,7 @@ class Delivery:
                 if isinstance(self._answer, UpstreamError):
                     raise self._answer
                 batch = await anext(self._answer)
-            except (UpstreamCut, UpstreamTimeout) as problem:
+            except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
                 self._rest = iter([await self._read_back(problem)])
             else:
                 if not self._chat.hear(batch):
@@ -94,7 +94,7 @@ class Delivery:
 
     async def _read_back(self, problem: UpstreamError) -> Sequence[Event]:
         """Return what a broken stream did not bring; raise its problem if that cannot be had."""
-        rest = await self._chat.rest(patient=isinstance(problem, UpstreamCut))
+        rest = await self._chat.rest(patient=not isinstance(problem, UpstreamTimeout))
         if rest is None:
             raise problem
         return rest

@@ -16,7 +16,7 @@ from app.emulator.envelope import (
     show_page,
     unknown_fault,
 )
-from app.emulator.faults import NAMES, PUNISH, REFUSALS, Disturbance, Page, Refusal, named_in
+from app.emulator.faults import GATEWAY_TIMEOUT, NAMES, PUNISH, REFUSALS, Disturbance, Page, Refusal, named_in
 from app.emulator.generation import Generation
 from app.emulator.keys import STATE
 from app.emulator.models import BY_ID, must_think, offers
@@ -112,7 +112,12 @@ def _headers(request: web.Request) -> dict[str, str]:
 async def _stream(request: web.Request, generation: Generation) -> web.StreamResponse:
     """Show the answer to this reader; when it is gone the generation goes on."""
     disturbance = generation.job.disturbance
+    if disturbance is Disturbance.GAVE_UP:
+        return show_page(GATEWAY_TIMEOUT)
     response = web.StreamResponse(headers=_headers(request))
+    if disturbance is Disturbance.LOST and request.transport is not None:
+        request.transport.abort()
+        return response
     try:
         await response.prepare(request)
         async for frame in generation.follow():

@@ -37,7 +37,11 @@ class Page:
 
 
 class Disturbance(Enum):
-    """How an answer that was begun goes wrong, or only looks odd."""
+    """How an answer that was begun goes wrong, or only looks odd.
+
+    `LOST` breaks the connection before the head of the answer, `GAVE_UP` shows a gateway's page in place of it; both
+    answers are written all the same.
+    """
 
     ERROR_IN_STREAM = "error_in_stream"
     ERROR_IN_STREAM_FLAT = "error_in_stream_flat"
@@ -48,6 +52,8 @@ class Disturbance(Enum):
     CUT = "cut"
     CUT_AT_ONCE = "cut_at_once"
     RESET = "reset"
+    LOST = "lost"
+    GAVE_UP = "gave_up"
     EMPTY = "empty"
     STALL = "stall"
     SLOW_START = "slow_start"
@@ -83,6 +89,7 @@ _CAPTCHA = (
     '<body><div id="nocaptcha" class="nc_1_n1z"></div><script src="/baxia/awsc.js"></script></body></html>'
 )
 _GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
+GATEWAY_TIMEOUT = Page(_GATEWAY.format("504 Gateway Time-out"), status=504)
 _EXPIRED = "Token has expired, please log in again."
 _LIMIT = "You've reached the upper limit for today's usage."
 
@@ -123,7 +130,7 @@ REFUSALS: dict[str, Refusal | Page] = {
     "anti_bot_captcha": Page(_CAPTCHA, status=403),
     "bad_gateway": Page(_GATEWAY.format("502 Bad Gateway"), status=502),
     "unavailable": Page("", status=503),
-    "gateway_timeout": Page(_GATEWAY.format("504 Gateway Time-out"), status=504),
+    "gateway_timeout": GATEWAY_TIMEOUT,
     "error_as_stream": Page(
         '{"success":false,"request_id":"r","data":{"code":"Bad_Request","details":"Internal error"}}',
         "text/event-stream",

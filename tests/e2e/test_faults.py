@@ -243,7 +243,7 @@ async def test_a_model_list_that_fails_is_served_stale(tmp_path: Path, fault: st
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("fault", ["cut", "reset", "cut_at_once"])
+@pytest.mark.parametrize("fault", ["cut", "reset", "cut_at_once", "lost", "gave_up"])
 async def test_what_a_broken_stream_did_not_bring_is_read_from_the_chat(
     server: Server, fault: str, stream: bool
 ) -> None:

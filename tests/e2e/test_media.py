@@ -180,7 +180,7 @@ async def test_a_client_that_leaves_ends_the_video_that_it_waits_for(server: Ser
     assert (answer.is_stop, answer.text) == (True, "")
 
 
-@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
+@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset", "lost", "gave_up"])
 async def test_a_video_whose_answer_broke_off_is_found_in_the_chat(server: Server, fault: str) -> None:
     server.emulator.script.fault(fault)
     talk = server.conversation()
@@ -190,7 +190,7 @@ async def test_a_video_whose_answer_broke_off_is_found_in_the_chat(server: Serve
     assert (await talk.say("My dog is called Waldo.")).match == "exact"
 
 
-@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset"])
+@pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset", "lost", "gave_up"])
 @pytest.mark.parametrize("states", [("success",), ("running", "running", "success")])
 async def test_a_video_whose_answer_broke_off_is_a_job_like_any_other(
     server: Server, fault: str, states: tuple[str, ...]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import aiohttp
 import pytest
 
 from app.emulator.faults import NAMES, REFUSALS, Disturbance, Page, Refusal, named_in
@@ -119,6 +120,17 @@ async def test_a_stream_may_end_before_its_first_event(site: Site) -> None:
     assert (turn.status, turn.raw) == (200, b"")
     [chat] = site.emulator.chats.values()
     assert [node.text for node in chat.nodes.values()] == ["hi", TEXT]
+
+
+@pytest.mark.parametrize("fault", ["lost", "gave_up"])
+async def test_an_answer_may_be_written_though_nothing_of_it_comes(site: Site, fault: str) -> None:
+    if fault == "lost":
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await meet(site, fault)
+    else:
+        assert (await meet(site, fault)).status == 504
+    [chat] = site.emulator.chats.values()
+    await eventually(lambda: [node.text for node in chat.nodes.values()] == ["hi", TEXT])
 
 
 async def test_an_answer_may_stay_empty(site: Site) -> None:

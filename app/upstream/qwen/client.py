@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
 _LARGEST_CHAT = 32 * 1024 * 1024  # bytes; a chat's detail holds its texts twice
-_MAYBE_ACCEPTED = {"timeout", "connection", "eof", "502", "504"}  # the site may have the message nevertheless
+_MAYBE_ACCEPTED = {"timeout", "connection", "eof", "html", "502", "504"}  # the site may have the message nevertheless
 
 
 class QwenUpstream:

@@ -90,9 +90,8 @@ def page_error(body: bytes, status: int) -> UpstreamError:
     if _MARKERS.search(head):
         return UpstreamBlocked(BLOCKED, cause="html")
     if status >= 500 or _GATEWAY.search(head):
-        return UpstreamUnreachable(
-            f"A gateway's error page came in place of an answer (status {status}).", cause="html"
-        )
+        said = f"A gateway's error page came in place of an answer (status {status})."
+        return UpstreamUnreachable(said, cause=str(status) if status >= 500 else "html")
     if status == 404 or 300 <= status < 400:
         return UpstreamProtocolError(f"A page came in place of an answer (status {status}).", cause="html")
     return UpstreamBlocked(
