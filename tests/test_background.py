@@ -42,6 +42,27 @@ async def test_a_failure_is_logged_with_what_was_to_be_done(caplog: pytest.LogCa
     assert "Could not record a turn: no luck" in caplog.text
 
 
+async def test_a_failure_is_told_to_the_caller_who_awaits_it_and_logged_once_it_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with BackgroundTasks(patience=5) as background:
+        with pytest.raises(ValueError, match="no luck"):
+            await background.outlast(background.spawn(fail(), "make a chat", awaited=True))
+        assert caplog.text == ""
+        goes_on = asyncio.Event()
+
+        async def fail_later() -> None:
+            await goes_on.wait()
+            raise ValueError("no luck")
+
+        caller = asyncio.create_task(background.outlast(background.spawn(fail_later(), "record it", awaited=True)))
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.wait([caller])
+        goes_on.set()
+    assert "Could not record it: no luck" in caplog.text
+
+
 async def test_what_runs_beside_the_program_may_fail_without_ending_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         async with running(fail(), "clean up"):

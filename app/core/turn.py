@@ -87,7 +87,7 @@ class Turn:
     async def _in_own_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run what must come to its end even if the client leaves meanwhile: a chat that was made must be recorded."""
         self._opening = self._around.background.spawn(work, name, awaited=True)
-        await asyncio.shield(self._opening)
+        await self._around.background.outlast(self._opening)
 
     async def _send(self, prompt: Prompt) -> None:
         self._generating = True
@@ -196,7 +196,7 @@ class Turn:
         commit = self._around.background.spawn(work, "commit a node", awaited=True)
         self.closing = commit
         try:
-            await asyncio.shield(commit)
+            await self._around.background.outlast(commit)
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance
             raise

@@ -28,7 +28,7 @@ class Uploads:
         self._background = background
         self._clock = clock
         self._patience = patience
-        self._under_way: dict[tuple[str, str, FileKind], asyncio.Future[UploadedFile]] = {}
+        self._under_way: dict[tuple[str, str, FileKind], asyncio.Task[UploadedFile]] = {}
 
     @property
     def under_way(self) -> int:
@@ -46,33 +46,21 @@ class Uploads:
         if known is not None:
             return known
         key = (account, sha256, file.kind)
-        coming = self._under_way.get(key)
-        if coming is None:
-            coming = self._under_way[key] = asyncio.get_running_loop().create_future()
-            _ = self._background.spawn(self._upload(key, file, coming), f"upload {file.name}", awaited=True)
-        return await asyncio.shield(coming)
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._background.spawn(self._upload(account, sha256, file), f"upload {file.name}", awaited=True)
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key))
+        return await self._background.outlast(task)
 
-    async def _upload(
-        self, key: tuple[str, str, FileKind], file: FileContent, coming: "asyncio.Future[UploadedFile]"
-    ) -> None:
+    async def _upload(self, account: str, sha256: str, file: FileContent) -> UploadedFile:
         try:
             uploaded = await retrying(lambda: self._upstream.upload(file), self._patience)
-            account, sha256, _ = key
-            await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
-            _log.info("Uploaded %s, %s, %d bytes", file.name, file.content_type, len(file.data))
-            coming.set_result(uploaded)
         except UpstreamRejected as problem:
-            _fail(coming, FileUnreadable(f"The site does not take {file.name}: {problem}", param="messages"))
-        except Exception as problem:
-            _fail(coming, problem)
-        finally:
-            coming.cancel()
-            del self._under_way[key]
-
-
-def _fail(coming: "asyncio.Future[UploadedFile]", problem: Exception) -> None:
-    coming.set_exception(problem)
-    coming.exception()  # nobody may be waiting any more
+            raise FileUnreadable(f"The site does not take {file.name}: {problem}", param="messages") from problem
+        await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
+        _log.info("Uploaded %s, %s, %d bytes", file.name, file.content_type, len(file.data))
+        return uploaded
 
 
 def _digest(file: FileContent) -> str:

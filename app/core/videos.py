@@ -3,7 +3,6 @@
 The site makes them on its own time, so nothing runs here meanwhile: a video is looked at when its client asks.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -51,7 +50,7 @@ class Videos:
         begun = AsyncExitStack()
         turn = await begun.enter_async_context(self._gateway.answer(request))
         work = self._around.background.spawn(self._record(begun, turn, size), "record a video", awaited=True)
-        return await asyncio.shield(work)
+        return await self._around.background.outlast(work)
 
     async def _record(self, begun: AsyncExitStack, turn: Turn, size: str | None) -> Video:
         """Take the answer to its end, then add its job: one without a committed turn would lose its chat."""

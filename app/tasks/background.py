@@ -26,6 +26,14 @@ class BackgroundTasks:
         task.add_done_callback(self._tasks.discard if awaited else self._done)
         return task
 
+    async def outlast(self, task: asyncio.Task[_T]) -> _T:
+        """Await a task that goes on if the caller is cancelled; a failure that nobody hears of then is logged."""
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._done)
+            raise
+
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:

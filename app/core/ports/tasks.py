@@ -13,3 +13,7 @@ class Background(Protocol):
     def spawn(self, work: Coroutine[Any, Any, _T], name: str, *, awaited: bool = False) -> asyncio.Task[_T]:
         """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         ...
+
+    async def outlast(self, task: asyncio.Task[_T]) -> _T:
+        """Await a task that goes on if the caller is cancelled; a failure that nobody hears of then is logged."""
+        ...
