@@ -13,15 +13,15 @@ from app.clock import Clock
 from app.config import Settings
 from app.config_values import Secret
 from app.errors import UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRenewalFailed
-from app.upstream.qwen.credentials import Credential, Given, choose, token_to_keep
+from app.upstream.qwen.backoff import Backoff
+from app.upstream.qwen.credentials import Credential, Given
 from app.upstream.qwen.renewal import Renewal
 from app.upstream.qwen.token_file import NOTHING, TokenFile, Vault
+from app.upstream.qwen.wallet import LOOK_EVERY, Wallet
 from app.upstream.qwen.words import announce, expired, how_long, unrenewable
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
-_LONGEST_PAUSE = 600.0
-_LOOK_EVERY = 1.0
 _KEEP_EVERY = 60.0
 _A_DAY = 86400.0
 _SLIDE_BEFORE = timedelta(days=7)
@@ -45,49 +45,49 @@ class TokenSource:
         cookie: Secret,
         vault: Vault | None = None,
         renewal: Renewal | None = None,
+        first: Given = NOTHING,
         quiet: bool = False,
     ) -> None:
-        """`token` and `cookie` hold where the vault has none; `quiet`: nobody has to be told of its end."""
+        """`token` and `cookie` hold where the vault has none, which holds `first` as far as is known.
+
+        `quiet`: nobody has to be told of the login's end.
+        """
         self._clock = clock
-        self._vault = vault
+        self._wallet = Wallet(clock, Given(token, cookie), vault, first=first)
         self._renewal = renewal
         self._is_quiet = quiet
-        self._own = Given(token, cookie)
-        self._stored: Given | None = None
-        self._look_again = float("-inf")
         self._fine: tuple[Credential | None, float] = (None, 0.0)  # what was found to work, and until when
-        self._reading = asyncio.Lock()
         self._announced: tuple[object, ...] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
-        self._fault: str | None = None
+        self._backoff = Backoff(clock)
         self._renewing: tuple[Credential, asyncio.Task[None]] | None = None
         self._renewals: set[asyncio.Task[None]] = set()
-        self._failures = 0
-        self._not_before = float("-inf")
         self._slide_not_before = float("-inf")
         self._renewed_at = float("-inf")
         self._is_used = False
-        self._renewal_problem: UpstreamError | None = None
-        self.credential = self._choose(NOTHING)
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> "TokenSource":
         """Take the token from `.env` and the environment, and renew it at the site."""
-        source = cls(
+        in_environment = settings.token_in_environment
+        return cls(
             clock,
-            token=settings.token_in_environment,
+            token=in_environment,
             cookie=settings.qwen_cookie,
             vault=TokenFile(settings.path(settings.env_file)),
             renewal=Renewal(settings, clock, base_url=settings.qwen_base_url, auth_url=settings.qwen_auth_url),
+            first=NOTHING if in_environment else Given(settings.qwen_auth_token, Secret()),
         )
-        if not settings.token_in_environment:
-            source.credential = source._choose(Given(settings.qwen_auth_token, Secret()))
-        return source
 
     @classmethod
     def fixed(cls, token: str, clock: Clock, *, quiet: bool = False, renewal: Renewal | None = None) -> "TokenSource":
         """Hold one token, for an emulator."""
         return cls(clock, token=Secret(token), cookie=Secret(), renewal=renewal, quiet=quiet)
+
+    @property
+    def credential(self) -> Credential | None:
+        """The login as it is now, None where there is none that can be used."""
+        return self._wallet.credential
 
     @property
     def ends_at(self) -> datetime | None:
@@ -107,16 +107,16 @@ class TokenSource:
         """One sentence on why the token does not work, None while it does, or will be renewed, as far as is known."""
         credential = self.credential
         if credential is None:
-            return self._fault or _MISSING
+            return self._wallet.fault or _MISSING
         said = None
         if self._is_refused(credential) and self._refusal is not None:
             said = self._refusal[2]
         elif credential.is_over(self._clock.now()):
-            if self.renews and self._renewal_problem is None:
+            if self.renews and self._backoff.problem is None:
                 return None
             said = expired(credential)
-        if said and self._renewal_problem is not None:
-            said += f" It could not be renewed. {self._renewal_problem}"
+        if said and self._backoff.problem is not None:
+            said += f" It could not be renewed. {self._backoff.problem}"
         elif said and self._renewal is not None and not self.renews:
             said += unrenewable(credential)
         return said
@@ -136,9 +136,8 @@ class TokenSource:
             if now - at < _RETRY_SECONDS:
                 raise self._unusable()
             self._refusal = (token, now, reason)
-        elif not credential.is_short(self._clock.now() + timedelta(seconds=_LOOK_EVERY)):
-            until = self._clock.monotonic() + _LOOK_EVERY if self._vault is None else self._look_again
-            self._fine = (credential, until)
+        elif not credential.is_short(self._clock.now() + timedelta(seconds=LOOK_EVERY)):
+            self._fine = (credential, self._wallet.fresh_until)
         return credential
 
     async def take_after(self, refused: Credential) -> Credential | None:
@@ -149,7 +148,7 @@ class TokenSource:
         credential = await self._renewed()
         if credential is not None and credential.token != refused.token and not credential.is_over(self._clock.now()):
             return credential
-        if self._renewal_problem is not None:
+        if self._backoff.problem is not None:
             raise self._unusable()
         return None
 
@@ -160,23 +159,17 @@ class TokenSource:
 
     def accepted(self, credential: Credential) -> None:
         """The site took this token."""
-        if self._refusal is None and not self._failures:
+        if self._refusal is None and not self._backoff.is_running:
             return
         if self._is_refused(credential):
             self._refusal = None
         if self.credential is credential and not credential.is_short(self._clock.now()):
-            self._forgive()
+            self._backoff.forgive()
 
     async def refresh(self) -> None:
         """Read `.env` again if it changed. A file that cannot be read leaves everything as it was."""
-        if self._vault is not None and (self.problem or self._clock.monotonic() >= self._look_again):
-            async with self._reading:
-                given = await asyncio.to_thread(self._vault.read)
-                if given is not None and given != self._stored:
-                    self._stored = given
-                    self.credential = self._choose(given)
-                    self._forgive()
-            self._look_again = self._clock.monotonic() + _LOOK_EVERY
+        if await self._wallet.look(at_once=self.problem is not None):
+            self._backoff.forgive()
         if self.credential is not None and not self._is_quiet:
             self._announced = announce(self.credential, self._announced, self._clock.now(), renews=self.renews)
 
@@ -201,8 +194,8 @@ class TokenSource:
         credential = self.credential
         if credential is not None and self.renews and (credential.is_access or not credential.token):
             await self._renew(credential)
-            if self._renewal_problem is not None:
-                raise self._renewal_problem
+            if self._backoff.problem is not None:
+                raise self._backoff.problem
 
     def lasts(self) -> str:
         """Say how long the login lasts and whether it renews itself, in sentences for its owner."""
@@ -228,7 +221,7 @@ class TokenSource:
     def _is_due(self, credential: Credential) -> bool:
         now = self._clock.now()
         wanted = credential.is_short(now) or self._is_refused(credential)
-        return wanted and self.renews and self._clock.monotonic() >= self._not_before
+        return wanted and self.renews and not self._backoff.seconds
 
     def _is_refused(self, credential: Credential) -> bool:
         return self._refusal is not None and self._refusal[0] == credential.token
@@ -266,17 +259,15 @@ class TokenSource:
         except UpstreamError as problem:
             if self.credential is not old:
                 return  # its owner gave another meanwhile, which has no part in this
-            self._renewal_problem = problem
-            pause = self._pause(blocked=isinstance(problem, UpstreamBlocked))
+            pause = self._backoff.fail(problem)
             _log.warning("The login could not be renewed, next try in %.0f s at the earliest: %s", pause, problem)
             return
-        if await self._keep(old, new):
+        if await self._wallet.replace(old, new):
             self._renewed_at, self._is_used = self._clock.monotonic(), False
             if was_refused:  # a site that refuses the new one too must not be asked for another at once
-                self._renewal_problem = None
-                self._pause()
+                self._backoff.fail(None)
             else:
-                self._forgive()
+                self._backoff.forgive()
             _log.info("The login of account %s was renewed", new.account)
 
     async def _slide(self, old: Credential, renewal: Renewal) -> None:
@@ -288,64 +279,23 @@ class TokenSource:
             return
         if new is None:
             _log.info("The site gave no later session token; it is asked again in a day")
-        elif await self._keep(old, new):
+        elif await self._wallet.replace(old, new):
             _log.info("The session token of account %s was renewed", new.account)
-
-    async def _keep(self, old: Credential, new: Credential) -> bool:
-        """Store a renewed login, and only then use it. Not if its owner gave another meanwhile."""
-        async with self._reading:
-            if self.credential is not old:
-                return False
-            if self._vault is not None:
-                before = self._stored or NOTHING
-                after = Given(
-                    token_to_keep(before.token or self._own.token, old, new, self._clock.now()),
-                    before.cookie if new.cookie == old.cookie else new.cookie,
-                )
-                stored = await asyncio.to_thread(self._vault.store, before, after)
-                if stored is None:
-                    self._look_again = float("-inf")
-                    return False
-                self._stored = stored
-            self.credential = new
-            return True
-
-    def _pause(self, *, blocked: bool = False) -> float:
-        """Allow no renewal for some seconds, more each time."""
-        self._failures += 1
-        seconds = _LONGEST_PAUSE if blocked else min(_RETRY_SECONDS * 2 ** min(self._failures - 1, 16), _LONGEST_PAUSE)
-        self._not_before = self._clock.monotonic() + seconds
-        return seconds
-
-    def _forgive(self) -> None:
-        self._failures = 0
-        self._not_before = float("-inf")
-        self._renewal_problem = None
 
     def _unusable(self) -> UpstreamError:
         """Say why there is no token to send."""
-        why = self._renewal_problem
+        why = self._backoff.problem
         said = self.problem or "The account's token is over, and its renewal brought none that works."
         if isinstance(why, UpstreamBlocked):
             return UpstreamBlocked(said, cause="token")
         if why is None or isinstance(why, UpstreamLoginRequired):
             return UpstreamLoginRequired(said, cause="token")
-        wait = max(1.0, self._not_before - self._clock.monotonic())
-        return UpstreamRenewalFailed(said, cause="token", retry_after=wait)
+        return UpstreamRenewalFailed(said, cause="token", retry_after=max(1.0, self._backoff.seconds))
 
     def _seconds_to_renewal(self) -> float:
-        credential, now = self.credential, self._clock.monotonic()
+        credential = self.credential
         if credential is None or credential.expires_at is None or not self.renews or not self._is_used:
             return _KEEP_EVERY
         short_at = credential.expires_at - credential.margin
-        due = max((short_at - self._clock.now()).total_seconds(), self._not_before - now)
-        return min(max(due, _LOOK_EVERY), _KEEP_EVERY)
-
-    def _choose(self, given: Given) -> Credential | None:
-        """Return the better of the vault's token and the one given at the start; `_fault` says why one is unusable."""
-        try:
-            self._fault = None
-            return choose(given, self._own)
-        except ValueError as problem:
-            self._fault = f"The token or cookie cannot be used: it {problem}."
-            return None
+        due = max((short_at - self._clock.now()).total_seconds(), self._backoff.seconds)
+        return min(max(due, LOOK_EVERY), _KEEP_EVERY)

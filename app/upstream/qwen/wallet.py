@@ -1,0 +1,76 @@
+"""The login that is in use: as its owner gave it, or as it was renewed and kept."""
+
+import asyncio
+
+from app.clock import Clock
+from app.upstream.qwen.credentials import Credential, Given, choose, token_to_keep
+from app.upstream.qwen.token_file import NOTHING, Vault
+
+LOOK_EVERY = 1.0
+
+
+class Wallet:
+    """Holds the login; a vault is read again when it changed, and what is renewed is stored there before it is used.
+
+    `fault` says why what its owner gave cannot be used, None if it can.
+    """
+
+    def __init__(self, clock: Clock, own: Given, vault: Vault | None, *, first: Given = NOTHING) -> None:
+        """`own` holds where the vault has nothing; `first` is what the vault holds as far as is known."""
+        self.fault: str | None = None
+        self._clock = clock
+        self._own = own
+        self._vault = vault
+        self._stored: Given | None = None
+        self._look_again = float("-inf")
+        self._changing = asyncio.Lock()
+        self.credential = self._choose(first)
+
+    @property
+    def fresh_until(self) -> float:
+        """Until when, by the steady clock, nobody has to look whether its owner gave another."""
+        return self._clock.monotonic() + LOOK_EVERY if self._vault is None else self._look_again
+
+    async def look(self, *, at_once: bool) -> bool:
+        """Read the vault again, at most once a second unless `at_once`; return whether it held another login.
+
+        One that cannot be read leaves everything as it was.
+        """
+        if self._vault is None or not (at_once or self._clock.monotonic() >= self._look_again):
+            return False
+        async with self._changing:
+            given = await asyncio.to_thread(self._vault.read)
+            is_other = given is not None and given != self._stored
+            if given is not None and is_other:
+                self._stored = given
+                self.credential = self._choose(given)
+        self._look_again = self._clock.monotonic() + LOOK_EVERY
+        return is_other
+
+    async def replace(self, old: Credential, new: Credential) -> bool:
+        """Store a renewed login, and only then use it. Not if its owner gave another meanwhile."""
+        async with self._changing:
+            if self.credential is not old:
+                return False
+            if self._vault is not None:
+                before = self._stored or NOTHING
+                after = Given(
+                    token_to_keep(before.token or self._own.token, old, new, self._clock.now()),
+                    before.cookie if new.cookie == old.cookie else new.cookie,
+                )
+                stored = await asyncio.to_thread(self._vault.store, before, after)
+                if stored is None:
+                    self._look_again = float("-inf")
+                    return False
+                self._stored = stored
+            self.credential = new
+            return True
+
+    def _choose(self, given: Given) -> Credential | None:
+        """Return the better of the vault's login and its owner's."""
+        try:
+            self.fault = None
+            return choose(given, self._own)
+        except ValueError as problem:
+            self.fault = f"The token or cookie cannot be used: it {problem}."
+            return None
