@@ -118,6 +118,7 @@ async def kill_under_load(folder: Path, kills: int, *, seed: int) -> Report:
                 talking = [asyncio.create_task(talker.talk(session, url, report)) for talker in talkers]
                 await asyncio.sleep(moments.uniform(0.02, 0.7) if number < kills else 0.5)
                 process.kill()
+                await process.wait()
                 await asyncio.gather(*talking)
             report.kills += number < kills
             if not await asyncio.to_thread(_is_sound, folder / "bench.db"):
