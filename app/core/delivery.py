@@ -18,6 +18,7 @@ from app.errors import UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_ANSWER_LOST = (UpstreamCut, UpstreamTimeout, UpstreamUnreachable)  # where it was accepted
 _SOON = 5.0  # seconds; a site that names a longer wait is not asked again behind the client's back
 
 
@@ -46,7 +47,7 @@ async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience) -> "De
     chat = _ReadBack(upstream, prompt, patience)
     try:
         return Delivery(await retrying(lambda: upstream.send(prompt), patience), chat)
-    except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
+    except _ANSWER_LOST as problem:
         if not problem.accepted:
             raise
         return Delivery(problem, chat)
@@ -71,7 +72,7 @@ class Delivery:
                 if isinstance(self._answer, UpstreamError):
                     raise self._answer
                 batch = await anext(self._answer)
-            except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
+            except _ANSWER_LOST as problem:
                 self._rest = iter([await self._read_back(problem)])
             else:
                 if not self._chat.hear(batch):

@@ -72,7 +72,7 @@ class Relay:
         """The calls that were passed on."""
         return tuple(call_id for call_id, _, _ in self._format.calls)
 
-    def ask(self) -> None:
+    def expect(self) -> None:
         """A message goes up: of the answer to it nothing is known yet."""
         self.running_id, self.is_whole = None, False
 
@@ -130,13 +130,13 @@ class Relay:
             out.append(cited)
         return out
 
-    def film(self, address: str) -> list[AnswerEvent]:
+    def show_video(self, address: str) -> list[AnswerEvent]:
         """Return what shows a video that is there."""
         out: list[AnswerEvent] = []
         self._say_apart(video_text(address), out)
         return out
 
-    def wait(self, seconds: float) -> list[AnswerEvent]:
+    def show_progress(self, seconds: float) -> list[AnswerEvent]:
         """Return what tells of a video that is not there yet."""
         out: list[AnswerEvent] = []
         self._think(ReasoningDelta(f"The video is being made ({seconds:.0f} s).\n"), out)

@@ -91,7 +91,7 @@ class Turn:
 
     async def _send(self, prompt: Prompt) -> None:
         self._generating = True
-        self._relay.ask()
+        self._relay.expect()
         try:
             self._delivery = await deliver(self._around.upstream, prompt, self._around.patience)
             self._first = await anext(self._delivery)
@@ -167,8 +167,8 @@ class Turn:
             async for waited, state in states:
                 if state.state == "succeeded":
                     self._generating = False
-                    yield self._relay.film(state.url)
-                elif out := self._relay.wait(waited):
+                    yield self._relay.show_video(state.url)
+                elif out := self._relay.show_progress(waited):
                     yield out
 
     async def _ask_again(self, text: str) -> bool:

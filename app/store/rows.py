@@ -1,10 +1,11 @@
 """Rows of the database as values of the core, and the other way round."""
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 
 from app.clock import timestamp
-from app.core.ports import NewNode, NewSession, NodeEnd, Place
+from app.core.ports import KnownNode, NewNode, NewSession, NodeEnd, OpenNode, Place
 from app.core.told import Told
 from app.core.window import TailTurn
 
@@ -26,7 +27,7 @@ def read_place(row: sqlite3.Row) -> Place:
         system_digest=row["system_digest"],
         depth=row["depth"],
         has_children=bool(row["has_children"]),
-        told=read_told(row),
+        told=_read_told(row),
         input_tokens=row["input_tokens"],
     )
 
@@ -36,13 +37,38 @@ def read_tail_turn(row: sqlite3.Row) -> TailTurn:
     return TailTurn(row["user_key"], row["user_text"], frozenset((row["files"] or "").split()))
 
 
-def read_told(row: sqlite3.Row) -> Told | None:
+def _read_told(row: sqlite3.Row) -> Told | None:
     """Return what a chat was told up to a node, None where that was not recorded."""
     if row["told_key"] is None:
         return None
     call_ids = (row["told_call"],) if row["told_call"] else ()
     pictures = frozenset(row["told_pictures"].split())
     return Told(row["told_key"], row["told_calls"], row["told_results"], call_ids, pictures)
+
+
+def read_known_node(row: sqlite3.Row) -> KnownNode:
+    """Return what is stored of an answer that the site has."""
+    return KnownNode(row["id"], row["turn_key"], row["depth"], row["system_digest"], _read_told(row) or Told())
+
+
+def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode:
+    """Return an answer that a stop cut; `known_responses` are the site's answers that are stored of its session."""
+    return OpenNode(
+        node_id=row["node_id"],
+        session_id=row["session_id"],
+        chat_id=row["chat_id"],
+        owner=row["owner"],
+        account=row["account"],
+        parent_response_id=row["parent_response_id"],
+        sent_digest=row["sent_digest"],
+        before_key=row["before_key"] or "",
+        user_key=row["user_key"] or "",
+        answered=row["answered_text"],
+        results=row["results"],
+        opens_turn=bool(row["opens_turn"]),
+        told=_read_told(row) or Told(),
+        known_responses=frozenset(known_responses),
+    )
 
 
 def _told_columns(told: Told | None) -> dict[str, object]:

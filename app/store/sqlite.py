@@ -22,13 +22,12 @@ from app.core.ports import (
     Place,
     StoreOverview,
 )
-from app.core.told import Told
 from app.core.window import Tail, TailTurn
 from app.store import statements
 from app.store.connection import Database, Values
 from app.store.files import SqliteFileIndex
 from app.store.opening import open_database
-from app.store.rows import Columns, read_place, read_tail_turn, read_told, utf8
+from app.store.rows import Columns, read_known_node, read_open_node, read_place, read_tail_turn, utf8
 from app.store.videos import SqliteVideoStore
 
 BUSY_SECONDS = 5.0
@@ -144,12 +143,7 @@ class SqliteSessionStore:
 
     async def _known_nodes(self, session_id: str) -> Mapping[str, KnownNode]:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
-        return {
-            row["response_id"]: KnownNode(
-                row["id"], row["turn_key"], row["depth"], row["system_digest"], read_told(row) or Told()
-            )
-            for row in rows
-        }
+        return {row["response_id"]: read_known_node(row) for row in rows}
 
     async def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> None:
         """Record a message before it is sent; with `session` also the new chat that it opens.
@@ -203,25 +197,10 @@ class SqliteSessionStore:
             (statements.FAIL_OPEN_NODES, (timestamp(at),)),
             (statements.RELEASE_ALL, (timestamp(at),)),
         )
-        return [await self._open_node(row) for row in await self._database.read(statements.OPEN_NODES, ())]
-
-    async def _open_node(self, row: sqlite3.Row) -> OpenNode:
-        return OpenNode(
-            node_id=row["node_id"],
-            session_id=row["session_id"],
-            chat_id=row["chat_id"],
-            owner=row["owner"],
-            account=row["account"],
-            parent_response_id=row["parent_response_id"],
-            sent_digest=row["sent_digest"],
-            before_key=row["before_key"] or "",
-            user_key=row["user_key"] or "",
-            answered=row["answered_text"],
-            results=row["results"],
-            opens_turn=bool(row["opens_turn"]),
-            told=read_told(row) or Told(),
-            known_responses=frozenset(await self._known_nodes(row["session_id"])),
-        )
+        return [
+            read_open_node(row, await self._known_nodes(row["session_id"]))
+            for row in await self._database.read(statements.OPEN_NODES, ())
+        ]
 
     async def forget(self, session_id: str, reason: str, at: datetime) -> None:
         """Upstream lost this chat: nothing continues from it any more. Its history stays."""

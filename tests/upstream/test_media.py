@@ -13,7 +13,7 @@ from app.core.attachments import FileContent
 from app.core.events import Event, Finished, Picture, ReasoningDelta, Source, Sources, Started, TextDelta, VideoTask
 from app.core.ports import Mode, Prompt, UploadedFile
 from app.emulator import Emulator
-from app.errors import UpstreamCut, UpstreamRejected, VideoFailed
+from app.errors import UpstreamCut, UpstreamRejected, UpstreamUnreachable, VideoFailed
 from app.upstream.qwen import QwenUpstream, TokenSource
 from app.upstream.qwen.files import Patience
 from app.upstream.qwen.grants import is_over
@@ -175,6 +175,14 @@ async def test_a_video_whose_answer_is_odd_is_found_all_the_same(stage: Stage, f
     stage.emulator.script.task("failed")
     [task] = [event for event in await stage.say("A dog runs", mode="video") if isinstance(event, VideoTask)]
     assert (await stage.upstream.video(task.task_id)).state == "failed"
+
+
+async def test_a_video_that_the_site_took_and_cannot_be_named_is_not_to_be_asked_for_twice(stage: Stage) -> None:
+    stage.emulator.script.fault("no_task_id")
+    stage.emulator.script.fault("unavailable", target="read")
+    with pytest.raises(UpstreamUnreachable) as caught:
+        await stage.say("A dog runs", mode="video")
+    assert caught.value.accepted
 
 
 async def test_a_video_that_the_site_does_not_know_has_failed(stage: Stage) -> None:

@@ -58,8 +58,7 @@ _MAYBE_ACCEPTED = {"timeout", "connection", "eof", "html", "502", "504"}  # the 
 class QwenUpstream:
     """An account at chat.qwen.ai, or an emulator of it; an async context manager that owns the connections.
 
-    Every method raises only UpstreamError subclasses. Whatever is refused for the token or by the bot protection is
-    remembered for `account`, and every error is told to the meter.
+    Every method raises only UpstreamError subclasses.
     """
 
     def __init__(
@@ -186,7 +185,7 @@ class QwenUpstream:
                         response.close()
                         raise
         except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
-            problem.accepted = problem.cause in _MAYBE_ACCEPTED
+            problem.accepted = problem.accepted or problem.cause in _MAYBE_ACCEPTED
             raise
         return answer
 
