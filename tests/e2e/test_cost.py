@@ -13,6 +13,7 @@ from app.log import Joined
 from app.openai.responses import ChunkWriter
 from app.upstream.qwen.frames import decode_frame
 from bench.canned import Canned, words
+from tests.core.fakes import FakeClock
 from tests.counting import Calls
 from tests.e2e.harness import CLOCK, Server, serving
 
@@ -60,7 +61,7 @@ async def test_a_turn_goes_to_the_database_for_its_place_its_opening_and_its_end
 ) -> None:
     ways = Calls(asyncio.BaseEventLoop.call_soon_threadsafe)
     with ways.in_new_threads():
-        async with serving(tmp_path, emulator) as server:
+        async with serving(tmp_path, emulator, FakeClock()) as server:  # else the login is looked at once a second
             talk = server.conversation(enable_thinking=False)
             await talk.say("One.")
             for text in ("Two.", "Three.", "Four."):
