@@ -61,7 +61,9 @@ def prepare(locks: "list[Path]") -> None:
         print("Preparing the environment in .venv; this happens once and takes a moment.", file=sys.stderr)
         if not list(VENV.glob(f"{python}-for-*")):
             step([sys.executable, "-m", "venv", "--clear", str(VENV)], "make the virtual environment")
-        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+        # The lock names every package: resolving what they need, older pips trip over an extra of a pinned one.
+        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip += ["--no-deps", "--require-hashes"]
         step([*pip, *(f"-r{lock}" for lock in locks)], "install the packages of the lock file")
         stamp.touch()
 

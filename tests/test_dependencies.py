@@ -1,6 +1,8 @@
 """What is installed is exactly what the lock files say, and everything in them has a reason in pyproject.toml."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -30,6 +32,11 @@ def test_what_the_project_names_is_in_its_lock() -> None:
     runtime, test = map(locked, LOCKS)
     assert {plain(name) for name in PROJECT["project"]["dependencies"]} <= set(runtime)
     assert {plain(name) for name in PROJECT["dependency-groups"]["test"]} <= set(test)
+
+
+def test_what_the_locked_packages_need_is_locked_too() -> None:
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout
 
 
 def test_packages_in_both_locks_have_one_version() -> None:
