@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import conversation, lookup, tools
 from bench.memory import kilobytes_a_stream
 from bench.peers import PEERS, PeerMissing, check_peer, litellm
-from bench.processes import Measured, canned_upstream, floor, resident_megabytes, server
+from bench.processes import Measured, canned_upstream, floor, processor_seconds, resident_megabytes, server
 from bench.scenarios import Scenario, scenarios
 from bench.table import BASE, OURS, Figures, Results, compare, print_heading, print_row
 
@@ -34,8 +34,7 @@ async def _runs(scenario: Scenario, servers: Servers) -> dict[str, Figures]:
     for number in range(ROUNDS):
         for name in list(runs) if number % 2 else reversed(list(runs)):
             try:
-                async with asyncio.timeout(LONGEST):
-                    runs[name].append(await scenario.run(servers[name].url))
+                runs[name].append(await _run(scenario, servers[name]))
             except (TimeoutError, OSError, RuntimeError, AssertionError) as problem:
                 if name in (BASE, OURS):
                     raise
@@ -44,6 +43,14 @@ async def _runs(scenario: Scenario, servers: Servers) -> dict[str, Figures]:
     return {
         name: sorted(figures, key=lambda each: each[scenario.key])[len(figures) // 2] for name, figures in runs.items()
     }
+
+
+async def _run(scenario: Scenario, measured: Measured) -> Figures:
+    """Run a scenario once; `cpu_us` is the processor time of the server for each answer, in microseconds."""
+    began = processor_seconds(measured.pid)
+    async with asyncio.timeout(LONGEST):
+        figures = await scenario.run(measured.url)
+    return {**figures, "cpu_us": (processor_seconds(measured.pid) - began) * 1e6 / scenario.answers}
 
 
 async def _process(measured: Measured) -> Figures:

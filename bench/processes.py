@@ -105,6 +105,12 @@ def server(upstream: str, folder: Path) -> Iterator[Measured]:
         yield Measured(url, process.pid, time.perf_counter() - began)
 
 
+def processor_seconds(pid: int) -> float:
+    """Return what a process has used of the processors so far, the kernel's work for it included (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_megabytes(pid: int) -> float:
     """Return the resident memory of a process (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from bench.canned import WORDS
 from bench.client import Answered, Connection, message
@@ -18,11 +19,12 @@ _UNIQUE = itertools.count()
 
 @dataclass(frozen=True)
 class Scenario:
-    """A name, what to do with a server's address, and the figure that counts."""
+    """A name, what to do with a server's address, and the figure that counts; `answers` is how many it asks for."""
 
     name: str
     run: Callable[[str], Awaitable[Figures]]
     key: str
+    answers: int
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -114,17 +116,27 @@ def scenarios(scale: float) -> list[Scenario]:
     def rounds(count: int) -> int:
         return max(2, round(count * scale))
 
-    def repeat(clients: int, count: int, how: str, *, stream: bool) -> Callable[[str], Awaitable[Figures]]:
-        return lambda url: _repeat(url, clients, rounds(count), stream=stream, how=how)
+    def repeat(name: str, clients: int, count: int, how: str, *, stream: bool, key: str = "per_second") -> Scenario:
+        each = rounds(count)
+        run = partial(_repeat, clients=clients, rounds=each, stream=stream, how=how)
+        return Scenario(f"{name}, {clients} client{'s' if clients > 1 else ''}", run, key, clients * each)
+
+    def converse(name: str, conversations: int, turns: int, key: str) -> Scenario:
+        run = partial(_converse, conversations=conversations, turns=turns)
+        return Scenario(name, run, key, conversations * turns)
+
+    def paced(streams: int) -> Scenario:
+        name = f"{streams} streams, a chunk every 10 ms"
+        return Scenario(name, partial(_paced, streams=streams), "late_p99_ms", streams)
 
     return [
-        Scenario("short answers, 1 client", repeat(1, 400, "chunks=1", stream=False), "per_second"),
-        Scenario("short answers, 32 clients", repeat(32, 30, "chunks=1", stream=False), "per_second"),
-        Scenario("streams of 20 chunks, 1 client", repeat(1, 300, "", stream=True), "first_p50_ms"),
-        Scenario("streams of 200 chunks, 1 client", repeat(1, 100, "chunks=200", stream=True), "p50_ms"),
-        Scenario("streams of 20 chunks, 32 clients", repeat(32, 30, "", stream=True), "per_second"),
-        Scenario("32 conversations of 100 turns", lambda url: _converse(url, 32, rounds(100)), "per_second"),
-        Scenario("one conversation of 100 turns", lambda url: _converse(url, 1, 100), "turn_100_ms"),
-        Scenario("50 streams, a chunk every 10 ms", lambda url: _paced(url, 50), "late_p99_ms"),
-        Scenario("500 streams, a chunk every 10 ms", lambda url: _paced(url, 500), "late_p99_ms"),
+        repeat("short answers", 1, 400, "chunks=1", stream=False),
+        repeat("short answers", 32, 30, "chunks=1", stream=False),
+        repeat("streams of 20 chunks", 1, 300, "", stream=True, key="first_p50_ms"),
+        repeat("streams of 200 chunks", 1, 100, "chunks=200", stream=True, key="p50_ms"),
+        repeat("streams of 20 chunks", 32, 30, "", stream=True),
+        converse("32 conversations of 100 turns", 32, rounds(100), "per_second"),
+        converse("one conversation of 100 turns", 1, 100, "turn_100_ms"),
+        paced(50),
+        paced(500),
     ]
