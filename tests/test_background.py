@@ -47,7 +47,7 @@ async def test_a_failure_is_told_to_the_caller_who_awaits_it_and_logged_once_it_
 ) -> None:
     async with BackgroundTasks(patience=5) as background:
         with pytest.raises(ValueError, match="no luck"):
-            await background.outlast(background.spawn(fail(), "make a chat", awaited=True))
+            await background.outlast(background.spawn(fail(), "make a chat", awaited=True), "make a chat")
         assert caplog.text == ""
         goes_on = asyncio.Event()
 
@@ -55,7 +55,9 @@ async def test_a_failure_is_told_to_the_caller_who_awaits_it_and_logged_once_it_
             await goes_on.wait()
             raise ValueError("no luck")
 
-        caller = asyncio.create_task(background.outlast(background.spawn(fail_later(), "record it", awaited=True)))
+        caller = asyncio.create_task(
+            background.outlast(background.spawn(fail_later(), "record it", awaited=True), "record it")
+        )
         await asyncio.sleep(0)
         caller.cancel()
         await asyncio.wait([caller])

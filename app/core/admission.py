@@ -1,8 +1,6 @@
 """How many answers the account generates at once, in which order the others wait, and how fast they start."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from app.clock import Clock
 from app.errors import QueueFull
@@ -22,9 +20,8 @@ class Admission:
         self.waiting = 0
         self.running = 0
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold a place while an answer is generated. Raises QueueFull when too many wait already."""
+    async def enter(self) -> None:
+        """Take a place for an answer, which `leave` gives back. Raises QueueFull when too many wait already."""
         if self._slots is not None:
             if self._slots.locked() and self.waiting >= self._queue:
                 raise QueueFull(
@@ -37,17 +34,21 @@ class Admission:
             finally:
                 self.waiting -= 1
         self.running += 1
-        try:
-            await self._keep_pace()
-            yield
-        finally:
-            self.running -= 1
-            if self._slots is not None:
-                self._slots.release()
+        if self._pace:
+            try:
+                await self._keep_pace()
+            except BaseException:
+                self.leave()
+                raise
+
+    def leave(self) -> None:
+        """Give a place back: the answer is over."""
+        self.running -= 1
+        if self._slots is not None:
+            self._slots.release()
 
     async def _keep_pace(self) -> None:
-        if self._pace:
-            now = self._clock.monotonic()
-            start = max(now, self._next_start)
-            self._next_start = start + self._pace
-            await asyncio.sleep(start - now)
+        now = self._clock.monotonic()
+        start = max(now, self._next_start)
+        self._next_start = start + self._pace
+        await asyncio.sleep(start - now)

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -93,26 +92,34 @@ class Gateway:
         """How many answers are being generated."""
         return self._admission.running
 
-    @asynccontextmanager
-    async def answer(self, request: ChatRequest) -> AsyncIterator[Turn]:
-        """Begin the answer to a request; leaving the context early ends it upstream and keeps what was written.
+    async def answer(self, request: ChatRequest) -> Turn:
+        """Begin the answer to a request; the caller enters the turn that comes back as a context, at once.
 
-        Raises GatewayError subclasses on entry, before upstream accepted anything.
+        Raises GatewayError subclasses before upstream accepted anything.
         """
-        with AnswerWatch(self._around.meter, self._around.clock) as watch:
-            async with self._admission.slot():
+        watch = AnswerWatch(self._around.meter, self._around.clock)
+        try:
+            await self._admission.enter()
+            try:
                 turn = await self._start(request, watch)
-                draft = turn.draft
-                watch.placed(draft.node.match)
-                try:
-                    yield turn
-                    if turn.draft is draft:  # else the count is of two answers
-                        self._scale.learn(draft.prompt.model, draft.weight, turn.used)
-                except BaseException as problem:
-                    turn.abandon(problem)
-                    raise
-                finally:
-                    self._part_with(turn)
+            except BaseException:
+                self._admission.leave()
+                raise
+        except BaseException as problem:
+            watch.close(problem)
+            raise
+        watch.placed(turn.draft.node.match)
+        return turn
+
+    def _left(self, turn: Turn, problem: BaseException | None) -> None:
+        """A request is over, well or not."""
+        if problem is not None:
+            turn.abandon(problem)
+        elif not turn.was_asked_again:  # else the count is of two answers
+            self._scale.learn(turn.draft.prompt.model, turn.draft.weight, turn.used)
+        self._part_with(turn)
+        self._admission.leave()
+        turn.watch.close(problem)
 
     async def _start(self, request: ChatRequest, watch: AnswerWatch) -> Turn:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
@@ -206,7 +213,7 @@ class Gateway:
             CitationReader(marks),
         )
         retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries
-        turn = Turn(self._around, record, relay, watch, retries=retries)
+        turn = Turn(self._around, record, relay, watch, retries=retries, on_left=self._left)
         self._live.add(turn)
         try:
             await turn.begin()

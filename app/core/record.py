@@ -1,7 +1,9 @@
 """What is kept of one turn: its chat and node, what was said, and how it ended."""
 
+import asyncio
 import logging
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from msgspec.structs import replace
@@ -9,9 +11,9 @@ from msgspec.structs import replace
 from app.core.canonical import sent_digest
 from app.core.delivery import retrying
 from app.core.drafts import Draft
-from app.core.events import Usage
+from app.core.events import FinishReason, Usage
 from app.core.ids import new_hex
-from app.core.ports import NodeEnd, Prompt
+from app.core.ports import NewSession, NodeEnd, Prompt
 from app.core.surroundings import Surroundings
 from app.core.watch import AnswerWatch
 from app.errors import StoreError, UpstreamError
@@ -44,21 +46,25 @@ class TurnRecord:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self.usage + self._spent if self.usage and self._spent else self.usage
 
-    async def open(self) -> None:
-        """Make the chat if need be, and record the node. Raises UpstreamError, StoreError."""
+    def open(self) -> asyncio.Future[None]:
+        """Have the node recorded, in a new chat if need be; under way when this returns.
+
+        What it returns raises UpstreamError, StoreError. A chat that was made must be recorded, whoever waits for it.
+        """
         session = self.draft.session
-        if session is not None:
-            prompt, upstream = self.draft.prompt, self._around.upstream
-            self.chat_id = await retrying(
-                lambda: upstream.create_chat(prompt.model, prompt.mode), self._around.patience
-            )
-            account = self._around.upstream.account_name()  # as it is now: the token may have been replaced
-            session = replace(session, chat_id=self.chat_id, account=account)
+        if session is None:
+            return self._around.store.open_turn(self.draft.node, None, self._around.clock.now())
+        return self._around.background.spawn(self._open_chat(session), "open a chat", awaited=True)
+
+    async def _open_chat(self, session: NewSession) -> None:
+        prompt, upstream = self.draft.prompt, self._around.upstream
+        self.chat_id = await retrying(lambda: upstream.create_chat(prompt.model, prompt.mode), self._around.patience)
+        account = upstream.account_name()  # as it is now: the token may have been replaced
+        session = replace(session, chat_id=self.chat_id, account=account)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
-        except StoreError:
-            if session is not None:  # nobody would ever find or delete it
-                await self._discard_chat()
+        except StoreError:  # nobody would ever find or delete it
+            await self._discard_chat()
             raise
 
     async def _discard_chat(self) -> None:
@@ -81,7 +87,7 @@ class TurnRecord:
             opens_turn=False,
             rows=(),
         )
-        end = self._end("complete", "stop", "asked again", "".join(self.heard))
+        end = self._end("complete", "stop", "asked again", "".join(self.heard), None)
         self.draft = replace(self.draft, node=next_node, prompt=prompt, show_reasoning=False)
         self.heard, self.reasoning, self.response_id = [], [], None
         self._spent = self.used
@@ -90,56 +96,66 @@ class TurnRecord:
         await self._around.store.finish_turn(end, now)
         await self._around.store.open_turn(next_node, None, now)
 
-    async def close(self, state: State, reason: str | None, error: str | None, calls: tuple[str, ...]) -> None:
-        """Write the node's end, and let a chat that is to be deleted go. Raises StoreError."""
+    def close(
+        self, state: State, reason: FinishReason | None, error: str | None, calls: tuple[str, ...]
+    ) -> asyncio.Future[None]:
+        """Have the node's end written; under way when this returns. What it returns raises StoreError."""
         now = self._around.clock.now()
-        text = "".join(self.text)
-        turn, step_key = self.draft.history.keys_of(text) if text and self.response_id else (None, None)
-        calls = calls if turn else ()
-        end = replace(
-            self._end(state, reason, error, text),
-            turn=turn,
-            step_key=step_key,
-            told=self.draft.node.told.after_answer(text, calls) if turn else None,
-            calls=calls,
-            scope=self.draft.history.keys.root,
-        )
-        await self._around.store.finish_turn(end, now)
-        if (all_used := self.used) is not None:
-            self._watch.spent(all_used, whole=state == "complete")
-        node, used = self.draft.node, self.usage
-        counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
-        _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)
-        await self._let_go(state, now)
+        end = self._end(state, reason, error, "".join(self.text), calls)
+        written = self._around.store.finish_turn(end, now)
+        written.add_done_callback(partial(self._closed, state, now))
+        return written
 
-    def _end(self, state: State, reason: str | None, error: str | None, text: str) -> NodeEnd:
-        """Return the end of a node that nothing continues from."""
+    def _end(
+        self, state: State, reason: FinishReason | None, error: str | None, text: str, calls: tuple[str, ...] | None
+    ) -> NodeEnd:
+        """Return the node's end; without `calls` nothing is to continue from it, nor without text or upstream's id."""
+        draft, used = self.draft, self.usage
+        turn, step_key, told = None, None, None
+        if text and self.response_id and calls is not None:
+            turn, step_key = draft.history.keys_of(text)
+            told = draft.node.told.after_answer(text, calls)
         return NodeEnd(
-            node_id=self.draft.node.id,
+            node_id=draft.node.id,
             state=state,
             response_id=self.response_id,
             answer_text=text,
             reasoning_text="".join(self.reasoning),
             finish_reason=reason,
             error=error,
-            turn=None,
-            step_key=None,
-            input_tokens=self.usage.input_tokens if self.usage else None,
-            output_tokens=self.usage.output_tokens if self.usage else None,
+            turn=turn,
+            step_key=step_key,
+            told=told,
+            input_tokens=used.input_tokens if used else None,
+            output_tokens=used.output_tokens if used else None,
+            calls=calls if turn and calls else (),
+            scope=draft.history.keys.root,
         )
 
-    async def _let_go(self, state: State, now: datetime) -> None:
-        """Have a new chat deleted that is not to stay or got no answer, else named."""
+    def _closed(self, state: State, now: datetime, written: asyncio.Future[None]) -> None:
+        """The end is written, if it is: say so, and see to a new chat."""
+        if written.cancelled() or written.exception() is not None:
+            return
+        used = self.usage
+        if (all_used := self.used) is not None:
+            self._watch.spent(all_used, whole=state == "complete")
+        if _log.isEnabledFor(logging.INFO):
+            node = self.draft.node
+            counted = f"{used.input_tokens} + {used.output_tokens} tokens" if used else "tokens not counted"
+            _log.info("%s (%s), %s: %s, %s", node.session_id, node.match, node.model, state, counted)
         session = self.draft.session
         if session is None:
             return
+        if session.delete_because or state == "failed":
+            _ = self._around.background.spawn(self._let_go(session, now), "have a chat deleted")
+        elif self.draft.node.sent_text is not None:  # the site makes its title of what it was sent
+            self._around.on_chat_named(self.chat_id, session.title)
+
+    async def _let_go(self, session: NewSession, now: datetime) -> None:
+        """Have a new chat deleted that is not to stay or got no answer."""
         due = now + self._around.deletion_delay
         if session.delete_because:
             await self._around.store.release(session.id, due)
-        elif state == "failed":
-            await self._around.store.doom(session.id, "no answer", now, due)
         else:
-            if self.draft.node.sent_text is not None:  # the site makes its title of what it was sent
-                self._around.on_chat_named(self.chat_id, session.title)
-            return
+            await self._around.store.doom(session.id, "no answer", now, due)
         self._around.on_chat_released()

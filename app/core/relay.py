@@ -23,7 +23,6 @@ from app.core.events import (
 )
 from app.core.record import TurnRecord
 from app.core.tools.scheme import SCHEME
-from app.log import Joined
 
 _log = logging.getLogger(__name__)
 
@@ -82,37 +81,51 @@ class Relay:
         self._citations.again()
 
     def read(self, batch: Sequence[Event]) -> list[AnswerEvent]:
-        """Return what the client is sent of these events."""
+        """Return what the client is sent of these events; text that arrived together is one piece."""
         out: list[AnswerEvent] = []
-        for event in self._counted(batch):
+        if self._cut.is_limited:
+            self._count(batch)
+        said: list[str] = []
+        for event in batch:
             if isinstance(event, TextDelta):
-                if text := self._cut.feed(event.text):
-                    self._hear(text, out)
+                said.append(event.text)
+                continue
+            if said:
+                self._hear("".join(said), out)
+                said = []
                 if self._cut.reason:
-                    break
-            elif isinstance(event, ReasoningDelta):
-                self._think(event, out)
-            elif isinstance(event, Picture):
-                self._show(event, out)
-            elif isinstance(event, Sources):
-                self._citations.found(event.found)
-            elif isinstance(event, VideoTask):
-                self.video = event
-                if self._record.draft.leaves_video:
-                    out.append(event)
-            elif isinstance(event, Started):
-                self._record.response_id = self.running_id = event.response_id
-            elif isinstance(event, Finished):
-                self.is_whole = True
-                break
+                    return out
+            self._take(event, out)
+        if said:
+            self._hear("".join(said), out)
         return out
+
+    def _take(self, event: Event, out: list[AnswerEvent]) -> None:
+        """Take an event that is no text."""
+        if isinstance(event, ReasoningDelta):
+            self._think(event, out)
+        elif isinstance(event, UsageReport):
+            self._record.usage = event.usage
+        elif isinstance(event, Finished):
+            self.is_whole = True
+        elif isinstance(event, Started):
+            self._record.response_id = self.running_id = event.response_id
+        elif isinstance(event, Picture):
+            self._show(event, out)
+        elif isinstance(event, Sources):
+            self._citations.found(event.found)
+        elif isinstance(event, VideoTask):
+            self.video = event
+            if self._record.draft.leaves_video:
+                out.append(event)
 
     def rest(self) -> list[AnswerEvent]:
         """Return what was held back of an answer that is over."""
         out: list[AnswerEvent] = []
         if rest := self._cut.rest():
-            self._hear(rest, out)
-        _log.debug("The model wrote in chat %s:\n%s", self._record.chat_id, Joined(self._record.heard))
+            self._hear_all(rest, out)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("The model wrote in chat %s:\n%s", self._record.chat_id, "".join(self._record.heard))
         return out
 
     def finish(self, *, may_ask: bool) -> tuple[list[AnswerEvent], str | None]:
@@ -142,21 +155,24 @@ class Relay:
         self._think(ReasoningDelta(f"The video is being made ({seconds:.0f} s).\n"), out)
         return out
 
-    def _counted(self, batch: Sequence[Event]) -> Sequence[Event]:
-        """Take the count of the batch first; under a limit, make one piece of the text that it stands for."""
+    def _count(self, batch: Sequence[Event]) -> None:
+        """Take the count before the text that it stands for, though it comes after it."""
         for event in batch:
             if isinstance(event, UsageReport):
                 self._record.usage = event.usage
                 self._cut.count(event.usage)
-        return _joined(batch) if self._cut.is_limited else batch
 
     def _think(self, event: ReasoningDelta, out: list[AnswerEvent]) -> None:
         if self._record.draft.show_reasoning:
             self._record.reasoning.append(event.text)
             out.append(event)
 
-    def _hear(self, text: str, out: list[AnswerEvent]) -> None:
-        """Take the model's next words."""
+    def _hear(self, said: str, out: list[AnswerEvent]) -> None:
+        """Take the model's next words, as far as the client wants them."""
+        if text := self._cut.feed(said):
+            self._hear_all(text, out)
+
+    def _hear_all(self, text: str, out: list[AnswerEvent]) -> None:
         self._record.heard.append(text)
         self._say(self._format.feed(text), out)
 
@@ -196,15 +212,3 @@ class Relay:
         if text:
             self._record.text.append(text)
             out.append(TextDelta(text))
-
-
-def _joined(batch: Sequence[Event]) -> list[Event]:
-    """Return a batch with one piece of text in place of several that follow one another."""
-    joined: list[Event] = []
-    for event in batch:
-        before = joined[-1] if joined else None
-        if isinstance(event, TextDelta) and isinstance(before, TextDelta):
-            joined[-1] = TextDelta(before.text + event.text)
-        else:
-            joined.append(event)
-    return joined

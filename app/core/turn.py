@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 from msgspec.structs import replace
 
 from app.core.delivery import Delivery, deliver
 from app.core.drafts import Draft
-from app.core.events import AnswerEvent, Ended, Event, Usage, VideoTask
+from app.core.events import AnswerEvent, Ended, Event, FinishReason, Usage, VideoTask
 from app.core.ports import Prompt
 from app.core.record import State, TurnRecord
 from app.core.relay import Relay
@@ -21,33 +22,59 @@ from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, 
 
 _log = logging.getLogger(__name__)
 
+Send = Callable[[Sequence[AnswerEvent]], Awaitable[None]]
+"""Brings a batch of an answer to the client. Raises ConnectionError when the client is gone."""
+
 
 class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
-    `closing` is the task that records an abandoned turn; the chat is free again when it is done.
+    A context once it has begun: left early it ends upstream, and what was written is kept. `closing` is done when the
+    end is recorded; the chat is free again then.
     """
 
     def __init__(
-        self, around: Surroundings, record: TurnRecord, relay: Relay, watch: AnswerWatch, *, retries: int
+        self,
+        around: Surroundings,
+        record: TurnRecord,
+        relay: Relay,
+        watch: AnswerWatch,
+        *,
+        retries: int,
+        on_left: "Callable[[Turn, BaseException | None], None]",
     ) -> None:
-        """`retries`: how often the model may be asked again."""
-        self.closing: asyncio.Task[None] | None = None
+        """`retries`: how often the model may be asked again; `on_left` is told when the context is left, and why."""
+        self.closing: asyncio.Future[None] | None = None
+        self.watch = watch
         self._around = around
         self._record = record
         self._relay = relay
-        self._watch = watch
         self._retries = retries
-        self._opening: asyncio.Task[None] | None = None
+        self._on_left = on_left
+        self._opening: asyncio.Future[None] | None = None
         self._delivery: Delivery | None = None
         self._first: Sequence[Event] = ()
         self._generating = False
         self._is_recorded = False
+        self._asked = 0  # how often the model was asked again
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._on_left(self, problem)
 
     @property
     def draft(self) -> Draft:
         """What is being answered."""
         return self._record.draft
+
+    @property
+    def was_asked_again(self) -> bool:
+        """Whether the model had to answer more than once."""
+        return self._asked > 0
 
     @property
     def chat_id(self) -> str:
@@ -64,7 +91,8 @@ class Turn:
 
         Raises UpstreamError before anything was accepted, StoreError.
         """
-        await self._in_own_task(self._record.open(), "open a turn")
+        self._opening = self._record.open()
+        await self._around.background.outlast(self._opening, "record a turn")
         prompt = self.draft.prompt
         await self._send_patiently(prompt if prompt.chat_id else replace(prompt, chat_id=self.chat_id))
 
@@ -84,11 +112,6 @@ class Turn:
         await self._stop()
         await self._send(prompt)
 
-    async def _in_own_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run what must come to its end even if the client leaves meanwhile: a chat that was made must be recorded."""
-        self._opening = self._around.background.spawn(work, name, awaited=True)
-        await self._around.background.outlast(self._opening)
-
     async def _send(self, prompt: Prompt) -> None:
         self._generating = True
         self._relay.expect()
@@ -100,44 +123,43 @@ class Turn:
             self.leave()
             raise
 
-    async def answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
+    async def answer(self, send: Send) -> None:
         """Relay the answer in batches; the last one is `Ended`, when the node is committed.
 
-        Raises UpstreamError and StoreError; from then on the prompt counts as accepted.
+        Raises UpstreamError and StoreError, and what `send` does; from now on the prompt counts as accepted.
         """
-        asked = 0
+        out: list[AnswerEvent] = []
         while True:
             try:
-                async for batch in self._one_answer():
-                    self._watch.chunk()
-                    yield batch
+                out = await self._one_answer(send)
             except UpstreamError as problem:
                 if not self._relay.is_enough:
                     raise
                 _log.warning("The pictures that came are all there are: %s", problem)
+                out = []
                 break
-            out, ask_again = self._relay.finish(may_ask=asked < self._retries)
-            if out:
-                self._watch.chunk()
-                yield out  # the last words need not wait for the disk
+            last, ask_again = self._relay.finish(may_ask=self._asked < self._retries)
+            out += last
             if ask_again is None:
                 break
+            await self._pass_on(out, send)
             if not await self._ask_again(ask_again):
                 out, _ = self._relay.finish(may_ask=False)
-                if out:
-                    self._watch.chunk()
-                    yield out
                 break
-            asked += 1
+            self._asked += 1
             self._relay.again()
-        if out := self._relay.last_words():
-            self._watch.chunk()
-            yield out
+        out += self._relay.last_words()
+        await self._pass_on(out, send)  # the last words need not wait for the disk
         await self._complete()
-        yield [Ended(self._relay.reason, self.used)]
+        await send([Ended(self._relay.reason, self.used)])
 
-    async def _one_answer(self) -> AsyncGenerator[list[AnswerEvent], None]:
-        """Relay one answer of the model. Raises UpstreamEmpty for one without any text."""
+    async def _pass_on(self, out: Sequence[AnswerEvent], send: Send) -> None:
+        if out:
+            self.watch.chunk()
+            await send(out)
+
+    async def _one_answer(self, send: Send) -> list[AnswerEvent]:
+        """Relay one answer of the model; return its last words. Raises UpstreamEmpty for one without any text."""
         assert self._delivery is not None
         out: list[AnswerEvent] = []
         batch: Sequence[Event] | None = self._first
@@ -145,9 +167,8 @@ class Turn:
             out = self._relay.read(batch)
             if self._relay.is_over:
                 break
-            if out:
-                yield out
-                out = []
+            await self._pass_on(out, send)
+            out = []
             batch = await anext(self._delivery, None)
         video = None if self.draft.leaves_video else self._relay.video
         if self._relay.is_whole:
@@ -155,21 +176,20 @@ class Turn:
         out += self._relay.rest()
         if self._relay.is_empty:
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
-        if out:
-            yield out
         if video is not None:
-            async for out in self._follow(video):
-                yield out
+            await self._pass_on(out, send)
+            out = await self._follow(video, send)
+        return out
 
-    async def _follow(self, video: VideoTask) -> AsyncGenerator[list[AnswerEvent], None]:
-        """Tell how far a video is, at last where it is. Raises VideoFailed, UpstreamTimeout."""
+    async def _follow(self, video: VideoTask, send: Send) -> list[AnswerEvent]:
+        """Tell how far a video is, return what shows where it is. Raises VideoFailed, UpstreamTimeout."""
         async with aclosing(following(self._around.upstream, video.task_id, self._around.patience)) as states:
             async for waited, state in states:
                 if state.state == "succeeded":
                     self._generating = False
-                    yield self._relay.show_video(state.url)
-                elif out := self._relay.show_progress(waited):
-                    yield out
+                    return self._relay.show_video(state.url)
+                await self._pass_on(self._relay.show_progress(waited), send)
+        return []
 
     async def _ask_again(self, text: str) -> bool:
         """Ask the model again in the same chat; return whether that was possible.
@@ -186,17 +206,17 @@ class Turn:
         except UpstreamError as problem:
             _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
             return False
-        await self._in_own_task(self._record.follow_up(prompt), "record that it was asked again")
+        name = "record that the model was asked again"
+        self._opening = self._around.background.spawn(self._record.follow_up(prompt), name, awaited=True)
+        await self._around.background.outlast(self._opening, name)
         return True
 
     async def _complete(self) -> None:
-        """Commit the node in a task of its own, which a client that leaves now cannot cut in half."""
+        """Commit the node; a client that leaves now cannot cut that in half."""
         self._is_recorded = True
-        work = self._close("complete", self._relay.reason, None)
-        commit = self._around.background.spawn(work, "commit a node", awaited=True)
-        self.closing = commit
+        self.closing = self._close("complete", self._relay.reason, None)
         try:
-            await self._around.background.outlast(commit)
+            await self._around.background.outlast(self.closing, "commit a node")
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance
             raise
@@ -206,7 +226,7 @@ class Turn:
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
-        self._watch.failed(problem)
+        self.watch.failed(problem)
         if isinstance(problem, GatewayError) and self._record.response_id:
             problem.accepted = True
         if self._is_recorded or self._opening is None:
@@ -232,8 +252,8 @@ class Turn:
             if self._generating:
                 await self._stop()
 
-    async def _close(self, state: State, reason: str | None, error: str | None) -> None:
-        await self._record.close(state, reason, error, self._relay.call_ids)
+    def _close(self, state: State, reason: FinishReason | None, error: str | None) -> asyncio.Future[None]:
+        return self._record.close(state, reason, error, self._relay.call_ids)
 
     async def _stop(self) -> None:
         try:

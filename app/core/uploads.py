@@ -51,7 +51,7 @@ class Uploads:
             task = self._background.spawn(self._upload(account, sha256, file), f"upload {file.name}", awaited=True)
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key))
-        return await self._background.outlast(task)
+        return await self._background.outlast(task, f"upload {file.name}")
 
     async def _upload(self, account: str, sha256: str, file: FileContent) -> UploadedFile:
         try:

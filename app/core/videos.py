@@ -5,12 +5,12 @@ The site makes them on its own time, so nothing runs here meanwhile: a video is 
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec.structs import replace
 
 from app.core.delivery import retrying
-from app.core.events import TextDelta, VideoTask
+from app.core.events import AnswerEvent, TextDelta, VideoTask
 from app.core.gateway import Gateway
 from app.core.ids import new_hex
 from app.core.messages import ChatRequest
@@ -47,23 +47,25 @@ class Videos:
         A client that leaves before that ends it; from then on the job is recorded all the same, for it to find.
         Raises GatewayError subclasses; ResponseFormatUnmet if the model answers with words.
         """
-        begun = AsyncExitStack()
-        turn = await begun.enter_async_context(self._gateway.answer(request))
-        work = self._around.background.spawn(self._record(begun, turn, size), "record a video", awaited=True)
-        return await self._around.background.outlast(work)
+        turn = await self._gateway.answer(request)
+        work = self._around.background.spawn(self._record(turn, size), "record a video", awaited=True)
+        return await self._around.background.outlast(work, "record a video")
 
-    async def _record(self, begun: AsyncExitStack, turn: Turn, size: str | None) -> Video:
+    async def _record(self, turn: Turn, size: str | None) -> Video:
         """Take the answer to its end, then add its job: one without a committed turn would lose its chat."""
-        task_id = ""
-        said: list[str] = []
-        async with begun, aclosing(turn.answer()) as batches:
-            async for batch in batches:
-                said += [event.text for event in batch if isinstance(event, TextDelta)]
-                task_id = next((event.task_id for event in batch if isinstance(event, VideoTask)), task_id)
+        events: list[AnswerEvent] = []
+
+        async def keep(batch: Sequence[AnswerEvent]) -> None:
+            events.extend(batch)
+
+        with turn:
+            await turn.answer(keep)
+        task_id = next((event.task_id for event in events if isinstance(event, VideoTask)), "")
         node = turn.draft.node
         if not task_id:
             await self._let_go(node.session_id, "no video")
-            words = "".join(said).strip()[:_MOST_WORDS]
+            said = "".join(event.text for event in events if isinstance(event, TextDelta))
+            words = said.strip()[:_MOST_WORDS]
             raise ResponseFormatUnmet(f"The model made no video, but said: {words}")
         now = self._around.clock.now()
         account = self._around.upstream.account_name()

@@ -1,8 +1,6 @@
 """The stop watch of one request for an answer: it reads the clock and tells the meter."""
 
 import asyncio
-from types import TracebackType
-from typing import Self
 
 from app.clock import Clock
 from app.core.events import Usage
@@ -11,7 +9,7 @@ from app.errors import GatewayError
 
 
 class AnswerWatch:
-    """Runs from the request to the end of its answer, as a context that hears how it ended."""
+    """Runs from the request to the end of its answer, when it must be closed."""
 
     def __init__(self, meter: Meter, clock: Clock) -> None:
         self._meter = meter
@@ -22,12 +20,8 @@ class AnswerWatch:
         self._last: float | None = None
         self._error = ""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self, problem: BaseException | None) -> None:
+        """The request is over; `problem` is why there is no whole answer, if so."""
         if problem is not None:
             self.failed(problem)
         self._answer.ended(self._clock.monotonic() - self._began, self._error)

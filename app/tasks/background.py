@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,28 +17,36 @@ class BackgroundTasks:
 
     def __init__(self, *, patience: float) -> None:
         self._patience = patience
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._names: dict[asyncio.Future[Any], str] = {}  # of all that is under way and not awaited by its caller
         self._loop = asyncio.get_running_loop()  # kept: up to Python 3.11 asking for it costs a system call
 
     def spawn(self, work: Coroutine[Any, Any, _T], name: str, *, awaited: bool = False) -> asyncio.Task[_T]:
         """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         task = self._loop.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard if awaited else self._done)
+        self._names[task] = name
+        task.add_done_callback(self._forget if awaited else partial(self._log_failure, name))
         return task
 
-    async def outlast(self, task: asyncio.Task[_T]) -> _T:
-        """Await a task that goes on if the caller is cancelled; a failure that nobody hears of then is logged."""
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(self._done)
-            raise
+    async def outlast(self, work: asyncio.Future[_T], name: str) -> _T:
+        """Await what goes on if the caller is cancelled; then it is owned, and a failure is logged."""
+        if not work.done():
+            waiting = self._loop.create_future()
+            work.add_done_callback(partial(_wake, waiting))
+            try:
+                await waiting
+            except asyncio.CancelledError:
+                self._names[work] = name
+                work.add_done_callback(partial(self._log_failure, name))
+                raise
+        return work.result()
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (problem := task.exception()) is not None:
-            _log.warning("Could not %s: %s", task.get_name(), str(problem) or type(problem).__name__)
+    def _forget(self, work: asyncio.Future[Any]) -> None:
+        self._names.pop(work, None)
+
+    def _log_failure(self, name: str, work: asyncio.Future[Any]) -> None:
+        self._forget(work)
+        if not work.cancelled() and (problem := work.exception()) is not None:
+            _log.warning("Could not %s: %s", name, str(problem) or type(problem).__name__)
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,14 +54,19 @@ class BackgroundTasks:
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._patience)
-        while self._tasks:
-            left = list(self._tasks)
-            for task in left:
-                _log.warning("Giving up at the end: %s", task.get_name())
-                task.cancel()
-            await asyncio.wait(left)
+        deadline = self._loop.time() + self._patience
+        while self._names and (left := deadline - self._loop.time()) > 0:
+            await asyncio.wait(list(self._names), timeout=left)  # what ends may begin something else
+        while self._names:
+            for work, name in self._names.items():
+                _log.warning("Giving up at the end: %s", name)
+                work.cancel()
+            await asyncio.wait(list(self._names))
+
+
+def _wake(waiting: "asyncio.Future[None]", _: "asyncio.Future[Any]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 @asynccontextmanager

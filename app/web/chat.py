@@ -1,12 +1,11 @@
 """`POST /v1/chat/completions`."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from app.core.events import AnswerEvent, Picture
-from app.core.turn import Turn
+from app.core.events import AnswerEvent, Ended
+from app.core.turn import Send, Turn
 from app.errors import GatewayError
 from app.openai.errors import error_body
 from app.openai.requests import decode_chat
@@ -22,7 +21,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Answer a conversation, as one JSON object or as a stream."""
     services = request.app[SERVICES]
     call = decode_chat(await read_json(request), request[OWNER])
-    async with services.gateway.answer(call.request) as turn:
+    with await services.gateway.answer(call.request) as turn:
         request[VISIT].turn = turn
         node = turn.draft.node
         heading = Heading(
@@ -34,11 +33,14 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         if call.stream:
             writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
             stream = EventStream(request, headers, keep_alive=services.settings.keep_alive_seconds)
-            return await _stream(_batches(turn, services), turn, stream, writer)
+            await _stream(turn, services, stream, writer)
+            return stream.response
         events: list[AnswerEvent] = []
-        async with aclosing(_batches(turn, services)) as batches:
-            async for batch in batches:
-                events += batch
+
+        async def keep(batch: Sequence[AnswerEvent]) -> None:
+            events.extend(batch)
+
+        await turn.answer(_shown(services, keep))
         return web.Response(
             body=completion(heading, events, old_functions=call.old_functions),
             content_type="application/json",
@@ -46,29 +48,23 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         )
 
 
-async def _batches(turn: Turn, services: Services) -> AsyncGenerator[Sequence[AnswerEvent], None]:
-    """Give the answer as the turn does, pictures in the form that IMAGES_AS says."""
-    async with aclosing(turn.answer()) as batches:
-        async for batch in batches:
-            if services.settings.images_as == "url" or not any(isinstance(event, Picture) for event in batch):
-                yield batch
-                continue
-            async for part in with_data(services.upstream, batch):
-                yield part
+def _shown(services: Services, send: Send) -> Send:
+    """Return what sends pictures in the form that IMAGES_AS says."""
+    return send if services.settings.images_as == "url" else with_data(services.upstream, send)
 
 
-async def _stream(
-    batches: AsyncGenerator[Sequence[AnswerEvent], None], turn: Turn, stream: EventStream, writer: ChunkWriter
-) -> web.StreamResponse:
+async def _stream(turn: Turn, services: Services, stream: EventStream, writer: ChunkWriter) -> None:
     """Relay the answer as it comes. An error after the first byte becomes a frame of its own."""
+
+    async def send(batch: Sequence[AnswerEvent]) -> None:
+        frames = writer.write(batch)
+        await (stream.end(frames) if isinstance(batch[-1], Ended) else stream.send(frames))
+
     async with stream:
         try:
-            async with aclosing(batches):
-                async for batch in batches:
-                    await stream.send(writer.write(batch))
+            await turn.answer(_shown(services, send))
         except GatewayError as problem:
             if not stream.opened:
                 raise
             turn.abandon(problem)
-            await stream.send(b"data: " + error_body(problem) + b"\n\n" + DONE)
-        return await stream.end()
+            await stream.end(b"data: " + error_body(problem) + b"\n\n" + DONE)

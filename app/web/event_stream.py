@@ -18,15 +18,21 @@ _HEADERS = {
 }
 
 
+class _Response(web.StreamResponse):
+    _send_headers_immediately = False  # but with the first frames: each write is a system call, and wakes the client
+
+
 class EventStream:
-    """Sends the headers with the first frame or keep-alive, so that an error before both still has its own status."""
+    """An answer on its way, `response`.
+
+    Sends the headers with the first frame or keep-alive, so that an error before both still has its own status."""
 
     def __init__(self, request: web.Request, headers: Mapping[str, str], *, keep_alive: float) -> None:
+        self.response = _Response(headers={**_HEADERS, **headers})
         self._request = request
-        self._response = web.StreamResponse(headers={**_HEADERS, **headers})
         self._keep_alive = keep_alive
         self._opening = asyncio.Lock()
-        self._loop = asyncio.get_running_loop()
+        self._loop = request.task.get_loop()  # asking for the running one is a system call up to Python 3.11
         self._last_write = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
@@ -47,22 +53,26 @@ class EventStream:
     @property
     def opened(self) -> bool:
         """Whether the status and headers are sent."""
-        return self._response.prepared
+        return self.response.prepared
 
     async def send(self, frames: bytes) -> None:
         """Send frames. Raises ConnectionError when the client is gone."""
-        self._last_write = self._loop.time()
-        if not self._response.prepared:
-            async with self._opening:
-                if not self._response.prepared:
-                    await self._response.prepare(self._request)
-        await self._response.write(frames)
+        await self._open()
+        await self.response.write(frames)
         self._request[VISIT].sent += len(frames)
 
-    async def end(self) -> web.StreamResponse:
-        """Finish the answer."""
-        await self._response.write_eof()
-        return self._response
+    async def end(self, frames: bytes) -> None:
+        """Send the last frames. Raises ConnectionError when the client is gone."""
+        await self._open()
+        await self.response.write_eof(frames)
+        self._request[VISIT].sent += len(frames)
+
+    async def _open(self) -> None:
+        self._last_write = self._loop.time()
+        if not self.response.prepared:
+            async with self._opening:
+                if not self.response.prepared:
+                    await self.response.prepare(self._request)
 
     def _look(self) -> None:
         """Look whether a keep-alive is due; writes in between cost nothing."""

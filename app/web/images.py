@@ -2,12 +2,12 @@
 
 import base64
 import logging
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from aiohttp import web
 from msgspec.structs import replace
 
-from app.core.events import Ended, Picture, Usage
+from app.core.events import AnswerEvent, Picture
 from app.core.pictures import picture_bytes
 from app.errors import UpstreamError
 from app.openai.images import ImageCall, decode_edit, decode_generation, image_list
@@ -34,31 +34,37 @@ async def _answer(request: web.Request, call: ImageCall) -> web.Response:
     wanted = call.request
     if not wanted.model:
         wanted = replace(wanted, model=await services.catalog.default("image"))
-    data: list[dict[str, str]] = []
-    lost: UpstreamError | None = None
-    usage: Usage | None = None
-    async with services.gateway.answer(wanted) as turn:
+    album = _Album(services, call)
+    with await services.gateway.answer(wanted) as turn:
         request[VISIT].turn = turn
-        async with aclosing(turn.answer()) as batches:
-            async for batch in batches:
-                for event in batch:
-                    if isinstance(event, Picture) and len(data) < wanted.count:
-                        try:
-                            data.append(await _written(services, event, call))
-                        except UpstreamError as problem:
-                            _log.warning("A picture is lost, because it could not be fetched: %s", problem)
-                            lost = problem
-                    elif isinstance(event, Ended):
-                        usage = event.usage
-    if lost is not None and not data:
-        raise lost
-    body = image_list(int(services.clock.now().timestamp()), data, usage)
+        await turn.answer(album.take)
+    if album.lost is not None and not album.data:
+        raise album.lost
+    body = image_list(int(services.clock.now().timestamp()), album.data, turn.used)
     return web.Response(body=body, content_type="application/json", headers=ignored_header(call.ignored))
 
 
-async def _written(services: Services, picture: Picture, call: ImageCall) -> dict[str, str]:
-    """Write a picture at once: its chat is deleted soon after the answer."""
-    if not call.as_data:
-        return {"url": picture.url}
-    _, data = await picture_bytes(services.upstream, picture.url)
-    return {"b64_json": base64.b64encode(data).decode()}
+class _Album:
+    """Collects the pictures of an answer, no more than were asked for; `lost` is why one is missing."""
+
+    def __init__(self, services: Services, call: ImageCall) -> None:
+        self.data: list[dict[str, str]] = []
+        self.lost: UpstreamError | None = None
+        self._services = services
+        self._call = call
+
+    async def take(self, batch: Sequence[AnswerEvent]) -> None:
+        for event in batch:
+            if isinstance(event, Picture) and len(self.data) < self._call.request.count:
+                try:
+                    self.data.append(await self._written(event))
+                except UpstreamError as problem:
+                    _log.warning("A picture is lost, because it could not be fetched: %s", problem)
+                    self.lost = problem
+
+    async def _written(self, picture: Picture) -> dict[str, str]:
+        """Write a picture at once: its chat is deleted soon after the answer."""
+        if not self._call.as_data:
+            return {"url": picture.url}
+        _, data = await picture_bytes(self._services.upstream, picture.url)
+        return {"b64_json": base64.b64encode(data).decode()}

@@ -1,6 +1,8 @@
 """The account generates so many answers at once; the others wait in order."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,13 +12,22 @@ from app.errors import QueueFull
 from tests.core.fakes import FakeClock
 
 
+@asynccontextmanager
+async def slot(admission: Admission) -> AsyncIterator[None]:
+    await admission.enter()
+    try:
+        yield
+    finally:
+        admission.leave()
+
+
 async def test_waiting_requests_get_their_turn_in_order() -> None:
     admission = Admission(FakeClock(), concurrent=1, queue=10, pace=0)
     order: list[int] = []
     release = asyncio.Event()
 
     async def answer(number: int) -> None:
-        async with admission.slot():
+        async with slot(admission):
             order.append(number)
             await release.wait()
 
@@ -33,12 +44,12 @@ async def test_waiting_requests_get_their_turn_in_order() -> None:
 
 async def test_one_too_many_is_told_when_to_come_back() -> None:
     admission = Admission(FakeClock(), concurrent=1, queue=0, pace=0)
-    async with admission.slot():
+    async with slot(admission):
         with pytest.raises(QueueFull) as refused:
-            async with admission.slot():
+            async with slot(admission):
                 pass
     assert (refused.value.status, refused.value.retry_after) == (429, 5.0)
-    async with admission.slot():
+    async with slot(admission):
         assert admission.running == 1
 
 
@@ -46,23 +57,23 @@ async def test_a_request_that_gives_up_waiting_leaves_the_queue() -> None:
     admission = Admission(FakeClock(), concurrent=1, queue=5, pace=0)
 
     async def wait_for_a_slot() -> None:
-        async with admission.slot():
+        async with slot(admission):
             pass
 
-    async with admission.slot():
+    async with slot(admission):
         waiting = asyncio.create_task(wait_for_a_slot())
         while not admission.waiting:
             await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])
         assert admission.waiting == 0
-    async with admission.slot():
+    async with slot(admission):
         pass
 
 
 async def test_zero_means_no_limit() -> None:
     admission = Admission(FakeClock(), concurrent=0, queue=0, pace=0)
-    async with admission.slot(), admission.slot(), admission.slot():
+    async with slot(admission), slot(admission), slot(admission):
         assert admission.running == 3
 
 
@@ -71,6 +82,6 @@ async def test_answers_start_no_faster_than_the_pace() -> None:
     admission = Admission(clock, concurrent=0, queue=0, pace=0.03)
     starts = []
     for _ in range(3):
-        async with admission.slot():
+        async with slot(admission):
             starts.append(clock.monotonic())
     assert starts[2] - starts[0] >= 0.05, "an event loop's timers may be early by some milliseconds"

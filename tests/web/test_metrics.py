@@ -152,15 +152,16 @@ async def test_without_keys_only_loopback_names_are_told(server: Server) -> None
 
 def test_the_times_are_those_of_the_clock() -> None:
     clock, metrics = FakeClock(), Metrics("qwen")
-    with AnswerWatch(metrics, clock) as watch:
-        clock.seconds = 1.0
-        watch.chosen("m")
-        watch.placed("exact")
-        for at in (3.0, 3.5, 5.0):
-            clock.seconds = at
-            watch.chunk()
-        watch.spent(Usage(7, 9), whole=True)
-        clock.seconds = 6.0
+    watch = AnswerWatch(metrics, clock)
+    clock.seconds = 1.0
+    watch.chosen("m")
+    watch.placed("exact")
+    for at in (3.0, 3.5, 5.0):
+        clock.seconds = at
+        watch.chunk()
+    watch.spent(Usage(7, 9), whole=True)
+    clock.seconds = 6.0
+    watch.close(None)
     told = values(metrics.page(QUIET).decode())
     assert told["gen_ai_server_time_to_first_token_seconds_sum m"] == 3.0
     assert told["gen_ai_client_operation_time_per_output_chunk_seconds_sum m"] == 2.0

@@ -14,6 +14,6 @@ class Background(Protocol):
         """Run `work` as an owned task. A failure is logged, unless the caller says that it awaits the task."""
         ...
 
-    async def outlast(self, task: asyncio.Task[_T]) -> _T:
-        """Await a task that goes on if the caller is cancelled; a failure that nobody hears of then is logged."""
+    async def outlast(self, work: asyncio.Future[_T], name: str) -> _T:
+        """Await what goes on if the caller is cancelled; a failure that nobody hears of then is logged."""
         ...
