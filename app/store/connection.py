@@ -1,21 +1,27 @@
 """One SQLite file: how it is opened, how a transaction is run, and what its errors mean (docs/architecture.md)."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
+from msgspec import Struct
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_I = TypeVar("_I")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
+_work_of = attrgetter("work")
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 4000"  # pages, 16 MB: four times as seldom as SQLite does by itself
 _ADVICE = {
     sqlite3.SQLITE_FULL: "The disk is full; make room.",
@@ -31,17 +37,29 @@ def store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as problem:
-        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
-        if code in _BUSY:
-            raise StoreBusy(f"The database {path} is locked by another program.", retry_after=5) from problem
-        if code in _UNUSABLE:
-            raise StoreUnusable(
-                f"The database {path} cannot be used: {problem}. Restore a backup of it, or move it away to start "
-                "with an empty one."
-            ) from problem
-        if code in _ADVICE:
-            raise StoreError(f"The database {path} could not be used: {problem}. {_ADVICE[code]}") from problem
-        raise
+        told = _told(problem, path)
+        if told is problem:
+            raise
+        raise told from problem
+
+
+def _told(problem: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Return the StoreError that a person is told, or the problem itself."""
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    told: StoreError
+    if code in _BUSY:
+        told = StoreBusy(f"The database {path} is locked by another program.", retry_after=5)
+    elif code in _UNUSABLE:
+        told = StoreUnusable(
+            f"The database {path} cannot be used: {problem}. Restore a backup of it, or move it away to start "
+            "with an empty one."
+        )
+    elif code in _ADVICE:
+        told = StoreError(f"The database {path} could not be used: {problem}. {_ADVICE[code]}")
+    else:
+        return problem
+    told.__cause__ = problem
+    return told
 
 
 Values = Sequence[Any] | Mapping[str, Any]
@@ -63,12 +81,15 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
     return connection
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """Work that waits for its transaction, and who waits for the work."""
+class NotTogether(Exception):
+    """Raised by shared work that cannot be done for several items at once, but for each alone."""
 
-    work: Callable[[sqlite3.Connection], Any]
-    durable: bool
+
+class _Write(Struct, frozen=True):
+    """Work that waits for its transaction, and who waits for the work; `item` is None for work that is not shared."""
+
+    work: Callable[..., Any]
+    item: object
     done: "asyncio.Future[Any]"
 
 
@@ -77,7 +98,7 @@ class Database:
 
     A durable write survives a loss of power. Another one survives the end of the process and becomes durable with the
     next durable one; it does not wait for the disk. Writes are done in the order in which they came; those that come
-    while a transaction runs share the next one.
+    while a transaction runs share the next one. A write that was asked for is done, whether or not its caller waits.
     """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
@@ -87,31 +108,33 @@ class Database:
         self._loop = asyncio.get_running_loop()  # kept: up to Python 3.11 asking for it costs a system call
         self._is_durable = True  # as `connect` leaves it
         self._waiting: list[_Write] = []
+        self._waits_for_disk = False  # one of these
         self._writing: asyncio.Task[None] | None = None
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
         try:
-            return list(await self._reader.execute_fetchall(statement, values))
+            rows: list[sqlite3.Row] = await self._reader._execute(self._fetch, statement, values)
         except sqlite3.DatabaseError:
             with store_errors(self._path):
                 raise
+        return rows
 
-    async def write(self, work: Callable[[sqlite3.Connection], _T], *, durable: bool = True) -> _T:
+    def _fetch(self, statement: str, values: Values) -> list[sqlite3.Row]:
+        return self._reader._conn.execute(statement, values).fetchall()
+
+    def write(self, work: Callable[[sqlite3.Connection], _T], *, durable: bool = True) -> "asyncio.Future[_T]":
         """Run `work` in SQLite's thread as one transaction; any failure undoes all of it.
 
-        A caller that leaves before its transaction began takes its work along; later the work is done all the same.
+        It is under way when this returns; the future is the caller's own, and its cancellation undoes nothing.
         """
-        write = _Write(work, durable, self._loop.create_future())
-        self._waiting.append(write)
-        if self._writing is None:
-            self._writing = self._loop.create_task(self._write_all(), name="write to the database")
-        try:
-            result: _T = await write.done
-        except sqlite3.DatabaseError:
-            with store_errors(self._path):
-                raise
-        return result
+        return self._add(work, None, durable=durable)
+
+    def share(
+        self, work: Callable[[sqlite3.Connection, Sequence[_I]], None], item: _I, *, durable: bool
+    ) -> "asyncio.Future[None]":
+        """Do the same as `write` with `work(connection, [item])`; items that follow each other are given it at once."""
+        return self._add(work, item, durable=durable)
 
     async def execute(self, statement: str, values: Values, *, durable: bool = True) -> int:
         """Run one statement as a transaction by itself; return how many rows it changed."""
@@ -122,53 +145,78 @@ class Database:
         if self._writing is not None:
             await asyncio.wait([self._writing])
 
+    def _add(self, work: Callable[..., Any], item: object, *, durable: bool) -> "asyncio.Future[Any]":
+        done = self._loop.create_future()
+        self._waiting.append(_Write(work, item, done))
+        self._waits_for_disk |= durable
+        if self._writing is None:
+            self._writing = self._loop.create_task(self._write_all(), name="write to the database")
+        return done
+
     async def _write_all(self) -> None:
         try:
-            while batch := [write for write in self._waiting if not write.done.done()]:
-                self._waiting = []
-                durable = any(write.durable for write in batch)
+            while batch := self._waiting:
+                durable = self._waits_for_disk
+                self._waiting, self._waits_for_disk = [], False
                 try:
-                    outcomes = await self._transact([write.work for write in batch], durable=durable)
+                    outcomes = await self._transact(batch, durable=durable)
                 except Exception as problem:  # the connection itself is closed or broken
                     outcomes = [problem] * len(batch)
                 for write, outcome in zip(batch, outcomes, strict=True):
-                    if write.done.done():
-                        continue
-                    if isinstance(outcome, Exception):
-                        write.done.set_exception(outcome)
-                    else:
-                        write.done.set_result(outcome)
+                    self._tell(write.done, outcome)
         finally:
-            self._waiting = []
             self._writing = None
 
-    async def _transact(self, works: Sequence[Callable[[sqlite3.Connection], Any]], *, durable: bool) -> list[Any]:
-        """Run the works in SQLite's thread: one way there and back, which aiosqlite has no public method for."""
+    def _tell(self, done: "asyncio.Future[Any]", outcome: Any) -> None:
+        if isinstance(outcome, sqlite3.DatabaseError):
+            outcome = _told(outcome, self._path)
+        if not isinstance(outcome, Exception):
+            if not done.done():
+                done.set_result(outcome)
+        elif not done.done():
+            done.set_exception(outcome)
+        else:
+            _log.error("What nobody waited for could not be written: %s", outcome, exc_info=outcome)
+
+    async def _transact(self, batch: Sequence[_Write], *, durable: bool) -> list[Any]:
+        """Do the work in SQLite's thread: one way there and back, which aiosqlite has no public method for."""
 
         def work() -> list[Any]:
             connection = self._writer._conn
             if durable is not self._is_durable:
                 connection.execute(_SYNCHRONOUS[durable])
                 self._is_durable = durable
-            return _together(connection, works)
+            return _together(connection, batch)
 
         outcomes: list[Any] = await self._writer._execute(work)
         return outcomes
 
 
-def _together(connection: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-    """Run all as one transaction; if one fails, each as a transaction by itself. Return results or exceptions."""
+def _together(connection: sqlite3.Connection, batch: Sequence[_Write]) -> list[Any]:
+    """Do all as one transaction; if one fails, each as a transaction by itself. Return results or exceptions."""
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.Error as problem:
-        return [problem] * len(works)
+        return [problem] * len(batch)
     try:
-        outcomes = [work(connection) for work in works]
+        outcomes = _in_order(connection, batch)
         connection.execute("COMMIT")
     except Exception as problem:
         if connection.in_transaction:
             connection.rollback()
-        if len(works) == 1:
+        if len(batch) == 1:
             return [problem]
-        return [outcome for work in works for outcome in _together(connection, [work])]
+        return [outcome for write in batch for outcome in _together(connection, [write])]
+    return outcomes
+
+
+def _in_order(connection: sqlite3.Connection, batch: Sequence[_Write]) -> list[Any]:
+    outcomes: list[Any] = []
+    for work, group in groupby(batch, _work_of):
+        items = [write.item for write in group]
+        if items[0] is None:
+            outcomes += [work(connection) for _ in items]
+        else:
+            work(connection, items)
+            outcomes += [None] * len(items)
     return outcomes

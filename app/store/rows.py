@@ -1,34 +1,42 @@
 """Rows of the database as values of the core, and the other way round."""
 
 import sqlite3
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from app.clock import timestamp
 from app.core.ports import KnownNode, NewNode, NewSession, NodeEnd, OpenNode, Place
 from app.core.told import Told
 from app.core.window import TailTurn
+from app.store.many_rows import Row
+from app.store.turns import Ending, Opening
+
+_TOLD = ("told_key", "told_calls", "told_results", "told_call", "told_pictures")
 
 
 def utf8(text: str) -> str:
     """Make a text storable: half a surrogate pair, which JSON may carry, has no UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def read_place(row: sqlite3.Row) -> Place:
-    """Return where an answer is."""
+def read_place(row: Sequence[Any]) -> Place:
+    """Return where an answer is, of the columns of statements.PLACE, which come first."""
+    (
+        key, node_id, session_id, chat_id, response_id, before_key, system_digest, depth, has_children, input_tokens,
+        told_key, told_calls, told_results, told_call, told_pictures, *_,
+    ) = row  # fmt: skip
+    told = _read_told(told_key, told_calls, told_results, told_call, told_pictures)
     return Place(
-        key=row["key"],
-        node_id=row["node_id"],
-        session_id=row["session_id"],
-        chat_id=row["chat_id"],
-        response_id=row["response_id"],
-        before_key=row["before_key"] or "",
-        system_digest=row["system_digest"],
-        depth=row["depth"],
-        has_children=bool(row["has_children"]),
-        told=_read_told(row),
-        input_tokens=row["input_tokens"],
+        key,
+        node_id,
+        session_id,
+        chat_id,
+        response_id,
+        before_key or "",
+        system_digest,
+        depth,
+        bool(has_children),
+        told,
+        input_tokens,
     )
 
 
@@ -37,18 +45,20 @@ def read_tail_turn(row: sqlite3.Row) -> TailTurn:
     return TailTurn(row["user_key"], row["user_text"], frozenset((row["files"] or "").split()))
 
 
-def _read_told(row: sqlite3.Row) -> Told | None:
+def _read_told(key: str | None, calls: str, results: str, call: str | None, pictures: str) -> Told | None:
     """Return what a chat was told up to a node, None where that was not recorded."""
-    if row["told_key"] is None:
+    if key is None:
         return None
-    call_ids = (row["told_call"],) if row["told_call"] else ()
-    pictures = frozenset(row["told_pictures"].split())
-    return Told(row["told_key"], row["told_calls"], row["told_results"], call_ids, pictures)
+    return Told(key, calls, results, (call,) if call else (), frozenset(pictures.split()))
+
+
+def _told_of(row: sqlite3.Row) -> Told:
+    return _read_told(*(row[column] for column in _TOLD)) or Told()
 
 
 def read_known_node(row: sqlite3.Row) -> KnownNode:
     """Return what is stored of an answer that the site has."""
-    return KnownNode(row["id"], row["turn_key"], row["depth"], row["system_digest"], _read_told(row) or Told())
+    return KnownNode(row["id"], row["turn_key"], row["depth"], row["system_digest"], _told_of(row))
 
 
 def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode:
@@ -66,89 +76,109 @@ def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode
         answered=row["answered_text"],
         results=row["results"],
         opens_turn=bool(row["opens_turn"]),
-        told=_read_told(row) or Told(),
+        told=_told_of(row),
         known_responses=frozenset(known_responses),
     )
 
 
-def _told_columns(told: Told | None) -> dict[str, object]:
+_NOTHING_TOLD = (None, None, None, None, "")
+
+
+def _told_columns(told: Told | None) -> tuple[str | None, ...]:
+    """Return the values of statements.TOLD."""
     if told is None:
-        return {**dict.fromkeys(("told_key", "told_calls", "told_results", "told_call")), "told_pictures": ""}
-    return {
-        "told_key": told.key,
-        "told_calls": told.calls,
-        "told_results": told.results,
-        "told_call": utf8(told.call_ids[-1]) if told.call_ids else None,
-        "told_pictures": " ".join(sorted(told.pictures)),
-    }
+        return _NOTHING_TOLD
+    last_call = utf8(told.call_ids[-1]) if told.call_ids else ""
+    return told.key, told.calls, told.results, last_call, " ".join(sorted(told.pictures))
 
 
 class Columns:
-    """The values that statements.py takes; without `store_text` they hold hashes and lengths in place of texts."""
+    """The rows that turns.py writes; without `store_text` they hold hashes and lengths in place of texts."""
 
     def __init__(self, *, store_text: bool) -> None:
         self._store_text = store_text
 
-    def of_session(self, session: NewSession, at: datetime) -> dict[str, object]:
-        """Return the values of ADD_SESSION."""
-        return {
-            "id": session.id,
-            "owner": session.owner,
-            "account": session.account,
-            "chat_id": session.chat_id,
-            "model": session.model,
-            "title": self.text(session.title),
-            "state": "doomed" if session.delete_because else "live",
-            "reason": None if session.delete_because is None else utf8(session.delete_because),
-            "origin": "pulled" if session.pulled else "made",
-            "at": timestamp(at),
-        }
+    def of_opening(self, node: NewNode, session: NewSession | None, at: str) -> Opening:
+        """Return what the opening of a turn writes; `at` as in the database."""
+        because = session.delete_because if session is not None else None
+        return Opening(
+            node=self._of_node(node, at),
+            opens_turn=node.opens_turn,
+            parent_id=node.parent_id,
+            before_key=node.before_key,
+            session=None if session is None else self._of_session(session, at),
+            deletion=None if session is None or because is None else (session.chat_id, utf8(because), at),
+            turns=[(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows],
+            files=[
+                (node.id, position, file.kind, self._text(file.name), file.digest)
+                for position, file in enumerate(node.files)
+            ],
+        )
 
-    def of_node(self, node: NewNode, at: datetime) -> dict[str, object]:
-        """Return the values of ADD_NODE."""
-        return {
-            "id": node.id,
-            "session_id": node.session_id,
-            "parent_id": node.parent_id,
-            "depth": node.depth,
-            "match": node.match,
-            "model": node.model,
-            "user_text": self.text(node.user_text),
-            "sent_text": self.text(node.sent_text),
-            "user_chars": len(node.user_text),
-            "system_digest": node.system_digest,
-            "before_key": node.before_key,
-            "user_key": node.user_key,
-            "asked_key": node.asked_key,
-            "answered": self.text(node.answered),
-            "results": node.results,
-            "opens_turn": node.opens_turn,
-            "sent_digest": node.sent_digest,
-            **_told_columns(node.told),
-            "at": timestamp(at),
-        }
+    def of_ending(self, end: NodeEnd, at: str) -> Ending:
+        """Return what the end of an answer writes; `at` as in the database."""
+        turn = end.turn
+        node = (
+            end.node_id,
+            end.state,
+            end.response_id,
+            self._text(end.answer_text),
+            len(end.answer_text),
+            self._text(end.reasoning_text),
+            end.finish_reason,
+            utf8(end.error) if end.error else "",
+            end.input_tokens,
+            end.output_tokens,
+            at,
+            None if turn is None else turn.key,
+            None if turn is None else turn.answer_key,
+            end.step_key,
+            1 if end.recovered else 0,
+            *_told_columns(end.told),
+        )
+        return Ending(node, [(call, end.node_id, end.scope) for call in end.calls])
 
-    def of_end(self, end: NodeEnd, at: datetime) -> dict[str, object]:
-        """Return the values of END_NODE."""
-        return {
-            "id": end.node_id,
-            "state": end.state,
-            "response_id": end.response_id,
-            "answer": self.text(end.answer_text),
-            "answer_chars": len(end.answer_text),
-            "reasoning": self.text(end.reasoning_text),
-            "finish_reason": end.finish_reason,
-            "error": None if end.error is None else utf8(end.error),
-            "input_tokens": end.input_tokens,
-            "output_tokens": end.output_tokens,
-            "at": timestamp(at),
-            "turn_key": None if end.turn is None else end.turn.key,
-            "answer_key": None if end.turn is None else end.turn.answer_key,
-            "step_key": end.step_key,
-            "recovered": end.recovered,
-            **_told_columns(end.told),
-        }
+    def _of_session(self, session: NewSession, at: str) -> Row:
+        """Return a row of ADD_SESSIONS."""
+        because = session.delete_because
+        return (
+            session.id,
+            session.owner,
+            session.account,
+            session.chat_id,
+            session.model,
+            self._text(session.title),
+            "doomed" if because else "live",
+            utf8(because) if because else "",
+            "pulled" if session.pulled else "made",
+            at,
+            at,
+            at,
+        )
 
-    def text(self, text: str | None) -> str | None:
+    def _of_node(self, node: NewNode, at: str) -> Row:
+        """Return a row of ADD_NODES, less its numbers."""
+        return (
+            node.id,
+            node.session_id,
+            node.parent_id or "",
+            node.depth,
+            node.match,
+            node.model,
+            self._text(node.user_text),
+            self._text(node.sent_text) if node.sent_text else "",
+            len(node.user_text),
+            node.system_digest,
+            node.before_key,
+            node.user_key,
+            node.asked_key,
+            self._text(node.answered),
+            node.results,
+            node.sent_digest,
+            *_told_columns(node.told),
+            at,
+        )
+
+    def _text(self, text: str | None) -> str | None:
         """Keep a text, or nothing of it where the owner wants no texts."""
         return None if text is None or not self._store_text else utf8(text)

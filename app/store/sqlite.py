@@ -1,11 +1,14 @@
 """The session store in one SQLite file, through aiosqlite. docs/history.md shows it to people."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import msgspec
 
 from app.clock import Clock, timestamp
 from app.core.history import TurnRead
@@ -28,6 +31,7 @@ from app.store.connection import Database, Values
 from app.store.files import SqliteFileIndex
 from app.store.opening import open_database
 from app.store.rows import Columns, read_known_node, read_open_node, read_place, read_tail_turn, utf8
+from app.store.turns import write_turns
 from app.store.videos import SqliteVideoStore
 
 BUSY_SECONDS = 5.0
@@ -77,7 +81,7 @@ class SqliteSessionStore:
         return await self._find(statements.FIND_STEP, step_keys)
 
     async def _find(self, statement: str, keys: Sequence[str]) -> Sequence[Place]:
-        return [read_place(row) for row in await self._database.read(statement, (json.dumps(keys),))]
+        return [read_place(row) for row in await self._database.read(statement, (_json(keys),))]
 
     async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
@@ -93,7 +97,7 @@ class SqliteSessionStore:
         """
         statement = statements.FIND_TAILS_OF_USER if same_user else statements.FIND_TAILS
         values = {
-            "turns": json.dumps([[turn.user_key, turn.answer_key] for turn in newest_first]),
+            "turns": _json([[turn.user_key, turn.answer_key] for turn in newest_first]),
             "answer_key": newest_first[0].answer_key,
             "user_key": newest_first[0].user_key,
             "limit": limit,
@@ -109,7 +113,7 @@ class SqliteSessionStore:
 
     async def find_cut(self, *asked_keys: str) -> Sequence[CutAnswer]:
         """Return answers to what these keys name that were cut or recovered, the newest first."""
-        values = {"keys": json.dumps(asked_keys), "limit": _MOST_CUT}
+        values = {"keys": _json(asked_keys), "limit": _MOST_CUT}
         rows = await self._database.read(statements.FIND_CUT, values)
         return [CutAnswer(read_place(row), row["answered_text"] or "", row["answer_text"]) for row in rows]
 
@@ -145,48 +149,17 @@ class SqliteSessionStore:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
         return {row["response_id"]: read_known_node(row) for row in rows}
 
-    async def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> None:
+    def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> "asyncio.Future[None]":
         """Record a message before it is sent; with `session` also the new chat that it opens.
 
         Nobody was told of it yet, so it need not survive a loss of power: it does not wait for the disk.
         """
-        values = self._columns.of_node(node, at)
-        if session is None and not node.rows and not node.files:
-            await self._database.execute(statements.ADD_NODE, values, durable=False)
-            return
+        opening = self._columns.of_opening(node, session, timestamp(at))
+        return self._database.share(write_turns, opening, durable=False)
 
-        def work(connection: sqlite3.Connection) -> None:
-            if session is not None:
-                connection.execute(statements.ADD_SESSION, self._columns.of_session(session, at))
-            connection.execute(statements.ADD_NODE, values)
-            if node.rows:
-                rows = [(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]
-                connection.executemany(statements.ADD_TURN, rows)
-            if node.files:
-                files = [
-                    (node.id, n, each.kind, self._columns.text(each.name), each.digest)
-                    for n, each in enumerate(node.files)
-                ]
-                connection.executemany(statements.ADD_NODE_FILE, files)
-            if session is not None and session.delete_because:
-                held = (session.chat_id, utf8(session.delete_because), timestamp(at))
-                connection.execute(statements.HOLD_DELETION, held)
-
-        await self._database.write(work, durable=False)
-
-    async def finish_turn(self, end: NodeEnd, at: datetime) -> None:
-        """Record how the answer ended. Durable when this returns. Only a node's first end counts."""
-        values = self._columns.of_end(end, at)
-        if not end.calls:
-            await self._database.execute(statements.END_NODE, values)
-            return
-
-        def work(connection: sqlite3.Connection) -> None:
-            if connection.execute(statements.END_NODE, values).rowcount:
-                calls = [(call, end.node_id, end.scope) for call in end.calls]
-                connection.executemany(statements.ADD_CALL, calls)
-
-        await self._database.write(work)
+    def finish_turn(self, end: NodeEnd, at: datetime) -> "asyncio.Future[None]":
+        """Record how the answer ended. Durable when it is done. Only a node's first end counts."""
+        return self._database.share(write_turns, self._columns.of_ending(end, timestamp(at)), durable=True)
 
     async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
         """At the start: return the answers that a stop left open, and let held deletions go.
@@ -269,3 +242,8 @@ class SqliteSessionStore:
         """Return the size of the database in bytes, without what waits in its journal."""
         rows = await self._database.read(statements.SIZE, ())
         return int(rows[0]["bytes"])
+
+
+def _json(keys: Sequence[object]) -> str:
+    """Write keys of our own; ids that a client made may hold what has no UTF-8."""
+    return msgspec.json.encode(keys).decode()

@@ -1,10 +1,12 @@
 """Every SQL statement of the SQLite store; the tables are in migrations/sqlite/ (docs/history.md describes them)."""
 
+from app.store.many_rows import Insert, Update
+
+# After the key that it was found by, as rows.read_place takes them.
 _PLACE = """
-           n.id AS node_id, n.session_id, s.chat_id, n.response_id, n.system_digest, n.depth, n.before_key,
-           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures,
-           n.input_tokens,
-           EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children
+           n.id, n.session_id, s.chat_id, n.response_id, n.before_key, n.system_digest, n.depth,
+           EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children, n.input_tokens,
+           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures
 """
 
 # The 16 newest live nodes of each key. INDEXED BY and CROSS JOIN keep the order as written: statistics of a file
@@ -22,14 +24,15 @@ FIND_TURN = _FIND.format(place=_PLACE, key="turn_key", index="nodes_by_turn")
 FIND_STEP = _FIND.format(place=_PLACE, key="step_key", index="nodes_by_step")
 
 FIND_CALLS = f"""
-    SELECT c.id AS key, n.user_key, (SELECT b.user_text FROM nodes b WHERE b.number = n.turn_start) AS asked, {_PLACE}
+    SELECT c.id AS key, {_PLACE},
+           n.user_key, (SELECT b.user_text FROM nodes b WHERE b.number = n.turn_start) AS asked
     FROM json_each(:ids) k CROSS JOIN tool_calls c ON c.id = k.value AND c.scope = :scope
     CROSS JOIN nodes n ON n.id = c.node_id CROSS JOIN sessions s ON s.id = n.session_id
     WHERE n.response_id IS NOT NULL AND s.state = 'live'
 """  # noqa: S608 - put together from constants
 
 FIND_CUT = f"""
-    SELECT n.asked_key AS key, n.answered_text, n.answer_text, {_PLACE}
+    SELECT n.asked_key AS key, {_PLACE}, n.answered_text, n.answer_text
     FROM json_each(:keys) k CROSS JOIN nodes n INDEXED BY nodes_by_asked ON n.asked_key = k.value
     CROSS JOIN sessions s ON s.id = n.session_id
     WHERE n.state <> 'open' AND n.response_id IS NOT NULL AND s.state = 'live' AND n.answer_text IS NOT NULL
@@ -78,21 +81,18 @@ KNOWN_NODES = """
     FROM nodes WHERE session_id = ? AND response_id IS NOT NULL
 """
 
-ADD_SESSION = """
-    INSERT INTO sessions (id, owner, account, chat_id, model, title, state, state_reason, origin,
-                          state_since, created_at, last_used_at)
-    VALUES (:id, :owner, :account, :chat_id, :model, :title, :state, :reason, :origin, :at, :at, :at)
-"""
-ADD_NODE = """
-    INSERT INTO nodes (id, session_id, parent_id, depth, match, model, user_text, sent_text, user_chars,
-                       system_digest, before_key, user_key, asked_key, answered_text, results, turn_start,
-                       sent_digest, told_key, told_calls, told_results, told_call, told_pictures, created_at)
-    VALUES (:id, :session_id, :parent_id, :depth, :match, :model, :user_text, :sent_text, :user_chars,
-            :system_digest, :before_key, :user_key, :asked_key, :answered, :results,
-            CASE WHEN :opens_turn THEN (SELECT coalesce(max(number), 0) + 1 FROM nodes)
-                 ELSE (SELECT turn_start FROM nodes WHERE id = :parent_id AND before_key = :before_key) END,
-            :sent_digest, :told_key, :told_calls, :told_results, :told_call, :told_pictures, :at)
-"""
+ADD_SESSIONS = Insert(
+    "sessions",
+    "id, owner, account, chat_id, model, title, state, state_reason?, origin, state_since, created_at, last_used_at",
+)
+LAST_NUMBER = "SELECT max(number) FROM nodes"
+TURN_START = "SELECT turn_start FROM nodes WHERE id = ? AND before_key = ?"
+ADD_NODES = Insert(
+    "nodes",
+    "number, turn_start, id, session_id, parent_id?, depth, match, model, user_text, sent_text?, user_chars, "
+    "system_digest, before_key, user_key, asked_key, answered_text, results, sent_digest, told_key, told_calls, "
+    "told_results, told_call?, told_pictures, created_at",
+)
 ADD_NODE_FILE = "INSERT INTO node_files (node_id, position, kind, name, digest) VALUES (?, ?, ?, ?, ?)"
 # A turn that a node ends is added by a trigger.
 ADD_TURN = """
@@ -103,21 +103,28 @@ HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, 
 
 # Keys only where something may continue: the chat is live and upstream gave the answer an id. A node that was open when
 # the second migration came does not know its place.
-END_NODE = """
-    UPDATE nodes
-    SET state = :state, response_id = :response_id, answer_text = :answer, answer_chars = :answer_chars,
-        reasoning_text = :reasoning, finish_reason = :finish_reason, error = :error,
-        input_tokens = :input_tokens, output_tokens = :output_tokens, finished_at = :at, recovered = :recovered,
-        asked_key = CASE WHEN :state = 'aborted' OR :recovered THEN asked_key END,
-        answered_text = CASE WHEN :state = 'aborted' OR :recovered THEN answered_text END,
-        answer_key = :answer_key,
-        told_key = :told_key, told_calls = :told_calls, told_results = :told_results, told_call = :told_call,
-        told_pictures = :told_pictures,
-        turn_key = CASE WHEN findable THEN :turn_key END, step_key = CASE WHEN findable THEN :step_key END
-    FROM (SELECT s.state = 'live' AND :response_id IS NOT NULL AND n.before_key IS NOT NULL AS findable
-          FROM sessions s JOIN nodes n ON n.session_id = s.id WHERE n.id = :id)
-    WHERE id = :id AND state = 'open'
-"""
+_KEY = """CASE WHEN {response_id} IS NOT NULL AND before_key IS NOT NULL THEN (
+               SELECT {key} FROM sessions s WHERE s.id = nodes.session_id AND s.state = 'live'
+           ) END"""
+END_NODES = Update(
+    "nodes",
+    "id, state, response_id, answer, answer_chars, reasoning, finish_reason, error, input_tokens, output_tokens, at, "
+    "turn_key, answer_key, step_key, recovered, told_key, told_calls, told_results, told_call, told_pictures",
+    f"""
+       state = {{state}}, response_id = {{response_id}}, answer_text = {{answer}}, answer_chars = {{answer_chars}},
+       reasoning_text = {{reasoning}}, finish_reason = {{finish_reason}}, error = nullif({{error}}, ''),
+       input_tokens = {{input_tokens}}, output_tokens = {{output_tokens}}, finished_at = {{at}},
+       recovered = {{recovered}},
+       asked_key = CASE WHEN {{state}} = 'aborted' OR {{recovered}} THEN asked_key END,
+       answered_text = CASE WHEN {{state}} = 'aborted' OR {{recovered}} THEN answered_text END,
+       answer_key = {{answer_key}},
+       told_key = {{told_key}}, told_calls = {{told_calls}}, told_results = {{told_results}},
+       told_call = nullif({{told_call}}, ''), told_pictures = {{told_pictures}},
+       turn_key = {_KEY.replace("{key}", "{turn_key}")},
+       step_key = {_KEY.replace("{key}", "{step_key}")}
+    """,
+    where="nodes.id = {id} AND nodes.state = 'open'",
+)
 
 # An answer that was cut by the end of the process is looked for upstream, unless its chat is to be deleted anyway.
 FAIL_OPEN_NODES = """

@@ -58,11 +58,15 @@ class Kept:
         self.busy = busy
         self.ends: dict[str, NodeEnd] = {}
 
-    async def finish_turn(self, end: NodeEnd, at: Any) -> None:
+    def finish_turn(self, end: NodeEnd, at: Any) -> "asyncio.Future[None]":
+        done = asyncio.get_running_loop().create_future()
         if self.busy:
             self.busy -= 1
-            raise StoreBusy("A shell holds the write lock.")
-        self.ends[end.node_id] = end
+            done.set_exception(StoreBusy("A shell holds the write lock."))
+        else:
+            self.ends[end.node_id] = end
+            done.set_result(None)
+        return done
 
 
 def said(role: Any, name: str, parent: str, text: str) -> ChatMessage:

@@ -372,6 +372,32 @@ async def test_half_a_surrogate_pair_is_taken_everywhere(store: SessionStore) ->
         assert not await store.find_turn(key)
 
 
+async def test_a_turn_is_under_way_when_the_call_returns_and_nobody_need_wait(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        opened = store.open_turn(node("a1", "a"), session("a"), minute(0))
+        ended = store.finish_turn(end("a1", turn_key="key-a1"), minute(1))
+    assert opened.done()
+    assert ended.done()
+    async with open_store() as store:
+        assert await store.find_turn("key-a1")
+
+
+async def test_cancelling_the_one_that_waits_undoes_nothing(store: SessionStore) -> None:
+    async def turn(name: str) -> None:
+        await store.open_turn(node(f"{name}1", name), session(name), minute(0))
+        await store.finish_turn(end(f"{name}1", turn_key=f"key-{name}1"), minute(1))
+
+    waiting = asyncio.create_task(turn("a"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    opened = store.open_turn(node("b1", "b"), session("b"), minute(0))
+    opened.cancel()
+    await asyncio.wait([waiting])
+    for name in ("a", "b"):
+        await store.finish_turn(end(f"{name}1", turn_key=f"key-{name}1"), minute(2))
+        assert await store.find_turn(f"key-{name}1")
+
+
 async def test_many_conversations_at_once_are_all_kept(store: SessionStore) -> None:
     names = [f"s{number}" for number in range(50)]
     await asyncio.gather(*(conversation(store, name) for name in names))

@@ -2,13 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import aiosqlite
 import pytest
+from msgspec.structs import replace
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
 from app.store.connection import Database, connect, store_errors
@@ -51,7 +51,7 @@ async def test_a_write_waits_for_another_programs_transaction(store: SqliteSessi
     assert (await store.overview()).sessions == 1
 
 
-WRITES: dict[str, Callable[[SqliteSessionStore], Coroutine[Any, Any, object]]] = {
+WRITES: dict[str, Callable[[SqliteSessionStore], Awaitable[object]]] = {
     "open_turn in a new chat": lambda store: opens(store),
     "open_turn": lambda store: store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30)),
     "finish_turn": lambda store: store.finish_turn(end("a2"), minute(30)),
@@ -179,9 +179,12 @@ async def test_a_mistake_of_the_program_itself_passes_through(store: SqliteSessi
 # --- callers that leave ---------------------------------------------------------------------------------------------
 
 
-async def leave(work: Coroutine[Any, Any, object], after: int) -> None:
+NODES = ("a1", "b1")
+
+
+async def leave(work: Awaitable[object], after: int) -> None:
     """Cancel a call after that many turns of the event loop."""
-    task = asyncio.create_task(work)
+    task = asyncio.ensure_future(work)
     for _ in range(after):
         await asyncio.sleep(0)
     task.cancel()
@@ -202,22 +205,36 @@ async def test_a_caller_that_leaves_opens_a_turn_whole_or_not_at_all(
     assert outside.value("SELECT count(*) FROM nodes WHERE id = 'next1'") == 1
 
 
-async def test_a_caller_that_leaves_while_the_file_is_locked_takes_its_work_along_if_it_had_not_begun(
-    store: SqliteSessionStore, path: Path, outside: Outside
+@pytest.mark.parametrize("leaves", ["the caller's task", "the future itself"])
+async def test_a_write_that_was_asked_for_is_done_though_its_caller_left_before_it_began(
+    store: SqliteSessionStore, path: Path, outside: Outside, leaves: str
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         begun = asyncio.create_task(opens(store, "begun"))
         await asyncio.wait([begun], timeout=0.05)  # it waits for the lock, in SQLite's thread
-        waiting = asyncio.create_task(opens(store, "waiting"))
+        waiting: asyncio.Future[None] = (
+            asyncio.create_task(opens(store, "waiting"))
+            if leaves == "the caller's task"
+            else store.open_turn(node("waiting1", "waiting"), session("waiting"), minute(30))
+        )
         await asyncio.wait([waiting], timeout=0.05)
-        for task in (begun, waiting):
-            task.cancel()
-            await asyncio.wait([task])
-            assert task.cancelled()
+        for left in (begun, waiting):
+            left.cancel()
+            await asyncio.wait([left])
+            assert left.cancelled()
         other.execute("COMMIT")
     await opens(store, "next")
-    assert outside.rows("SELECT id FROM sessions ORDER BY rowid") == [("begun",), ("next",)]
+    assert outside.rows("SELECT id FROM sessions ORDER BY rowid") == [("begun",), ("waiting",), ("next",)]
+
+
+async def test_what_could_not_be_written_is_logged_if_nobody_waits_for_it_any_more(
+    store: SqliteSessionStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = store.open_turn(node("x1", "no such session"), None, minute(0))
+    lost.cancel()
+    await opens(store)
+    assert "could not be written: FOREIGN KEY constraint failed" in caplog.text
 
 
 async def test_writes_that_share_a_transaction_fail_each_for_itself(
@@ -227,6 +244,64 @@ async def test_writes_that_share_a_transaction_fail_each_for_itself(
     outcomes = await asyncio.gather(opens(store, "a"), lost, opens(store, "b"), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), sqlite3.IntegrityError, type(None)]
     assert outside.rows("SELECT id FROM nodes ORDER BY id") == [("a1",), ("b1",)]
+
+
+async def test_other_writes_keep_their_place_among_turns_that_share_a_transaction(
+    store: SqliteSessionStore, path: Path, outside: Outside
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = asyncio.create_task(opens(store, "begun"))
+        await asyncio.wait([begun], timeout=0.05)
+        writes: list[asyncio.Future[None]] = [begun]
+        for name in ("a", "b"):
+            writes.append(store.open_turn(node(f"{name}1", name), session(name), minute(1)))
+        writes.append(asyncio.create_task(store.forget("a", "gone", minute(2))))
+        await asyncio.sleep(0)
+        for name in ("a", "b"):
+            writes.append(store.finish_turn(end(f"{name}1", turn_key=f"key-{name}"), minute(3)))
+        other.execute("COMMIT")
+    await asyncio.gather(*writes)
+    assert outside.rows("SELECT key FROM turns") == [("key-b",)], "a was forgotten when its answer ended"
+    assert outside.rows("SELECT id, state FROM sessions WHERE id < 'begun'") == [("a", "gone"), ("b", "live")]
+
+
+async def test_of_ends_that_share_a_transaction_each_nodes_first_counts(
+    store: SqliteSessionStore, outside: Outside
+) -> None:
+    await asyncio.gather(opens(store, "a"), opens(store, "b"))
+    ends = [replace(end(name, says=says), calls=(f"{name}-{says}",)) for says in ("first", "second") for name in NODES]
+    await asyncio.gather(*(store.finish_turn(each, minute(31)) for each in ends))
+    assert outside.rows("SELECT id, answer_text FROM nodes ORDER BY id") == [("a1", "first"), ("b1", "first")]
+    assert outside.rows("SELECT id FROM tool_calls ORDER BY id") == [("a1-first",), ("b1-first",)]
+
+
+async def test_any_number_of_rows_is_written_at_once(store: SqliteSessionStore, outside: Outside) -> None:
+    total = 0
+    for count in (1, 2, 3, 5, 63, 64, 65, 130):
+        names = [f"n{count}-{number}" for number in range(count)]
+        opened = [store.open_turn(node(name, name), session(name), minute(1)) for name in names]
+        ended = [store.finish_turn(end(name, turn_key=name), minute(2)) for name in names]
+        await asyncio.gather(*opened, *ended)
+        total += count
+        assert [place.node_id for place in await store.find_turn(*names)] == names
+        assert outside.value("SELECT count(*) FROM sessions WHERE last_used_at GLOB '*T09:02:*'") == total
+    assert outside.rows("SELECT min(number), max(number), count(*) FROM nodes") == [(1, total, total)]
+    assert outside.value("SELECT count(*) FROM nodes WHERE turn_start = number AND parent_id IS NULL") == total
+
+
+async def test_a_turns_next_message_that_shares_a_transaction_with_its_first_knows_it(
+    store: SqliteSessionStore, outside: Outside
+) -> None:
+    first = node("a1", "a")
+    steps = [
+        replace(node(f"a{depth}", "a", parent=f"a{depth - 1}", depth=depth), opens_turn=False, before_key="before-a1")
+        for depth in (2, 3)
+    ]
+    opened = [store.open_turn(first, session("a"), minute(1))]
+    opened += [store.open_turn(step, None, minute(1)) for step in steps]
+    await asyncio.gather(*opened)
+    assert outside.rows("SELECT id, turn_start FROM nodes ORDER BY id") == [("a1", 1), ("a2", 1), ("a3", 1)]
 
 
 async def test_an_end_whose_caller_left_does_not_keep_the_next_from_writing(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from app.clock import SystemClock
 from app.core.history import TurnRead
+from app.core.told import Told
 from app.errors import StoreBusy, StoreUnusable
 from app.store.connection import connect
 from app.store.migrate import Migration, migrate, read_migrations
@@ -29,6 +30,7 @@ from tests.store.making import (
     node,
     refusal,
     sqlite_store,
+    tell_a_story,
     turn,
 )
 
@@ -159,6 +161,35 @@ async def test_a_database_that_is_locked_at_the_start_is_told_as_busy(path: Path
                 raise AssertionError("it was opened")
     async with sqlite_store(path, migrations=newer) as store:
         assert await store.find_turn("key-a1")
+
+
+async def test_tables_that_are_built_anew_keep_every_value_and_what_refers_to_them(
+    path: Path, tmp_path: Path, outside: Outside
+) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    for file in sorted(MIGRATIONS.glob("*.sql"))[:6]:
+        shutil.copy(file, before)
+    async with sqlite_store(path, migrations=before) as store:
+        await tell_a_story(store)
+        cut = replace(end("a9", turn_key="key-a9", step_key="step-a9", state="aborted"), calls=("call-1",))
+        await store.open_turn(replace(node("a9", "a", parent="a2", depth=3), answered="so far"), None, minute(20))
+        await store.finish_turn(replace(cut, recovered=True, told=Told("all", "calls", "results", ("c",))), minute(21))
+        await store.saw_chat("chat-of-a", minute(22))
+
+    def everything() -> list[list[tuple[object, ...]]]:
+        names = "SELECT name FROM pragma_table_info(?) WHERE name <> 'idle_hours' ORDER BY name"  # they pass
+        columns = f"SELECT group_concat(name) FROM ({names})"
+        tables = ("sessions", "nodes", "turns", "tool_calls", "deletions", "v_sessions", "v_history", "v_deletions")
+        return [outside.rows(f"SELECT {outside.value(columns, (table,))} FROM {table}") for table in tables]
+
+    kept = everything()
+    async with sqlite_store(path) as store:
+        assert await store.find_calls(["call-1"], "")
+    assert everything() == kept
+    assert outside.rows("PRAGMA foreign_key_check") == []
+    references = "SELECT DISTINCT f.[table] FROM sqlite_schema t, pragma_foreign_key_list(t.name) f ORDER BY 1"
+    assert outside.rows(references) == [("nodes",), ("sessions",)]
 
 
 SESSION = (

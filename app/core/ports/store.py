@@ -1,5 +1,6 @@
 """A store that remembers, as the core asks for it. All datetimes are aware and in UTC."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
@@ -197,7 +198,10 @@ class StoreOverview(Struct, frozen=True):
 
 
 class SessionStore(Protocol):
-    """Sessions, their nodes and the chats to delete. Each method is one transaction; only `StoreError` comes out."""
+    """Sessions, their nodes and the chats to delete. Each method is one transaction; only `StoreError` comes out.
+
+    A write that was asked for is done, whether or not its caller still waits for it.
+    """
 
     async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
         """Return the newest nodes with these turn keys: those with the first key first, then the newest first."""
@@ -232,12 +236,18 @@ class SessionStore(Protocol):
         """Note how new the site's copy of a stored chat was when it was read."""
         ...
 
-    async def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> None:
-        """Record a message before it is sent; with `session` also the new chat that it opens."""
+    def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> "asyncio.Future[None]":
+        """Record a message before it is sent; with `session` also the new chat that it opens.
+
+        Under way when this returns; await it to know that it is done. Cancelling the one that waits does not undo it.
+        """
         ...
 
-    async def finish_turn(self, end: NodeEnd, at: datetime) -> None:
-        """Record how the answer ended. Durable when this returns."""
+    def finish_turn(self, end: NodeEnd, at: datetime) -> "asyncio.Future[None]":
+        """Record how the answer ended, durably.
+
+        Under way when this returns; await it to know that it is done. Cancelling the one that waits does not undo it.
+        """
         ...
 
     async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
