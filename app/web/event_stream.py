@@ -25,7 +25,8 @@ class _Response(web.StreamResponse):
 class EventStream:
     """An answer on its way, `response`.
 
-    Sends the headers with the first frame or keep-alive, so that an error before both still has its own status."""
+    Sends the headers with the first frame or keep-alive, so that an error before both still has its own status.
+    """
 
     def __init__(self, request: web.Request, headers: Mapping[str, str], *, keep_alive: float) -> None:
         self.response = _Response(headers={**_HEADERS, **headers})
