@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from app.errors import UpstreamTimeout
-from app.upstream.qwen.seam import SilenceWatch
 from tests.upstream.conftest import make_settings
 from tests.upstream.scripted import PLAIN, Act, Site, chunk, delta, event, events, head, stream
 from tests.upstream.test_answers import KEEP_ALIVE, PROMPT, SEND, WHOLE, OpenUpstream, fails, hear
@@ -99,19 +98,3 @@ async def test_a_slow_caller_is_no_silence_of_the_site(open_upstream: OpenUpstre
             async for batch in batches:
                 heard += batch
     assert heard == WHOLE
-
-
-async def test_the_silence_watch_fires_once_and_only_for_a_wait_that_is_overdue() -> None:
-    loop = asyncio.get_running_loop()
-    fired = asyncio.Event()
-    watch = SilenceWatch(loop, fired.set)
-    watch.arm(loop.time() + 0.01)
-    watch.disarm()
-    await asyncio.sleep(0.03)
-    assert not fired.is_set()
-    watch.arm(loop.time() + 0.01)
-    watch.disarm()
-    watch.arm(loop.time() + 0.04)
-    await asyncio.wait_for(fired.wait(), 5)
-    assert watch.expired
-    watch.cancel()
