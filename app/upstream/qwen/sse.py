@@ -25,6 +25,9 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the payloads that this chunk completes."""
+        if not (self._size or self._data) and (whole := _whole_events(chunk)):
+            self._fresh = False
+            return whole
         self._size += len(chunk)
         if self._size > _LIMIT:
             raise UpstreamProtocolError("One event of the site's stream is larger than 8 MiB.", cause="size")
@@ -69,3 +72,14 @@ class Splitter:
         self._data, self._bare = [], []
         if payload:
             out.append(payload)
+
+
+def _whole_events(chunk: bytes) -> list[bytes]:
+    """Return the payloads of bytes that are nothing but whole events of one line each, as they mostly are; else []."""
+    if len(chunk) > _LIMIT or not chunk.startswith(b"data:") or not chunk.endswith(b"\n\n"):
+        return []
+    body = chunk[5:].rstrip(b"\n")
+    lines = body.split(b"\n\ndata:")
+    if body.count(b"\n") != 2 * (len(lines) - 1):
+        return []
+    return [payload for line in lines if (payload := line.strip())]
