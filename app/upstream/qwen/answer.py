@@ -53,30 +53,29 @@ class Answer:
         time). The response is closed then.
         """
         try:
-            return await self._begin(deadline)
+            head = piece = await self._response.read(deadline)
+            while not (start := _start_of(head)) and piece:
+                piece = await self._response.read(deadline)
+                head += piece
+            actual = actual_status(self._response) or 0
+            if start in _BODY_STARTS or self._response.status >= 300 or actual >= 400:
+                return await self._read_plain(head, deadline)
+            self._first = self._digest(head)
+            while not self._first and not self._reader.failure:
+                self._first = self._digest(await self._response.read(deadline))
+            if not self._first and self._reader.failure:
+                raise self._reader.failure
+            return None
         except BaseException:
             self._response.close()
             raise
 
-    async def _begin(self, deadline: float) -> VideoReply | None:
-        head = b""
-        while not (start := _start_of(head)):
-            piece = await self._response.read(deadline)
-            head += piece
-            if not piece:
-                break
-        actual = actual_status(self._response) or 0
-        if start in _BODY_STARTS or self._response.status >= 300 or actual >= 400:
-            outer = read_reply(await read_whole(self._response, head, deadline=deadline), "chat")
-            if self._is_video:
-                return read_video_reply(outer.data)
-            raise UpstreamProtocolError("The site sent a plain answer where a stream was expected.", cause="shape")
-        self._first = self._digest(head)
-        while not self._first and not self._reader.failure:
-            self._first = self._digest(await self._response.read(deadline))
-        if not self._first and self._reader.failure:
-            raise self._reader.failure
-        return None
+    async def _read_plain(self, head: bytes, deadline: float) -> VideoReply:
+        """Read an answer that is no stream, which only a video's may be."""
+        outer = read_reply(await read_whole(self._response, head, deadline=deadline), "chat")
+        if self._is_video:
+            return read_video_reply(outer.data)
+        raise UpstreamProtocolError("The site sent a plain answer where a stream was expected.", cause="shape")
 
     def promise(self, events: list[Event]) -> None:
         """Let these events be the answer, in place of a stream."""

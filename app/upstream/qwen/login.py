@@ -100,34 +100,30 @@ class Login:
         (`chatting`) are guarded by the bot protection.
         """
         credential = self._tokens.ready() or await self._tokens.take()
-        try:
-            return await self._watched(ask, credential, chatting=chatting)
-        except UpstreamLoginRequired:
+        refusal: UpstreamLoginRequired | None = None
+        while True:
+            is_probe = chatting and self._pause.enter()
+            try:
+                answer = await ask(credential)
+            except UpstreamError as problem:
+                self.failed(problem, credential)
+                if chatting:
+                    self._pause.failed(problem)
+                if refusal is not None or not isinstance(problem, UpstreamLoginRequired):
+                    raise
+                refusal = problem
+            else:
+                self._tokens.accepted(credential)
+                if chatting:
+                    self._pause.passed()
+                return answer
+            finally:
+                if is_probe:
+                    self._pause.leave()
             other = await self._tokens.take_after(credential)
             if other is None:
-                raise
-        return await self._watched(ask, other, chatting=chatting)
-
-    async def _watched(
-        self, ask: Callable[[Credential], Awaitable[_T]], credential: Credential, *, chatting: bool
-    ) -> _T:
-        """Ask, and remember for the account how it went."""
-        is_probe = chatting and self._pause.enter()
-        try:
-            answer = await ask(credential)
-        except UpstreamError as problem:
-            self.failed(problem, credential)
-            if chatting:
-                self._pause.failed(problem)
-            raise
-        else:
-            self._tokens.accepted(credential)
-            if chatting:
-                self._pause.passed()
-            return answer
-        finally:
-            if is_probe:
-                self._pause.leave()
+                raise refusal
+            credential = other
 
     def count(self, problem: UpstreamError) -> None:
         """Tell the meter of an error that says nothing about the account."""
