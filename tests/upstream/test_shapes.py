@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app import __version__
@@ -19,7 +20,8 @@ from tests.upstream.scripted import CHAT
 
 
 def body_of(prompt: Prompt, budget: int | None = None) -> Any:
-    return completion_body(prompt, seconds=1790000001, message_id="f1", answer_id="x1", thinking_budget=budget)
+    body = completion_body(prompt, seconds=1790000001, message_id="f1", answer_id="x1", thinking_budget=budget)
+    return msgspec.json.decode(msgspec.json.encode(body))
 
 
 def test_the_first_message_of_a_chat_has_the_page_s_shape() -> None:

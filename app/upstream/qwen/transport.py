@@ -53,7 +53,7 @@ class Transport:
         credential: Credential,
         *,
         deadline: float,
-        body: dict[str, Any] | None = None,
+        body: dict[str, Any] | msgspec.Struct | None = None,
         chat_id: str | None = None,
         streams: bool = False,
     ) -> Response:
