@@ -47,15 +47,17 @@ class Content:
         return HostedTools(self._thoughts, self._pictures, self._note)
 
     def goes_on(self, delta: Delta, pieces: list[str]) -> bool:
-        """Take a delta that only goes on with the text of the answer, as most do; say whether it is one."""
+        """Take a delta that only begins the text of the answer or goes on with it; say whether it is one."""
         content = delta.content
-        if delta.phase != "answer" or self._text_phase != "answer" or delta.status != "typing":
+        if delta.phase != "answer" or delta.status != "typing" or not isinstance(content, str):
             return False
-        if not isinstance(content, str):
+        if self._text_phase != "answer" and self._text_phase is not None:
             return False
+        self._knows_phases = True
         if content or delta.extra or delta.function_call:
             self.may_end = False
         if text := self._answer.feed(content):
+            self._text_phase = "answer"
             pieces.append(text)
         return True
 

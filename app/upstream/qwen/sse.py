@@ -75,11 +75,16 @@ class Splitter:
 
 
 def _whole_events(chunk: bytes) -> list[bytes]:
-    """Return the payloads of bytes that are nothing but whole events of one line each, as they mostly are; else []."""
-    if len(chunk) > _LIMIT or not chunk.startswith(b"data:") or not chunk.endswith(b"\n\n"):
+    """Return the payloads of bytes that are only whole events of one object each, as they mostly are; else []."""
+    if len(chunk) > _LIMIT or chunk[-2:] != b"\n\n":
         return []
-    body = chunk[5:].rstrip(b"\n")
-    lines = body.split(b"\n\ndata:")
-    if body.count(b"\n") != 2 * (len(lines) - 1):
+    lines = chunk.split(b"\n")
+    if any(lines[1::2]):
         return []
-    return [payload for line in lines if (payload := line.strip())]
+    payloads = []
+    for line in lines[::2]:
+        if line[:7] == b"data: {":
+            payloads.append(line[6:].rstrip())
+        elif line:
+            return []
+    return payloads

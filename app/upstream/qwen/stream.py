@@ -81,7 +81,7 @@ class AnswerReader:
         return events
 
     def _goes_on(self, frame: Frame, delta: Delta | None, pieces: list[str]) -> bool:
-        """Take a frame that only goes on with the text of the answer, as most do; say whether it is one."""
+        """Take a frame that only goes on with the text of the answer, as most do; say whether it did."""
         if frame.response_id != self.response_id or frame.error is not None or frame.success is False:
             return False
         if delta is None or not self._content.goes_on(delta, pieces) or self._mode == "video":
@@ -206,13 +206,19 @@ class AnswerReader:
         if self.failure:
             self._content.finish(events)
         if self._counts:
-            usage = next(filter(None, map(read_usage, reversed(self._counts))), None)
-            self._counts.clear()
-            if usage is not None and usage != self._reported:
-                self._reported = usage
-                events.append(UsageReport(usage))
+            self._report(events)
         if self.finished:
             events.append(Finished())
+
+    def _report(self, events: list[Event]) -> None:
+        """Tell the newest count that can be read."""
+        usage = None
+        while usage is None and self._counts:
+            usage = read_usage(self._counts.pop())
+        self._counts.clear()
+        if usage is not None and usage != self._reported:
+            self._reported = usage
+            events.append(UsageReport(usage))
 
 
 _CUT = "The site's stream ended before the answer did; the answer may be whole on the site."
