@@ -82,7 +82,9 @@ class AnswerReader:
 
     def _goes_on(self, frame: Frame, delta: Delta | None, pieces: list[str]) -> bool:
         """Take a frame that only goes on with the text of the answer, as most do; say whether it did."""
-        if frame.response_id != self.response_id or frame.error is not None or frame.success is False:
+        if self.response_id is None or frame.response_id != self.response_id:
+            return False
+        if frame.error is not None or frame.success is False:
             return False
         if delta is None or not self._content.goes_on(delta, pieces) or self._mode == "video":
             return False
