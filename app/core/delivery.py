@@ -7,7 +7,8 @@ bring is read from the chat, since the site goes on writing.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Self, TypeVar
 
 from app.core.canonical import sent_digest, unsigned
@@ -18,22 +19,34 @@ from app.errors import UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_MAY_DO_NOTHING = (UpstreamBusy, UpstreamUnreachable)
 _ANSWER_LOST = (UpstreamCut, UpstreamTimeout, UpstreamUnreachable)  # where it was accepted
 _SOON = 5.0  # seconds; a site that names a longer wait is not asked again behind the client's back
 
 
 async def retrying(work: Callable[[], Awaitable[_T]], patience: Patience) -> _T:
     """Return what `work` returns, tried again where the site was not reached, or is busy and names no wait."""
+    try:
+        return await work()
+    except _MAY_DO_NOTHING as problem:
+        return await _again(work, patience, problem)
+
+
+async def _again(
+    work: Callable[[], Awaitable[_T]], patience: Patience, problem: UpstreamBusy | UpstreamUnreachable
+) -> _T:
+    """Return what the further tries after a problem bring; raise the last one's."""
     for number in range(patience.tries - 1):
+        if not _did_nothing(problem):
+            break
+        pause = patience.retry * 2**number * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing
+        _log.info("Trying again in %.1f s: %s", pause, problem)
+        await asyncio.sleep(pause)
         try:
             return await work()
-        except (UpstreamBusy, UpstreamUnreachable) as problem:
-            if not _did_nothing(problem):
-                raise
-            pause = patience.retry * 2**number * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing
-            _log.info("Trying again in %.1f s: %s", pause, problem)
-        await asyncio.sleep(pause)
-    return await work()
+        except _MAY_DO_NOTHING as next_problem:
+            problem = next_problem
+    raise problem
 
 
 def _did_nothing(problem: UpstreamError) -> bool:
@@ -44,22 +57,30 @@ def _did_nothing(problem: UpstreamError) -> bool:
 
 async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience) -> "Delivery":
     """Send a message; return its answer, mended where possible. Raises what `Upstream.send` does."""
-    chat = _ReadBack(upstream, prompt, patience)
     try:
-        return Delivery(await retrying(lambda: upstream.send(prompt), patience), chat)
+        try:
+            answer = await upstream.send(prompt)
+        except _MAY_DO_NOTHING as problem:
+            answer = await _again(lambda: upstream.send(prompt), patience, problem)
     except _ANSWER_LOST as problem:
         if not problem.accepted:
             raise
-        return Delivery(problem, chat)
+        return Delivery(problem, upstream, prompt, patience)
+    return Delivery(answer, upstream, prompt, patience)
 
 
 class Delivery:
     """An answer on its way, as `core.ports.Answering`: where it ends too soon, the chat's copy takes its place."""
 
-    def __init__(self, answer: Answering | UpstreamError, chat: "_ReadBack") -> None:
+    def __init__(
+        self, answer: Answering | UpstreamError, upstream: Upstream, prompt: Prompt, patience: Patience
+    ) -> None:
         """Take the answer, or the error that came in place of one that the site may be writing."""
         self._answer = answer
-        self._chat = chat
+        self._upstream = upstream
+        self._prompt = prompt
+        self._patience = patience
+        self._heard: list[Sequence[Event]] = []
         self._rest: Iterator[Sequence[Event]] | None = None  # what takes the place of what did not come
 
     def __aiter__(self) -> Self:
@@ -75,7 +96,8 @@ class Delivery:
             except _ANSWER_LOST as problem:
                 self._rest = iter([await self._read_back(problem)])
             else:
-                if not self._chat.hear(batch):
+                self._heard.append(batch)
+                if not isinstance(batch[-1], Finished) or any(map(_is_something, chain.from_iterable(self._heard))):
                     return batch
                 self._rest = iter(await self._in_place_of_nothing(batch))
         for batch in self._rest:
@@ -89,51 +111,54 @@ class Delivery:
 
     async def _in_place_of_nothing(self, batch: Sequence[Event]) -> list[Sequence[Event]]:
         """Return what the chat has of an answer that ended without anything; `batch` is its last one."""
-        rest = await self._chat.rest(patient=False)
+        rest = await self._copy().rest(patient=False)
         said = [event for event in batch if not isinstance(event, Finished)]
         return [*([said] if said else []), rest or [Finished()]]
 
     async def _read_back(self, problem: UpstreamError) -> Sequence[Event]:
         """Return what a broken stream did not bring; raise its problem if that cannot be had."""
-        rest = await self._chat.rest(patient=not isinstance(problem, UpstreamTimeout))
+        rest = await self._copy().rest(patient=not isinstance(problem, UpstreamTimeout))
         if rest is None:
             raise problem
         return rest
+
+    def _copy(self) -> "_ReadBack":
+        return _ReadBack(self._upstream, self._prompt, self._patience, chain.from_iterable(self._heard))
+
+
+def _is_something(event: Event) -> bool:
+    """Say whether an event makes an answer more than an empty one."""
+    return bool(event.text.strip()) if isinstance(event, TextDelta) else isinstance(event, Picture | VideoTask)
 
 
 class _ReadBack:
     """What was heard of an answer, and its copy in the chat."""
 
-    def __init__(self, upstream: Upstream, prompt: Prompt, patience: Patience) -> None:
+    def __init__(self, upstream: Upstream, prompt: Prompt, patience: Patience, heard: Iterable[Event]) -> None:
         self._upstream = upstream
         self._prompt = prompt
         self._patience = patience
         self._response_id: str | None = None
-        self._written: list[str] = []
         self._pictures: set[str] = set()
         self._is_filmed = False
-
-    def hear(self, batch: Sequence[Event]) -> bool:
-        """Remember what came; return whether the answer ended without anything."""
-        for event in batch:
+        written: list[str] = []
+        for event in heard:
             if isinstance(event, TextDelta):
-                self._written.append(event.text)
+                written.append(event.text)
             elif isinstance(event, Started):
                 self._response_id = event.response_id
             elif isinstance(event, Picture):
                 self._pictures.add(unsigned(event.url))
             elif isinstance(event, VideoTask):
                 self._is_filmed = True
-            elif isinstance(event, Finished):
-                return not self._pictures and not self._is_filmed and not any(map(str.strip, self._written))
-        return False
+        self._written = "".join(written)
 
     async def rest(self, *, patient: bool) -> Sequence[Event] | None:
         """Return what was not heard of the answer, None where the chat has no whole one that begins as it did.
 
         An answer that is still being written is looked at for some time if `patient`.
         """
-        written, waited = "".join(self._written), 0.0
+        waited = 0.0
         while True:
             try:
                 messages = (await self._upstream.read_chat(self._prompt.chat_id)).messages
@@ -145,11 +170,11 @@ class _ReadBack:
                 return None
             if self._prompt.mode == "video" and answer.video_task:  # whether it is made yet, its task tells
                 return [Started(answer.id, answer.parent_id), VideoTask(answer.video_task), Finished()]
-            if not answer.text.startswith(written):
+            if not answer.text.startswith(self._written):
                 return None
             if answer.finished:
                 has_any = self._pictures or self._is_filmed or answer.pictures or answer.text.strip()
-                return self._events(answer, answer.text[len(written) :]) if has_any else None
+                return self._events(answer, answer.text[len(self._written) :]) if has_any else None
             if not patient or waited >= self._patience.read_back:
                 return None
             await asyncio.sleep(self._patience.every)

@@ -10,6 +10,18 @@ from app.upstream.qwen.stream import AnswerReader
 from tests.upstream.scripted import events
 
 
+def joined(heard: Sequence[Event]) -> list[Event]:
+    """Return events with one piece of text in place of several that follow one another: reads cut it anywhere."""
+    whole: list[Event] = []
+    for event in heard:
+        before = whole[-1] if whole else None
+        if isinstance(event, TextDelta) and isinstance(before, TextDelta):
+            whole[-1] = TextDelta(before.text + event.text)
+        else:
+            whole.append(event)
+    return whole
+
+
 class Heard:
     """Everything one stream of bytes brings."""
 

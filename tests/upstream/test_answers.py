@@ -26,6 +26,7 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.qwen import QwenUpstream
+from tests.upstream.hearing import joined
 from tests.upstream.scripted import (
     ANTI_BOT,
     CHAT,
@@ -49,13 +50,14 @@ from tests.upstream.test_calls import EXPIRED, SETTINGS, raw_bytes, reset
 
 SEND = "POST /api/v2/chat/completions"
 PROMPT = Prompt(CHAT, None, "Is 91 prime?", "qwen3.7-plus")
-WHOLE = [
+PIECES: list[Event] = [
     Started("a1", "u1"),
     TextDelta("No: 91 = "),
     TextDelta("7 x 13."),
     UsageReport(Usage(20, 12, 3, 4)),
     Finished(),
 ]
+WHOLE = joined(PIECES)
 KEEP_ALIVE = event({"response.info": {"action": "keep_alive", "response_id": "a1"}})
 OpenUpstream = Callable[[Settings], QwenUpstream]
 
@@ -64,7 +66,7 @@ async def hear(upstream: Upstream, prompt: Prompt = PROMPT) -> list[Event]:
     with closing(await upstream.send(prompt)) as batches:
         heard = [list(batch) async for batch in batches]
     assert all(heard)
-    return [event for batch in heard for event in batch]
+    return joined([event for batch in heard for event in batch])
 
 
 async def fails(upstream: Upstream, kind: type[UpstreamError]) -> tuple[list[Event], UpstreamError]:
@@ -101,9 +103,9 @@ async def test_a_batch_is_what_arrived_together(upstream: QwenUpstream, site: Si
 
     site.on(SEND, act)
     with closing(await upstream.send(PROMPT)) as batches:
-        assert await anext(batches) == WHOLE[:2]
+        assert await anext(batches) == PIECES[:2]
         gate.set()
-        assert await anext(batches) == WHOLE[2:]
+        assert await anext(batches) == PIECES[2:]
         assert await anext(batches, None) is None
         assert await anext(batches, None) is None
 
@@ -206,7 +208,7 @@ async def test_a_connection_lost_before_the_answer_leaves_it_open_whether_the_pr
 async def test_an_error_in_mid_answer_comes_after_the_text(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, stream(events(PLAIN[:2]) + event({"error": {"code": "Server_Busy"}})))
     before, problem = await fails(upstream, UpstreamBusy)
-    assert before == WHOLE[:2]
+    assert before == PIECES[:2]
     assert problem.accepted
 
 
@@ -219,7 +221,7 @@ async def test_a_token_refused_in_mid_answer_is_remembered(upstream: QwenUpstrea
 async def test_an_end_in_mid_answer_is_a_cut(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, stream(events(PLAIN[:2]), events(PLAIN)[:-30][len(events(PLAIN[:2])) :]))
     before, problem = await fails(upstream, UpstreamCut)
-    assert before == WHOLE[:4]
+    assert joined(before) == joined(PIECES[:4])
     assert problem.accepted
 
 
@@ -234,7 +236,7 @@ async def test_a_connection_reset_in_mid_answer_is_a_cut(upstream: QwenUpstream,
 
     site.on(SEND, act)
     with closing(await upstream.send(PROMPT)) as batches:
-        assert await anext(batches) == WHOLE[:2]
+        assert await anext(batches) == PIECES[:2]
         gone.set()
         with pytest.raises(UpstreamCut, match="broke in mid-answer"):
             await anext(batches)
@@ -243,7 +245,7 @@ async def test_a_connection_reset_in_mid_answer_is_a_cut(upstream: QwenUpstream,
 async def test_a_torn_transfer_is_a_cut(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, raw_bytes(head(200, "text/event-stream") + chunk(events(PLAIN[:2])) + b"ff\r\ndata"))
     before, _ = await fails(upstream, UpstreamCut)
-    assert before == WHOLE[:2]
+    assert before == PIECES[:2]
 
 
 async def test_a_finished_answer_gives_its_connection_back(upstream: QwenUpstream, site: Site) -> None:
@@ -287,7 +289,7 @@ async def test_a_finished_answer_whose_stream_stays_open_is_closed_soon(upstream
 async def test_leaving_early_closes_the_connection(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, stream(events(PLAIN[:2]), end=False), stream(events(PLAIN)))
     with closing(await upstream.send(PROMPT)) as batches:
-        assert await anext(batches) == WHOLE[:2]
+        assert await anext(batches) == PIECES[:2]
     with pytest.raises(UpstreamCut):
         await anext(batches)
     assert await hear(upstream) == WHOLE

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.core.events import UsageReport
 from app.core.ports import Mode
-from tests.upstream.hearing import Heard, hear
+from tests.upstream.hearing import Heard, hear, joined
 from tests.upstream.scripted import FINISH, call, created, delta, events, found, summary, usage
 
 MODES = st.sampled_from(get_args(Mode))
@@ -38,7 +38,7 @@ FRAMES = st.sampled_from(
 
 
 def merged(heard: Heard) -> tuple[object, ...]:
-    kinds = [type(event) for event in heard.events if not isinstance(event, UsageReport)]
+    kinds = [type(event) for event in joined([one for one in heard.events if not isinstance(one, UsageReport)])]
     return (
         heard.sources,
         heard.pictures,

@@ -1,8 +1,11 @@
 """A block is answered with quiet, and one request finds out when it is over."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from app.errors import ChatGone, UpstreamBlocked, UpstreamUnreachable
+from app.errors import ChatGone, UpstreamBlocked, UpstreamError, UpstreamUnreachable
 from app.upstream.qwen.pause import Pause
 from tests.core.fakes import FakeClock
 
@@ -17,10 +20,26 @@ def pause(clock: FakeClock) -> Pause:
     return Pause(clock, first=60)
 
 
+@contextmanager
+def guarded(pause: Pause) -> Iterator[None]:
+    """Stand around one guarded call."""
+    is_probe = pause.enter()
+    try:
+        yield
+    except UpstreamError as problem:
+        pause.failed(problem)
+        raise
+    else:
+        pause.passed()
+    finally:
+        if is_probe:
+            pause.leave()
+
+
 def block(pause: Pause) -> UpstreamBlocked:
     """One call that the bot protection answers."""
     problem = UpstreamBlocked("The bot protection answered.")
-    with pytest.raises(UpstreamBlocked), pause.guard():
+    with pytest.raises(UpstreamBlocked), guarded(pause):
         pause.blocked(problem)
         raise problem
     return problem
@@ -28,7 +47,7 @@ def block(pause: Pause) -> UpstreamBlocked:
 
 def is_held(pause: Pause) -> bool:
     try:
-        with pause.guard():
+        with guarded(pause):
             raise UpstreamUnreachable("It never got there.")
     except UpstreamBlocked:
         return True
@@ -48,7 +67,7 @@ def test_the_waits_double_up_to_an_hour_and_start_anew_after_an_answer(pause: Pa
         assert is_held(pause)
         clock.seconds += waits[-1] or 0
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
-    with pause.guard():
+    with guarded(pause):
         pass
     assert pause.problem is None
     assert block(pause).retry_after == 60
@@ -63,7 +82,7 @@ def test_blocks_of_calls_that_were_on_their_way_count_as_one(pause: Pause, clock
 
 
 def test_a_late_answer_does_not_end_the_pause(pause: Pause) -> None:
-    with pause.guard():
+    with guarded(pause):
         pause.blocked(UpstreamBlocked("another call was blocked meanwhile"))
     assert is_held(pause)
 
@@ -73,7 +92,7 @@ def test_one_call_tries_while_the_others_are_held(pause: Pause, clock: FakeClock
     assert "Nothing is sent to it until" in (pause.problem or "")
     clock.seconds += 60
     assert "next request" in (pause.problem or "")
-    with pause.guard():
+    with guarded(pause):
         assert is_held(pause)
     assert not is_held(pause)
 
@@ -88,7 +107,7 @@ def test_a_try_that_reached_nobody_says_nothing(pause: Pause, clock: FakeClock) 
 def test_a_refusal_by_the_site_itself_shows_that_the_block_is_over(pause: Pause, clock: FakeClock) -> None:
     block(pause)
     clock.seconds += 60
-    with pytest.raises(ChatGone), pause.guard():
+    with pytest.raises(ChatGone), guarded(pause):
         raise ChatGone("There is no such chat.")
     assert pause.problem is None
 

@@ -228,7 +228,7 @@ def test_a_punishing_redirect_is_the_bot_protection_and_another_one_a_puzzle() -
         ("/", UpstreamProtocolError),
     ):
         with pytest.raises(kind):
-            read_reply(Reply(302, b"{}", location=location), "chat")
+            read_reply(Reply(302, b"{}", location=location.encode()), "chat")
 
 
 @pytest.mark.parametrize(

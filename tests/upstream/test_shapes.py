@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app import __version__
@@ -12,14 +13,15 @@ from app.core.ports import Mode, ModelInfo, Prompt, UploadedFile
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.bodies import completion_body, create_body
 from app.upstream.qwen.credentials import read_token
-from app.upstream.qwen.headers import Cookies, build_headers
+from app.upstream.qwen.headers import Cookies, Letterhead
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from tests.upstream.conftest import NOW, StillClock, make_token
 from tests.upstream.scripted import CHAT
 
 
 def body_of(prompt: Prompt, budget: int | None = None) -> Any:
-    return completion_body(prompt, seconds=1790000001, message_id="f1", answer_id="x1", thinking_budget=budget)
+    body = completion_body(prompt, seconds=1790000001, message_id="f1", answer_id="x1", thinking_budget=budget)
+    return msgspec.json.decode(msgspec.json.encode(body))
 
 
 def test_the_first_message_of_a_chat_has_the_page_s_shape() -> None:
@@ -169,9 +171,9 @@ def credential_with(cookie: str = "") -> Any:
 
 
 def headers_of(method: str, chat_id: str | None = None, *, streams: bool = False) -> dict[str, str]:
-    return build_headers(
-        method, "https://chat.qwen.ai", credential_with(), "c=d", now=NOW, chat_id=chat_id, streams=streams
-    )
+    letterhead = Letterhead(StillClock(), "https://chat.qwen.ai", "")
+    lines = letterhead.lines(method, credential_with("c=d"), chat_id=chat_id, streams=streams)
+    return dict(line.split(": ", 1) for line in lines.removesuffix("\r\n").split("\r\n"))
 
 
 def test_headers_are_honest() -> None:
@@ -181,7 +183,7 @@ def test_headers_are_honest() -> None:
     assert identity != headers_of("POST")["X-Request-Id"]
     assert headers == {
         "Authorization": "Bearer opaque-token",
-        "Cookie": "c=d",
+        "Cookie": "c=d; token=opaque-token",
         "Accept": "application/json",
         "Accept-Encoding": "gzip",
         "Content-Type": "application/json",
@@ -226,6 +228,31 @@ def test_cookies_pasted_anew_replace_those_of_the_site() -> None:
     assert cookies.header(credential_with()) == "token=opaque-token"
     cookies.keep(["acw_tc=new"])
     assert cookies.header(credential_with("acw_tc=pasted")) == "acw_tc=pasted; token=opaque-token"
+
+
+def test_headers_are_those_of_the_second_the_login_and_the_cookies_of_now() -> None:
+    clock = StillClock()
+    letterhead = Letterhead(clock, "https://chat.qwen.ai", "")
+
+    def told(credential: Any, *names: str) -> list[str]:
+        lines = letterhead.lines("POST", credential, chat_id=None, streams=False).split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        return [headers[name] for name in names]
+
+    first, second = credential_with("c=d"), read_token("another-token", Secret(""))
+    assert told(first, "Authorization", "Cookie") == ["Bearer opaque-token", "c=d; token=opaque-token"]
+    assert told(second, "Authorization", "Cookie") == ["Bearer another-token", "token=another-token"]
+    clock.pass_time(0.25)
+    letterhead.keep_cookies(["x=1; Max-Age=2"])
+    assert told(second, "Cookie", "Timezone") == ["x=1; token=another-token", "Sun Nov 22 2026 09:00:00 GMT+0000"]
+    clock.pass_time(1.75)
+    assert told(second, "Cookie", "Timezone") == ["x=1; token=another-token", "Sun Nov 22 2026 09:00:02 GMT+0000"]
+    clock.pass_time(0.25)
+    assert told(second, "Cookie", "Timezone") == ["token=another-token", "Sun Nov 22 2026 09:00:02 GMT+0000"]
+    letterhead.keep_cookies(["y=3; expires=Sun, 22 Nov 2026 09:00:03 GMT"])
+    assert told(second, "Cookie") == ["y=3; token=another-token"]
+    clock.pass_time(-60)
+    assert told(second, "Timezone") == ["Sun Nov 22 2026 08:59:02 GMT+0000"]
 
 
 META = {"max_context_length": 1000, "abilities": {"thinking": 3}, "chat_type": ["t2t", "t2v"]}

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from app.core.events import Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
+from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
 from app.errors import (
     ChatInProgress,
     UpstreamBlocked,
@@ -17,7 +17,7 @@ from app.errors import (
 )
 from app.upstream.qwen.sse import Splitter
 from app.upstream.qwen.stream import AnswerReader
-from tests.upstream.hearing import Heard, hear
+from tests.upstream.hearing import Heard, hear, joined
 from tests.upstream.scripted import (
     ANTI_BOT,
     FINISH,
@@ -32,13 +32,14 @@ from tests.upstream.scripted import (
     usage,
 )
 
-WHOLE = [
+PIECES: list[Event] = [
     Started("a1", "u1"),
     TextDelta("No: 91 = "),
     TextDelta("7 x 13."),
     UsageReport(Usage(20, 12, 3, 4)),
     Finished(),
 ]
+WHOLE = joined(PIECES)
 
 
 def test_reads_a_plain_answer() -> None:

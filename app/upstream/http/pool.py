@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
-from app.upstream.http.connection import Connection, Disconnected, Response
+from app.upstream.http.connection import Connection
+from app.upstream.http.response import Disconnected, Response
 
 _IDLE_SECONDS = 15.0  # shorter than servers keep an idle connection: it is not closed under a request
 _NEXT_ADDRESS_SECONDS = 0.25
@@ -68,28 +69,31 @@ class Pool:
     async def request(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Response:
-        """Send a request; return its response once the head is there. The caller closes it.
+        """Send a request with these headers, as `send` does. Raises ValueError if one holds a line break."""
+        return await self.send(method, target, header_lines(headers), body)
 
-        Redirects are not followed. Raises NotConnected, Disconnected, NotHttp. What a kept connection did not answer
-        because it was closed in between is asked again where asking twice does no harm.
+    async def send(
+        self, method: str, target: str, lines: str, body: bytes | None = None, *, deadline: float | None = None
+    ) -> Response:
+        """Send a request; return its response once the head is there. The caller closes it. `lines` are the headers.
+
+        Redirects are not followed. Raises NotConnected, Disconnected, NotHttp, and TimeoutError if the head is not
+        there by `deadline` (loop time). What a kept connection did not answer because it was closed in between is asked
+        again where asking twice does no harm.
         """
-        head, body = self._head(method, target, headers, body), body or b""
+        if "\n" in target or "\r" in target:
+            raise ValueError("The target holds a line break.")
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        head = f"{method} {self._path}{target} HTTP/1.1\r\n{self._host_line}{lines}{length}\r\n".encode()
+        body = body or b""
         while (kept := self._kept()) is not None:
             try:
-                return await kept.send(head, body)
+                return await kept.send(head, body, deadline)
             except Disconnected:
                 if kept.heard or method not in _SAFE_TO_REPEAT:
                     raise
-        connection = await self._connect()
-        return await connection.send(head, body)
-
-    def _head(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
-        head = f"{method} {self._path}{target} HTTP/1.1\r\n{self._host_line}{lines}{length}\r\n"
-        if head.count("\n") != len(headers) + 3 + bool(length) or head.count("\r") != head.count("\n"):
-            raise ValueError("A header holds a line break.")
-        return head.encode()
+        connection = await self._connect(deadline)
+        return await connection.send(head, body, deadline)
 
     def _kept(self) -> Connection | None:
         oldest = self.loop.time() - self._idle_seconds
@@ -117,12 +121,15 @@ class Pool:
         if self._idle:
             self._sweep = self.loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._close_idle)
 
-    async def _connect(self) -> Connection:
-        """Make a connection. Raises NotConnected."""
+    async def _connect(self, deadline: float | None) -> Connection:
+        """Make a connection. Raises NotConnected, and TimeoutError for a deadline before it gives up by itself."""
+        latest = self.loop.time() + self._connect_seconds
         try:
-            async with asyncio.timeout(self._connect_seconds):
+            async with asyncio.timeout_at(latest if deadline is None else min(latest, deadline)):
                 return await self._connected()
         except TimeoutError as problem:
+            if deadline is not None and deadline < latest:
+                raise
             raise NotConnected("timeout", self._host, "it took too long") from problem
         except (socket.gaierror, UnicodeError) as problem:  # the latter for what cannot be a name
             raise NotConnected("dns", self._host, str(problem)) from problem
@@ -149,6 +156,14 @@ class Pool:
         elif not connection.is_closed:
             self._open.add(connection)
         return connection
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    """Write headers as they are sent. Raises ValueError if one holds a line break."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not lines.count("\n") == lines.count("\r") == len(headers):
+        raise ValueError("A header holds a line break.")
+    return lines
 
 
 def _tls_context() -> ssl.SSLContext:

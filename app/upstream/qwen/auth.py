@@ -121,12 +121,19 @@ class TokenSource:
             said += unrenewable(credential)
         return said
 
+    def ready(self) -> Credential | None:
+        """Return the token for a request where it was found to work a moment ago, else None: `take` looks again."""
+        fine, until = self._fine
+        if fine is None or fine is not self._wallet.credential or self._clock.monotonic() >= until:
+            return None
+        self._is_used = True
+        return fine
+
     async def take(self) -> Credential:
         """Return the token for a request. Raises UpstreamLoginRequired if it cannot work, or was refused just now."""
+        if (ready := self.ready()) is not None:
+            return ready
         self._is_used = True
-        fine, until = self._fine
-        if fine is not None and fine is self.credential and self._clock.monotonic() < until:
-            return fine
         credential = await self._renewed()
         if credential is None or credential.is_over(self._clock.now()):
             raise self._unusable()
@@ -159,7 +166,7 @@ class TokenSource:
 
     def accepted(self, credential: Credential) -> None:
         """The site took this token."""
-        if self._refusal is None and not self._backoff.is_running:
+        if self._refusal is None and not self._backoff.failures:
             return
         if self._is_refused(credential):
             self._refusal = None

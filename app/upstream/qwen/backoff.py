@@ -10,19 +10,14 @@ _LONGEST = 600.0
 class Backoff:
     """The pause after a failure: 10 seconds, then twice as long each time, 10 minutes at most and after a block.
 
-    `problem` is the last failure, as long as it stands.
+    `problem` is the last failure, as long as it stands; `failures` counts those since it was last forgiven.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.problem: UpstreamError | None = None
+        self.failures = 0
         self._clock = clock
-        self._failures = 0
         self._not_before = float("-inf")
-
-    @property
-    def is_running(self) -> bool:
-        """Whether anything failed since it was last forgiven."""
-        return self._failures > 0
 
     @property
     def seconds(self) -> float:
@@ -32,8 +27,8 @@ class Backoff:
     def fail(self, problem: UpstreamError | None) -> float:
         """Begin the next pause and return its seconds; without a problem nobody has to be told of one."""
         self.problem = problem
-        self._failures += 1
-        doubled: float = _FIRST * 2 ** min(self._failures - 1, 16)
+        self.failures += 1
+        doubled: float = _FIRST * 2 ** min(self.failures - 1, 16)
         seconds = _LONGEST if isinstance(problem, UpstreamBlocked) else min(doubled, _LONGEST)
         self._not_before = self._clock.monotonic() + seconds
         return seconds
@@ -41,5 +36,5 @@ class Backoff:
     def forgive(self) -> None:
         """All is well again."""
         self.problem = None
-        self._failures = 0
+        self.failures = 0
         self._not_before = float("-inf")

@@ -1,5 +1,6 @@
 """What we send, in the shapes of the page's front end 0.3.11 (docs/upstream-protocol.md, Completions). Pure."""
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,55 +31,88 @@ def create_body(model: str, mode: Mode = "chat", *, milliseconds: int) -> dict[s
     }
 
 
+class _Message(msgspec.Struct, kw_only=True):
+    """A message as the page sends it."""
+
+    id: None = None
+    fid: str
+    parent: str | None = msgspec.field(name="parentId")
+    children: tuple[str, ...] = msgspec.field(name="childrenIds")
+    role: str = "user"
+    content: str
+    user_action: str
+    files: list[dict[str, Any]]
+    timestamp: int
+    models: tuple[str, ...]
+    model: str = ""
+    chat_type: str
+    feature_config: msgspec.Raw
+    extra: msgspec.Raw
+    sub_chat_type: str
+    parent_id: str | None
+    size: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CompletionBody(msgspec.Struct, kw_only=True):
+    """What sends one message."""
+
+    stream: bool
+    version: str = "2.1"
+    incremental_output: bool = True
+    chat: str = msgspec.field(name="chatId")
+    parent: str = msgspec.field(name="parentId")
+    chat_id: str
+    chat_mode: str = "normal"
+    model: str
+    parent_id: str | None
+    messages: tuple[_Message, ...]
+    timestamp: int
+    size: str | msgspec.UnsetType = msgspec.UNSET
+
+
 def completion_body(
     prompt: Prompt, *, seconds: int, message_id: str, answer_id: str, thinking_budget: int | None
-) -> dict[str, Any]:
+) -> CompletionBody:
     """Return the body that sends one message.
 
     The two ids are provisional, as the page makes them; the site keeps neither. `thinking_budget` in tokens holds where
     the prompt has none of its own.
     """
-    chat_type = _CHAT_TYPES[prompt.mode]
-    meta = {"subChatType": chat_type}
-    message: dict[str, Any] = {
-        "id": None,
-        "fid": message_id,
-        "parentId": prompt.parent_id,
-        "childrenIds": [answer_id],
-        "role": "user",
-        "content": prompt.text,
-        "user_action": "edit" if prompt.is_sibling else "chat",
-        "files": [
-            *map(_file_entry, prompt.files),
-            *(_picture_entry(url) for group in prompt.pictures for url in group),
-        ],
-        "timestamp": seconds,
-        "models": [prompt.model],
-        "model": "",
-        "chat_type": chat_type,
-        "feature_config": _feature_config(prompt, thinking_budget),
-        "extra": {"meta": meta},
-        "sub_chat_type": chat_type,
-        "parent_id": prompt.parent_id,
-    }
-    body: dict[str, Any] = {
-        "stream": prompt.mode != "video",
-        "version": "2.1",
-        "incremental_output": True,
-        "chatId": prompt.chat_id,
-        "parentId": prompt.parent_id or "",
-        "chat_id": prompt.chat_id,
-        "chat_mode": "normal",
-        "model": prompt.model,
-        "parent_id": prompt.parent_id,
-        "messages": [message],
-        "timestamp": seconds,
-    }
-    if prompt.mode in _DEFAULT_SIZES:
-        body["size"] = prompt.size or _DEFAULT_SIZES[prompt.mode]
-    if prompt.mode == "video":
-        message["size"] = meta["size"] = body["size"]
-    return body
+    mode, chat_type, parent_id = prompt.mode, _CHAT_TYPES[prompt.mode], prompt.parent_id
+    size = (prompt.size or _DEFAULT_SIZES[mode]) if mode in _DEFAULT_SIZES else msgspec.UNSET
+    size_of_video = size if mode == "video" else msgspec.UNSET
+    message = _Message(
+        fid=message_id,
+        parent=parent_id,
+        children=(answer_id,),
+        content=prompt.text,
+        user_action="edit" if prompt.is_sibling else "chat",
+        files=_files(prompt) if prompt.files or prompt.pictures else [],
+        timestamp=seconds,
+        models=(prompt.model,),
+        chat_type=chat_type,
+        feature_config=_feature_config(mode, prompt.thinking, prompt.thinking_budget or thinking_budget),
+        extra=_extra(chat_type, size_of_video),
+        sub_chat_type=chat_type,
+        parent_id=parent_id,
+        size=size_of_video,
+    )
+    return CompletionBody(
+        stream=mode != "video",
+        chat=prompt.chat_id,
+        parent=parent_id or "",
+        chat_id=prompt.chat_id,
+        model=prompt.model,
+        parent_id=parent_id,
+        messages=(message,),
+        timestamp=seconds,
+        size=size,
+    )
+
+
+def _files(prompt: Prompt) -> list[dict[str, Any]]:
+    """Return what a message holds besides its text."""
+    return [*map(_file_entry, prompt.files), *(_picture_entry(url) for group in prompt.pictures for url in group)]
 
 
 def _file_entry(file: UploadedFile) -> dict[str, Any]:
@@ -100,24 +134,33 @@ def _picture_entry(address: str) -> dict[str, Any]:
     }
 
 
-def _feature_config(prompt: Prompt, thinking_budget: int | None) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def _extra(chat_type: str, size: str | msgspec.UnsetType) -> msgspec.Raw:
+    meta = (
+        {"subChatType": chat_type} if isinstance(size, msgspec.UnsetType) else {"subChatType": chat_type, "size": size}
+    )
+    return msgspec.Raw(msgspec.json.encode({"meta": meta}))
+
+
+@lru_cache(maxsize=64)
+def _feature_config(mode: Mode, thinking: bool, budget: int | None) -> msgspec.Raw:
     """Return the page's settings for Thinking or Fast; the budget is the only thing that the page does not send.
 
     Pictures and videos are made without thinking, and their bodies name no mode of it.
     """
-    config = {
-        "thinking_enabled": prompt.thinking,
+    config: dict[str, Any] = {
+        "thinking_enabled": thinking,
         "output_schema": "phase",
         "research_mode": "normal",
         "auto_thinking": False,
     }
-    if prompt.mode in _DEFAULT_SIZES:
-        return {**config, "thinking_enabled": False, "auto_search": False}
-    config["thinking_mode"] = "Thinking" if prompt.thinking else "Fast"
-    config["auto_search"] = prompt.mode in ("search", "research")
-    if prompt.thinking:
-        config["thinking_format"] = "summary"
-        budget = prompt.thinking_budget or thinking_budget
-        if budget is not None:
-            config["thinking_budget"] = budget
-    return config
+    if mode in _DEFAULT_SIZES:
+        config |= {"thinking_enabled": False, "auto_search": False}
+    else:
+        config["thinking_mode"] = "Thinking" if thinking else "Fast"
+        config["auto_search"] = mode in ("search", "research")
+        if thinking:
+            config["thinking_format"] = "summary"
+            if budget is not None:
+                config["thinking_budget"] = budget
+    return msgspec.Raw(msgspec.json.encode(config))

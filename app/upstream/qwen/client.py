@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 from typing import Literal
 
@@ -45,12 +46,13 @@ from app.upstream.qwen.files import Files, Patience
 from app.upstream.qwen.grants import is_of_the_site, is_over, origin_of
 from app.upstream.qwen.login import Login
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
-from app.upstream.qwen.seam import mapped
+from app.upstream.qwen.seam import explained
 from app.upstream.qwen.video import VideoReply, checked_task, read_stored_video, read_video_state
 
 _log = logging.getLogger(__name__)
 _CHATS = "/api/v2/chats/"
 _COMPLETIONS = "/api/v2/chat/completions"
+_CHAT_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 _LARGEST_CHAT = 32 * 1024 * 1024  # bytes; a chat's detail holds its texts twice
 _MAYBE_ACCEPTED = {"timeout", "connection", "eof", "html", "502", "504"}  # the site may have the message nevertheless
 
@@ -123,7 +125,7 @@ class QwenUpstream:
         body = create_body(model, mode, milliseconds=int(self._clock.now().timestamp() * 1000))
         outer = await self._login.call("POST", f"{_CHATS}new", "model", body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
-        if not isinstance(chat_id, str) or not _is_chat_id(chat_id):
+        if not isinstance(chat_id, str) or not _CHAT_ID.fullmatch(chat_id):
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")
         return chat_id
 
@@ -132,18 +134,18 @@ class QwenUpstream:
 
         An error is marked as accepted when the site may have taken the prompt and only its answer was lost.
         """
-        chat_id = _checked(prompt.chat_id)
+        _checked(prompt.chat_id)
         if prompt.pictures:
             ours = (tuple(filter(self._is_ours, addresses)) for addresses in prompt.pictures)
             newest = next(filter(None, ours), None)
             prompt = replace(prompt, pictures=(newest,) if newest else ())
-        return await self._login.signed(lambda credential: self._begin(prompt, chat_id, credential), chatting=True)
+        return await self._login.signed(partial(self._begin, prompt), chatting=True)
 
     def _is_ours(self, address: str) -> bool:
         """Say whether an address is that of a picture which the site made and still gives."""
         return is_of_the_site(address, self._origin) and not is_over(address, self._clock.now())
 
-    async def _begin(self, prompt: Prompt, chat_id: str, credential: Credential) -> Answer:
+    async def _begin(self, prompt: Prompt, credential: Credential) -> Answer:
         """Send the message and wait for the first event."""
         body = completion_body(
             prompt,
@@ -152,49 +154,44 @@ class QwenUpstream:
             answer_id=new_uuid(),
             thinking_budget=self._thinking_budgets.get(prompt.model),
         )
-        first, total = self._settings.first_event_timeout, self._settings.total_timeout
-        name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
-        silence = f"The site did not begin to answer within {min(first, total):g} s ({name})."
-        loop = self._login.transport.loop
+        transport = self._login.transport
+        begun = transport.loop.time()
+        deadline = begun + min(self._settings.first_event_timeout, self._settings.total_timeout)
         try:
-            with mapped(silence, connect_seconds=self._settings.connect_timeout):
-                begun = loop.time()
-                async with asyncio.timeout(min(first, total)):
-                    response = await self._login.transport.open(
-                        "POST",
-                        f"{_COMPLETIONS}?chat_id={chat_id}",
-                        credential,
-                        body=body,
-                        chat_id=chat_id,
-                        streams=True,
-                    )
-                    answer = Answer(
-                        response,
-                        self._settings,
-                        loop=loop,
-                        begun=begun,
-                        note=self._login.note,
-                        on_failure=lambda problem: self._login.failed(problem, credential),
-                        mode=prompt.mode,
-                    )
-                    try:
-                        video = await answer.begin()
-                        if video is not None:
-                            answer.promise(await self._promised(video, prompt, credential))
-                    except BaseException:
-                        response.close()
-                        raise
-        except (UpstreamCut, UpstreamTimeout, UpstreamUnreachable) as problem:
-            problem.accepted = problem.accepted or problem.cause in _MAYBE_ACCEPTED
+            response = await transport.open(
+                "POST",
+                f"{_COMPLETIONS}?chat_id={prompt.chat_id}",
+                credential,
+                deadline=deadline,
+                body=body,
+                chat_id=prompt.chat_id,
+                streams=True,
+            )
+            answer = Answer(response, self._settings, self._login, credential, begun=begun, mode=prompt.mode)
+            video = await answer.begin(deadline)
+            if video is not None:
+                async with asyncio.timeout_at(deadline):
+                    answer.promise(await self._promised(video, prompt, credential))
+        except OSError as problem:
+            silent = explained(problem, self._silence(), connect_seconds=self._settings.connect_timeout)
+            raise _marked(silent) from problem
+        except UpstreamError as problem:
+            _marked(problem)
             raise
         return answer
+
+    def _silence(self) -> str:
+        """Say that no answer began in time."""
+        first, total = self._settings.first_event_timeout, self._settings.total_timeout
+        name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
+        return f"The site did not begin to answer within {min(first, total):g} s ({name})."
 
     async def _promised(self, video: VideoReply, prompt: Prompt, credential: Credential) -> list[Event]:
         """Return the events of a video's answer; what the answer left out, the chat may say."""
         try:
             if not video.is_whole:
                 path = _CHATS + _checked(prompt.chat_id)
-                outer = await self._login.transport.call("GET", path, credential, "chat", limit=_LARGEST_CHAT)
+                outer = await self._login.transport.call("GET", path, "chat", credential, limit=_LARGEST_CHAT)
                 video = video.completed_by(read_stored_video(outer.data, prompt.parent_id))
             return video.events()
         except UpstreamError as problem:
@@ -260,12 +257,15 @@ class QwenUpstream:
             raise UpstreamProtocolError("The site says that it did not delete the chat.", cause="delete")
 
 
-def _is_chat_id(chat_id: str) -> bool:
-    return re.fullmatch(r"[0-9A-Za-z-]{8,64}", chat_id) is not None
+def _marked(problem: UpstreamError) -> UpstreamError:
+    """Mark an error as accepted if the site may have the message nevertheless."""
+    if isinstance(problem, UpstreamCut | UpstreamTimeout | UpstreamUnreachable) and problem.cause in _MAYBE_ACCEPTED:
+        problem.accepted = True
+    return problem
 
 
 def _checked(chat_id: str) -> str:
     """Return a chat id that is safe in an address. Raises UpstreamRejected for any other."""
-    if not _is_chat_id(chat_id):
+    if not _CHAT_ID.fullmatch(chat_id):
         raise UpstreamRejected("This is not the id of a chat, so nothing was sent.", cause="chat_id")
     return chat_id

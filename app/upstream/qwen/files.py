@@ -35,7 +35,7 @@ from app.upstream.qwen.grants import (
 from app.upstream.qwen.headers import USER_AGENT
 from app.upstream.qwen.oss import sign_put
 from app.upstream.qwen.replies import Outer
-from app.upstream.qwen.seam import mapped
+from app.upstream.qwen.seam import explained
 
 _FAILED = frozenset({"failed", "failure", "fail", "error"})
 _GONE = frozenset({401, 403, 404, 410})
@@ -113,11 +113,13 @@ class Files:
         )
         target = urlsplit(grant.url).path
         seconds = self._settings.total_timeout
-        silence = f"The site's file store did not take the file within {seconds:g} s (TOTAL_TIMEOUT)."
-        with mapped(silence, connect_seconds=self._settings.connect_timeout):
+        try:
             async with asyncio.timeout(seconds), self._host_of(grant.url) as store:
                 response = await store.request("PUT", target, {**self._headers, **headers}, file.data)
                 said = (await response.read())[:_EXCERPT]
+        except OSError as problem:
+            silence = f"The site's file store did not take the file within {seconds:g} s (TOTAL_TIMEOUT)."
+            raise explained(problem, silence, connect_seconds=self._settings.connect_timeout) from problem
         if response.status != 200:
             raise _refusal(response.status, said)
 
@@ -160,10 +162,12 @@ class Files:
         parts = urlsplit(url)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         seconds = self._settings.first_event_timeout
-        silence = f"The site's file store did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
-        with mapped(silence, connect_seconds=self._settings.connect_timeout):
+        try:
             async with asyncio.timeout(seconds):
                 response = await host.request("GET", target, self._headers)
+        except OSError as problem:
+            silence = f"The site's file store did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
+            raise explained(problem, silence, connect_seconds=self._settings.connect_timeout) from problem
         if response.status == 200:
             return response
         if response.status in _GONE:
@@ -187,9 +191,10 @@ class Fetched:
     """A file on its way from the site, as `app.core.ports.Download` says."""
 
     def __init__(self, response: Response, settings: Settings) -> None:
-        self.content_type = response.headers.get("content-type", "").partition(";")[0].strip()
-        length = response.headers.get("content-length", "")
-        self.size = int(length) if length.isdecimal() else None
+        kind = response.headers.get(b"content-type", b"").decode("utf-8", "surrogateescape")
+        self.content_type = kind.partition(";")[0].strip()
+        length = response.headers.get(b"content-length", b"")
+        self.size = int(length) if length.isdigit() else None
         self._response = response
         self._settings = settings
 
@@ -200,10 +205,13 @@ class Fetched:
 
     async def _read(self) -> bytes:
         seconds = self._settings.between_events_timeout
-        silence = f"In mid-file the site sent nothing for {seconds:g} s (BETWEEN_EVENTS_TIMEOUT)."
-        with mapped(silence, connect_seconds=self._settings.connect_timeout, in_answer=True):
+        try:
             async with asyncio.timeout(seconds):
                 return await self._response.read()
+        except OSError as problem:
+            silence = f"In mid-file the site sent nothing for {seconds:g} s (BETWEEN_EVENTS_TIMEOUT)."
+            connect = self._settings.connect_timeout
+            raise explained(problem, silence, connect_seconds=connect, in_answer=True) from problem
 
 
 def _refusal(status: int, said: bytes) -> UpstreamError:

@@ -43,14 +43,19 @@ _FRAME = msgspec.json.Decoder(Frame)
 
 
 def decode_frame(payload: bytes) -> Frame | None:
-    """Return the event, None for JSON that is no object. Raises msgspec.DecodeError on anything but JSON.
-
-    A member of a wrong type is dropped, and the count with it, rather than costing the whole event.
-    """
+    """Return the event, None for anything but a JSON object."""
     try:
         return _FRAME.decode(payload)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
+        return _sound(payload)
+
+
+def _sound(payload: bytes) -> Frame | None:
+    """Return the event as far as its members are of the right type; the count is dropped with those that are not."""
+    try:
         value = msgspec.json.decode(payload)
+    except msgspec.DecodeError:
+        return None
     if not isinstance(value, dict):
         return None
     choices = value.get("choices")

@@ -1,12 +1,12 @@
 """The headers of our requests: what the page sends as far as it is true of us, and our own name (Transport)."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 
 from app import __version__
 from app.clock import Clock
 from app.core.ids import new_uuid
+from app.upstream.http import header_lines
 from app.upstream.qwen.bodies import FRONT_END
 from app.upstream.qwen.credentials import Credential, SetCookie, cookie_header, cookie_pairs, read_set_cookies
 
@@ -42,45 +42,67 @@ class Cookies:
         pairs["token"] = (credential.session or credential.token).reveal()
         return cookie_header(pairs)
 
+    def fresh_until(self, now: datetime, latest: datetime) -> datetime:
+        """Return when the header is another because a cookie ends, `latest` if none does before."""
+        ends = [cookie.ends for cookie in self._jar.values() if cookie.ends is not None and cookie.ends > now]
+        return min([latest, *ends])
+
     def keep(self, lines: Iterable[str]) -> None:
         """Take over what the `Set-Cookie` lines of an answer say; an end in the past hides the owner's cookie too."""
         self._jar.update(read_set_cookies(lines, self._clock.now()))
 
 
-def build_headers(
-    method: str,
-    origin: str,
-    credential: Credential,
-    cookie: str,
-    *,
-    now: datetime,
-    chat_id: str | None,
-    streams: bool,
-    user_agent: str = "",
-) -> dict[str, str]:
-    """Return the headers of one request; `chat_id` names the page that it would come from."""
-    headers = {
-        "Authorization": f"Bearer {credential.token.reveal()}",
-        "Cookie": cookie,
-        "Accept": "application/json" if streams else "application/json, text/plain, */*",
-        "Accept-Encoding": "gzip",
-        "User-Agent": user_agent or USER_AGENT,
-        "source": "web",
-        "Version": FRONT_END,
-        "Timezone": _timezone(now.replace(microsecond=0)),
-        "X-Request-Id": new_uuid(),
-        "Referer": f"{origin}/c/{chat_id}" if chat_id else f"{origin}/",
-    }
-    if method != "GET":
-        headers["Origin"] = origin
-    if method == "POST":
-        headers["Content-Type"] = "application/json"
-    if streams:
-        headers["X-Accel-Buffering"] = "no"
-    return headers
+class Letterhead:
+    """Writes the headers of requests to one site, and keeps its cookies.
 
+    What the requests of one kind have in common is written once a second, and when the login or a cookie is another.
+    """
 
-@lru_cache(maxsize=1)
-def _timezone(second: datetime) -> str:
-    """Write a moment as JavaScript does."""
-    return second.strftime("%a %b %d %Y %H:%M:%S GMT%z")
+    def __init__(self, clock: Clock, origin: str, user_agent: str) -> None:
+        """`user_agent` may be empty."""
+        self._clock = clock
+        self._origin = origin
+        self._user_agent = user_agent or USER_AGENT
+        self._cookies = Cookies(clock)
+        self._common: dict[tuple[str, bool], str] = {}
+        self._credential: Credential | None = None
+        self._since = self._until = datetime.min.replace(tzinfo=UTC)
+
+    def lines(self, method: str, credential: Credential, *, chat_id: str | None, streams: bool) -> str:
+        """Return the headers of one request as they are sent; `chat_id` names the page that it would come from."""
+        now = self._clock.now()
+        if credential is not self._credential or not self._since <= now < self._until:
+            self._common.clear()
+            self._credential = credential
+            self._since = now.replace(microsecond=0)
+            self._until = self._cookies.fresh_until(now, self._since + timedelta(seconds=1))
+        common = self._common.get((method, streams))
+        if common is None:
+            common = header_lines(self._written(method, credential, streams=streams))
+            self._common[method, streams] = common
+        page = f"c/{chat_id}" if chat_id else ""
+        return f"{common}X-Request-Id: {new_uuid()}\r\nReferer: {self._origin}/{page}\r\n"
+
+    def keep_cookies(self, lines: Iterable[str]) -> None:
+        """Take over what the `Set-Cookie` lines of an answer say."""
+        self._cookies.keep(lines)
+        self._credential = None
+
+    def _written(self, method: str, credential: Credential, *, streams: bool) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {credential.token.reveal()}",
+            "Cookie": self._cookies.header(credential),
+            "Accept": "application/json" if streams else "application/json, text/plain, */*",
+            "Accept-Encoding": "gzip",
+            "User-Agent": self._user_agent,
+            "source": "web",
+            "Version": FRONT_END,
+            "Timezone": self._since.strftime("%a %b %d %Y %H:%M:%S GMT%z"),
+        }
+        if method != "GET":
+            headers["Origin"] = self._origin
+        if method == "POST":
+            headers["Content-Type"] = "application/json"
+        if streams:
+            headers["X-Accel-Buffering"] = "no"
+        return headers

@@ -1,8 +1,8 @@
 """The account that calls are made with: signs each of them, and remembers how it went."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -87,11 +87,11 @@ class Login:
         """Renew what is due; return the seconds until it should be called again."""
         return await self._tokens.keep()
 
-    async def call(self, method: str, path: str, subject: Subject, *, chatting: bool = True, **options: Any) -> Outer:
+    def call(
+        self, method: str, path: str, subject: Subject, *, chatting: bool = True, **options: Any
+    ) -> Coroutine[Any, Any, Outer]:
         """Ask the site for a JSON answer; `options` are those of `Transport.call`."""
-        return await self.signed(
-            lambda credential: self.transport.call(method, path, credential, subject, **options), chatting=chatting
-        )
+        return self.signed(partial(self.transport.call, method, path, subject, **options), chatting=chatting)
 
     async def signed(self, ask: Callable[[Credential], Awaitable[_T]], *, chatting: bool) -> _T:
         """Ask with the account's token, and once more where that is refused and there is another.
@@ -99,27 +99,31 @@ class Login:
         What was refused for the token was not carried out, so it may be asked again. Only calls about chats
         (`chatting`) are guarded by the bot protection.
         """
-        credential = await self._tokens.take()
-        try:
-            return await self._watched(ask, credential, chatting=chatting)
-        except UpstreamLoginRequired:
-            other = await self._tokens.take_after(credential)
-            if other is None:
-                raise
-        return await self._watched(ask, other, chatting=chatting)
-
-    async def _watched(
-        self, ask: Callable[[Credential], Awaitable[_T]], credential: Credential, *, chatting: bool
-    ) -> _T:
-        """Ask, and remember for the account how it went."""
-        with self._pause.guard() if chatting else nullcontext():
+        credential = self._tokens.ready() or await self._tokens.take()
+        refusal: UpstreamLoginRequired | None = None
+        while True:
+            is_probe = chatting and self._pause.enter()
             try:
                 answer = await ask(credential)
             except UpstreamError as problem:
                 self.failed(problem, credential)
-                raise
-            self._tokens.accepted(credential)
-            return answer
+                if chatting:
+                    self._pause.failed(problem)
+                if refusal is not None or not isinstance(problem, UpstreamLoginRequired):
+                    raise
+                refusal = problem
+            else:
+                self._tokens.accepted(credential)
+                if chatting:
+                    self._pause.passed()
+                return answer
+            finally:
+                if is_probe:
+                    self._pause.leave()
+            other = await self._tokens.take_after(credential)
+            if other is None:
+                raise refusal
+            credential = other
 
     def count(self, problem: UpstreamError) -> None:
         """Tell the meter of an error that says nothing about the account."""

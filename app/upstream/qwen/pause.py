@@ -1,8 +1,6 @@
 """After an answer of the bot protection: leave the site alone for a while (docs/operating.md, When the site fails)."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from app.clock import Clock
@@ -38,27 +36,27 @@ class Pause:
             return f"{self._said} The next request will show whether that is over."
         return f"{self._said} Nothing is sent to it until {self._until:%H:%M:%S} UTC."
 
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Stand around one guarded call. Raises UpstreamBlocked without making it while the site is left alone."""
+    def enter(self) -> bool:
+        """Begin a guarded call; return whether it is the one that tries the site, which has to `leave`.
+
+        Raises UpstreamBlocked while the site is left alone: the call is not made.
+        """
         if self._until is None:
-            is_probe = False
-        elif self._left() > 0 or self._probing:
+            return False
+        if self._left() > 0 or self._probing:
             raise UpstreamBlocked(self.problem or "", cause="pause", retry_after=max(1.0, self._left()))
-        else:
-            is_probe = self._probing = True
-            _log.info("The pause after a block is over; one request tries the site again")
-        try:
-            yield
-        except UpstreamError as problem:
-            if not isinstance(problem, (UpstreamBlocked, *_NO_WORD)):
-                self.passed()
-            raise
-        else:
+        self._probing = True
+        _log.info("The pause after a block is over; one request tries the site again")
+        return True
+
+    def leave(self) -> None:
+        """End the call that tried the site, however it went."""
+        self._probing = False
+
+    def failed(self, problem: UpstreamError) -> None:
+        """A guarded call failed: with an error of the site's own all is well."""
+        if not isinstance(problem, (UpstreamBlocked, *_NO_WORD)):
             self.passed()
-        finally:
-            if is_probe:
-                self._probing = False
 
     def blocked(self, problem: UpstreamBlocked) -> None:
         """The bot protection answered. Blocks of calls that were on their way already count as one."""

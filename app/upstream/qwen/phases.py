@@ -1,6 +1,7 @@
 """What an answer consists of: the deltas of its phases (docs/upstream-protocol.md, Phases). Pure."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 from app.core.events import Event, ReasoningDelta, TextDelta
 from app.core.ports import Mode
@@ -29,12 +30,36 @@ class Content:
         self._note = note
         self._mode = mode
         self._answer = AnswerText()
-        self._thoughts = Thoughts()
-        self._pictures = Pictures(note)
-        self._tools = HostedTools(self._thoughts, self._pictures, note)
         self._text_phase: str | None = None
         self._knows_phases = False
         self._speaks_plainly = False
+
+    @cached_property
+    def _thoughts(self) -> Thoughts:
+        return Thoughts()
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        return Pictures(self._note)
+
+    @cached_property
+    def _tools(self) -> HostedTools:
+        return HostedTools(self._thoughts, self._pictures, self._note)
+
+    def goes_on(self, delta: Delta, pieces: list[str]) -> bool:
+        """Take a delta that only begins the text of the answer or goes on with it; say whether it is one."""
+        content = delta.content
+        if delta.phase != "answer" or delta.status != "typing" or not isinstance(content, str):
+            return False
+        if self._text_phase != "answer" and self._text_phase is not None:
+            return False
+        self._knows_phases = True
+        if content or delta.extra or delta.function_call:
+            self.may_end = False
+        if text := self._answer.feed(content):
+            self._text_phase = "answer"
+            pieces.append(text)
+        return True
 
     def take(self, delta: Delta, events: list[Event]) -> None:
         """Take a delta as its phase says; one of a phase that is unknown is never shown."""

@@ -24,6 +24,11 @@ class AnswerText:
 
     def feed(self, piece: str) -> str:
         """Return the new text that this piece brings, perhaps none."""
+        if 0 < len(piece) < self._length and not self._held:
+            self._increments = True
+            self._parts.append(piece)
+            self._length += len(piece)
+            return piece
         if not piece:
             return ""
         if self._held:

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.config_values import Secret, parse_secret
 from app.core.ids import new_uuid
 from app.errors import UpstreamLoginRequired, UpstreamProtocolError
-from app.upstream.http import Pool
+from app.upstream.http import Pool, header_lines
 from app.upstream.qwen.credentials import (
     NAMELESS,
     Credential,
@@ -21,9 +21,9 @@ from app.upstream.qwen.credentials import (
     read_set_cookies,
     read_token,
 )
-from app.upstream.qwen.headers import USER_AGENT, Cookies, build_headers
+from app.upstream.qwen.headers import USER_AGENT, Letterhead
 from app.upstream.qwen.replies import Outer, read_reply
-from app.upstream.qwen.seam import mapped
+from app.upstream.qwen.seam import explained
 from app.upstream.qwen.transport import read_whole
 
 _REFUSED = (
@@ -72,18 +72,9 @@ class Renewal:
 
     async def by_profile(self, old: Credential) -> Credential | None:
         """Return the login with the later session token that the profile brings, None if it brings no later one."""
-        cookies = Cookies(self._clock).header(old)
-        headers = build_headers(
-            "GET",
-            self._origin,
-            old,
-            cookies,
-            now=self._clock.now(),
-            chat_id=None,
-            streams=False,
-            user_agent=self._settings.qwen_user_agent,
-        )
-        _, body, _ = await self._ask(self._base_url, "/api/v1/auths/", headers)
+        letterhead = Letterhead(self._clock, self._origin, self._settings.qwen_user_agent)
+        lines = letterhead.lines("GET", old, chat_id=None, streams=False)
+        _, body, _ = await self._ask(self._base_url, "/api/v1/auths/", lines)
         try:
             token = msgspec.json.decode(body, type=_Profile).token
         except msgspec.DecodeError:
@@ -103,7 +94,7 @@ class Renewal:
             "User-Agent": self._settings.qwen_user_agent or USER_AGENT,
             "X-Request-Id": new_uuid(),
         }
-        outer, _, rotated = await self._ask(self._auth_url, "/api/v2/auths/refresh", headers)
+        outer, _, rotated = await self._ask(self._auth_url, "/api/v2/auths/refresh", header_lines(headers))
         data = outer.data if isinstance(outer.data, dict) else {}
         access = data.get("access_token")
         if not isinstance(access, str) or not access:
@@ -129,14 +120,16 @@ class Renewal:
                 pairs[name] = cookie.value
         return pairs
 
-    async def _ask(self, base_url: str, path: str, headers: dict[str, str]) -> tuple[Outer, bytes, Iterable[str]]:
+    async def _ask(self, base_url: str, path: str, lines: str) -> tuple[Outer, bytes, Iterable[str]]:
         """Send one request and return a good answer, decoded and as it came, with the cookies that it sets."""
         seconds, connect = self._settings.first_event_timeout, self._settings.connect_timeout
-        silence = f"{urlsplit(base_url).hostname} did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
-        with mapped(silence, connect_seconds=connect):
+        try:
             async with asyncio.timeout(seconds), Pool(base_url, connect_seconds=connect) as pool:
-                response = await pool.request("GET", path, headers)
+                response = await pool.send("GET", path, lines)
                 reply = await read_whole(response)
+        except OSError as problem:
+            silence = f"{urlsplit(base_url).hostname} did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
+            raise explained(problem, silence, connect_seconds=connect) from problem
         return read_reply(reply, "account"), reply.body, response.cookies
 
 

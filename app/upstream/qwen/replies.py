@@ -46,13 +46,15 @@ class Reply(Struct, frozen=True):
     status: int
     body: bytes
     actual: int | None = None
-    location: str = ""
+    location: bytes = b""
     retry_after: float | None = None
 
     @property
     def bad_status(self) -> int | None:
         """The status that says no, the header's before the wire's; None if neither does."""
-        return next((status for status in (self.actual, self.status) if status is not None and status >= 400), None)
+        if self.actual is not None and self.actual >= 400:
+            return self.actual
+        return self.status if self.status >= 400 else None
 
 
 _OUTER = msgspec.json.Decoder(Outer)
@@ -63,7 +65,7 @@ def read_reply(reply: Reply, subject: Subject) -> Outer:
     body = reply.body.removeprefix(b"\xef\xbb\xbf").strip()
     if body.startswith(b"<"):
         raise page_error(body, reply.bad_status or reply.status)
-    if _MARKERS.search(reply.location.encode()):
+    if reply.location and _MARKERS.search(reply.location):
         raise UpstreamBlocked(BLOCKED, cause="redirect")
     if body.startswith((b"data:", b":")):
         splitter = Splitter()

@@ -25,6 +25,9 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the payloads that this chunk completes."""
+        if not (self._size or self._data) and (whole := _whole_events(chunk)):
+            self._fresh = False
+            return whole
         self._size += len(chunk)
         if self._size > _LIMIT:
             raise UpstreamProtocolError("One event of the site's stream is larger than 8 MiB.", cause="size")
@@ -69,3 +72,19 @@ class Splitter:
         self._data, self._bare = [], []
         if payload:
             out.append(payload)
+
+
+def _whole_events(chunk: bytes) -> list[bytes]:
+    """Return the payloads of bytes that are only whole events of one object each, as they mostly are; else []."""
+    if len(chunk) > _LIMIT or chunk[-2:] != b"\n\n":
+        return []
+    lines = chunk.split(b"\n")
+    if any(lines[1::2]):
+        return []
+    payloads = []
+    for line in lines[::2]:
+        if line[:7] == b"data: {":
+            payloads.append(line[6:].rstrip())
+        elif line:
+            return []
+    return payloads

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.events import Event, Finished, Started, Usage, UsageReport, VideoTask
+from app.core.events import Event, Finished, Started, TextDelta, Usage, UsageReport, VideoTask
 from app.core.ports import Mode
 from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError
 from app.upstream.qwen.causes import classify
@@ -43,16 +43,28 @@ class AnswerReader:
         return self.finished or self.failure is not None
 
     def read(self, payloads: Iterable[bytes]) -> list[Event]:
-        """Return the events of these payloads. `progress` counts those that were more than a sign of life."""
+        """Return the events of these payloads; answer text that goes on from one to the next is one event.
+
+        `progress` counts the payloads that were more than a sign of life.
+        """
         events: list[Event] = []
         if self.is_over():
             return events
+        pieces: list[str] = []
         for payload in payloads:
-            self._take(payload, events)
+            frame = decode_frame(payload)
+            if frame is not None and frame.choices and self._goes_on(frame, frame.choices[0].delta, pieces):
+                continue
+            if pieces:
+                events.append(TextDelta("".join(pieces)))
+                pieces.clear()
+            self._take(frame, payload, events)
             if self._mode == "video" and self.failure is None:
                 self._find_task(payload, events)
             if self.is_over():
                 break
+        if pieces:
+            events.append(TextDelta("".join(pieces)))
         self._conclude(events)
         return events
 
@@ -68,14 +80,22 @@ class AnswerReader:
             self._conclude(events)
         return events
 
-    def _take(self, payload: bytes, events: list[Event]) -> None:
-        try:
-            frame = decode_frame(payload)
-        except msgspec.DecodeError:
-            self._take_other(payload)
-            return
+    def _goes_on(self, frame: Frame, delta: Delta | None, pieces: list[str]) -> bool:
+        """Take a frame that only goes on with the text of the answer, as most do; say whether it did."""
+        if self.response_id is None or frame.response_id != self.response_id:
+            return False
+        if frame.error is not None or frame.success is False:
+            return False
+        if delta is None or not self._content.goes_on(delta, pieces) or self._mode == "video":
+            return False
+        self.progress += 1
+        if frame.usage:
+            self._counts.append(frame.usage)
+        return True
+
+    def _take(self, frame: Frame | None, payload: bytes, events: list[Event]) -> None:
         if frame is None:
-            self._note("an event that is no object")
+            self._take_other(payload)
         elif frame.choices and frame.error is None and frame.success is not False:
             self.progress += 1
             self._delta(frame, frame.choices[0].delta, events)
@@ -88,11 +108,13 @@ class AnswerReader:
             self._trouble(frame, payload)
 
     def _take_other(self, payload: bytes) -> None:
-        """Take what is no JSON: the end mark of other services, or a page in mid-stream."""
+        """Take what is no object: the end mark of other services, or a page in mid-stream."""
         if payload.startswith(b"<"):
             self.failure = page_error(payload, 200)
         elif payload == b"[DONE]":
             self._note("[DONE]")
+        elif _is_json(payload):
+            self._note("an event that is no object")
         else:
             self.failure = UpstreamProtocolError("The site sent an event that is not JSON.", cause="json")
 
@@ -185,13 +207,20 @@ class AnswerReader:
         """End a batch: the text that was held if nothing follows, the newest count, the finish."""
         if self.failure:
             self._content.finish(events)
-        usage = next(filter(None, map(read_usage, reversed(self._counts))), None)
+        if self._counts:
+            self._report(events)
+        if self.finished:
+            events.append(Finished())
+
+    def _report(self, events: list[Event]) -> None:
+        """Tell the newest count that can be read."""
+        usage = None
+        while usage is None and self._counts:
+            usage = read_usage(self._counts.pop())
         self._counts.clear()
         if usage is not None and usage != self._reported:
             self._reported = usage
             events.append(UsageReport(usage))
-        if self.finished:
-            events.append(Finished())
 
 
 _CUT = "The site's stream ended before the answer did; the answer may be whole on the site."
@@ -206,8 +235,12 @@ def _member(value: object, key: str) -> str:
 
 def _is_whole(payload: bytes) -> bool:
     """Say whether the last payload of a stream is complete: a torn one is part of the cut."""
+    return payload.startswith(b"<") or _is_json(payload)
+
+
+def _is_json(payload: bytes) -> bool:
     try:
         msgspec.json.decode(payload)
     except msgspec.DecodeError:
-        return payload.startswith(b"<")
+        return False
     return True

@@ -14,12 +14,13 @@ from app.errors import UpstreamProtocolError
 from app.upstream.http import Pool, Response
 from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.credentials import Credential
-from app.upstream.qwen.headers import Cookies, build_headers
+from app.upstream.qwen.headers import Letterhead
 from app.upstream.qwen.replies import Outer, Reply, read_reply
-from app.upstream.qwen.seam import mapped
+from app.upstream.qwen.seam import explained
 
 _log = logging.getLogger(__name__)
 _BODY_LIMIT = 8 * 1024 * 1024
+_encode = msgspec.json.Encoder().encode
 
 
 class Transport:
@@ -27,10 +28,8 @@ class Transport:
 
     def __init__(self, settings: Settings, clock: Clock, base_url: str) -> None:
         self._settings = settings
-        self._clock = clock
         parts = urlsplit(base_url)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._cookies = Cookies(clock)
+        self._letterhead = Letterhead(clock, f"{parts.scheme}://{parts.netloc}", settings.qwen_user_agent)
         self._pool = Pool(base_url, connect_seconds=settings.connect_timeout)
 
     @property
@@ -53,36 +52,30 @@ class Transport:
         path: str,
         credential: Credential,
         *,
-        body: dict[str, Any] | None = None,
+        deadline: float,
+        body: dict[str, Any] | msgspec.Struct | None = None,
         chat_id: str | None = None,
         streams: bool = False,
     ) -> Response:
-        """Send a request and return the response once its head is there; the caller closes it.
+        """Send a request and return the response once its head is there, by `deadline` (loop time).
 
-        Raises what the network raises: callers stand inside `seam.mapped`.
+        The caller closes it. Raises what the network raises, which callers have `explained`.
         """
-        headers = build_headers(
-            method,
-            self._origin,
-            credential,
-            self._cookies.header(credential),
-            now=self._clock.now(),
-            chat_id=chat_id,
-            streams=streams,
-            user_agent=self._settings.qwen_user_agent,
-        )
-        response = await self._pool.request(method, path, headers, None if body is None else msgspec.json.encode(body))
+        lines = self._letterhead.lines(method, credential, chat_id=chat_id, streams=streams)
+        data = None if body is None else _encode(body)
+        response = await self._pool.send(method, path, lines, data, deadline=deadline)
         if response.cookies:
-            self._cookies.keep(response.cookies)
-        _log.debug("%s %s: %d, really %s", method, path, response.status, actual_status(response))
+            self._letterhead.keep_cookies(response.cookies)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s: %d, really %s", method, path, response.status, actual_status(response))
         return response
 
     async def call(
         self,
         method: str,
         path: str,
-        credential: Credential,
         subject: Subject,
+        credential: Credential,
         *,
         body: dict[str, Any] | None = None,
         chat_id: str | None = None,
@@ -90,22 +83,31 @@ class Transport:
     ) -> Outer:
         """Send a request and read its JSON answer of at most `limit` bytes. Raises UpstreamError."""
         seconds = self._settings.first_event_timeout
-        silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
-        with mapped(silence, connect_seconds=self._settings.connect_timeout):
-            async with asyncio.timeout(seconds):
-                response = await self.open(method, path, credential, body=body, chat_id=chat_id)
-                reply = await read_whole(response, limit=limit)
+        deadline = self._pool.loop.time() + seconds
+        try:
+            response = await self.open(method, path, credential, deadline=deadline, body=body, chat_id=chat_id)
+            reply = await read_whole(response, limit=limit, deadline=deadline)
+        except OSError as problem:
+            silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
+            raise explained(problem, silence, connect_seconds=self._settings.connect_timeout) from problem
         return read_reply(reply, subject)
 
 
-async def read_whole(response: Response, head: bytes = b"", *, limit: int = _BODY_LIMIT) -> Reply:
+async def read_whole(
+    response: Response, head: bytes = b"", *, limit: int = _BODY_LIMIT, deadline: float | None = None
+) -> Reply:
     """Read the rest of an answer after `head`, and close it.
 
-    Raises UpstreamProtocolError above `limit` bytes, and what the network raises.
+    Raises UpstreamProtocolError above `limit` bytes, and what the network raises: TimeoutError at `deadline`.
     """
     pieces, size = [head], len(head)
     try:
-        while piece := await response.read():
+        while True:
+            piece = response.ready()
+            if piece is None:
+                piece = await response.read(deadline)
+            if not piece:
+                break
             pieces.append(piece)
             size += len(piece)
             if size > limit:
@@ -116,15 +118,15 @@ async def read_whole(response: Response, head: bytes = b"", *, limit: int = _BOD
         response.status,
         b"".join(pieces),
         actual=actual_status(response),
-        location=response.headers.get("location", ""),
-        retry_after=_number(response.headers.get("retry-after")),
+        location=response.headers.get(b"location", b""),
+        retry_after=_number(response.headers.get(b"retry-after")),
     )
 
 
 def actual_status(response: Response) -> int | None:
     """Return the status that the site means, which may differ from the one on the wire."""
-    return _number(response.headers.get("x-actual-status-code"))
+    return _number(response.headers.get(b"x-actual-status-code"))
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else None
+def _number(text: bytes | None) -> int | None:
+    return int(text) if text and text.isdigit() and len(text) < 7 else None

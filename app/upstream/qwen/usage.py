@@ -28,11 +28,12 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         return None
     if wire.input_tokens <= 0:
         return None
+    thinking, cached = wire.output_tokens_details, wire.prompt_tokens_details
     return Usage(
         wire.input_tokens,
         wire.output_tokens,
-        _count(wire.output_tokens_details, "reasoning_tokens"),
-        _count(wire.prompt_tokens_details, "cached_tokens"),
+        _count(thinking, "reasoning_tokens") if thinking else 0,
+        _count(cached, "cached_tokens") if cached else 0,
     )
 
 
