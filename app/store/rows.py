@@ -81,6 +81,7 @@ def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode
     )
 
 
+_NO_NODE = ("", 1, "new", "", 0, "")  # what END_NODES keeps of the node that is there
 _NOTHING_TOLD = (None, None, None, None, "")
 
 
@@ -135,6 +136,8 @@ class Columns:
             end.step_key,
             1 if end.recovered else 0,
             *_told_columns(end.told),
+            *_NO_NODE,
+            at,
         )
         return Ending(node, [(call, end.node_id, end.scope) for call in end.calls])
 

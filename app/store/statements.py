@@ -1,6 +1,6 @@
 """Every SQL statement of the SQLite store; the tables are in migrations/sqlite/ (docs/history.md describes them)."""
 
-from app.store.many_rows import Insert, Update
+from app.store.many_rows import Insert
 
 # After the key that it was found by, as rows.read_place takes them.
 _PLACE = """
@@ -103,27 +103,30 @@ HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, 
 
 # Keys only where something may continue: the chat is live and upstream gave the answer an id. A node that was open when
 # the second migration came does not know its place.
-_KEY = """CASE WHEN {response_id} IS NOT NULL AND before_key IS NOT NULL THEN (
-               SELECT {key} FROM sessions s WHERE s.id = nodes.session_id AND s.state = 'live'
+_KEY = """CASE WHEN excluded.response_id IS NOT NULL AND before_key IS NOT NULL THEN (
+               SELECT excluded.{key} FROM sessions s WHERE s.id = nodes.session_id AND s.state = 'live'
            ) END"""
-END_NODES = Update(
+# The node is there already; one that is not is refused for its session. This changes many rows in their places, while
+# UPDATE ... FROM collects them in tables in memory first, which takes longer than to change them.
+END_NODES = Insert(
     "nodes",
-    "id, state, response_id, answer, answer_chars, reasoning, finish_reason, error, input_tokens, output_tokens, at, "
-    "turn_key, answer_key, step_key, recovered, told_key, told_calls, told_results, told_call, told_pictures",
+    "id, state, response_id, answer_text, answer_chars, reasoning_text, finish_reason, error?, input_tokens, "
+    "output_tokens, finished_at, turn_key, answer_key, step_key, recovered, told_key, told_calls, told_results, "
+    "told_call?, told_pictures, session_id, depth, match, model, user_chars, system_digest, created_at",
     f"""
-       state = {{state}}, response_id = {{response_id}}, answer_text = {{answer}}, answer_chars = {{answer_chars}},
-       reasoning_text = {{reasoning}}, finish_reason = {{finish_reason}}, error = nullif({{error}}, ''),
-       input_tokens = {{input_tokens}}, output_tokens = {{output_tokens}}, finished_at = {{at}},
-       recovered = {{recovered}},
-       asked_key = CASE WHEN {{state}} = 'aborted' OR {{recovered}} THEN asked_key END,
-       answered_text = CASE WHEN {{state}} = 'aborted' OR {{recovered}} THEN answered_text END,
-       answer_key = {{answer_key}},
-       told_key = {{told_key}}, told_calls = {{told_calls}}, told_results = {{told_results}},
-       told_call = nullif({{told_call}}, ''), told_pictures = {{told_pictures}},
-       turn_key = {_KEY.replace("{key}", "{turn_key}")},
-       step_key = {_KEY.replace("{key}", "{step_key}")}
+    ON CONFLICT (id) DO UPDATE SET
+        state = excluded.state, response_id = excluded.response_id, answer_text = excluded.answer_text,
+        answer_chars = excluded.answer_chars, reasoning_text = excluded.reasoning_text,
+        finish_reason = excluded.finish_reason, error = excluded.error, input_tokens = excluded.input_tokens,
+        output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, recovered = excluded.recovered,
+        asked_key = CASE WHEN excluded.state = 'aborted' OR excluded.recovered THEN asked_key END,
+        answered_text = CASE WHEN excluded.state = 'aborted' OR excluded.recovered THEN answered_text END,
+        answer_key = excluded.answer_key, told_key = excluded.told_key, told_calls = excluded.told_calls,
+        told_results = excluded.told_results, told_call = excluded.told_call,
+        told_pictures = excluded.told_pictures,
+        turn_key = {_KEY.format(key="turn_key")}, step_key = {_KEY.format(key="step_key")}
+    WHERE state = 'open'
     """,
-    where="nodes.id = {id} AND nodes.state = 'open'",
 )
 
 # An answer that was cut by the end of the process is looked for upstream, unless its chat is to be deleted anyway.
