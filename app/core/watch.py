@@ -11,11 +11,13 @@ from app.errors import GatewayError
 class AnswerWatch:
     """Runs from the request to the end of its answer, when it must be closed."""
 
+    __slots__ = ("_accepted", "_answer", "_began", "_error", "_last", "_meter", "_seconds")
+
     def __init__(self, meter: Meter, clock: Clock) -> None:
         self._meter = meter
-        self._clock = clock
+        self._seconds = clock.monotonic
         self._answer = meter.answer(None)
-        self._began = clock.monotonic()
+        self._began = self._seconds()
         self._accepted: float | None = None
         self._last: float | None = None
         self._error = ""
@@ -24,7 +26,7 @@ class AnswerWatch:
         """The request is over; `problem` is why there is no whole answer, if so."""
         if problem is not None:
             self.failed(problem)
-        self._answer.ended(self._clock.monotonic() - self._began, self._error)
+        self._answer.ended(self._seconds() - self._began, self._error)
 
     def chosen(self, model: str | None) -> None:
         """Say which model of the live list answers; None for one that is not in it."""
@@ -32,18 +34,18 @@ class AnswerWatch:
 
     def placed(self, match: Match) -> None:
         """Upstream began to answer; what failed before was mended."""
-        self._accepted = self._clock.monotonic()
+        self._accepted = self._seconds()
         self._error = ""
         self._answer.placed(match)
 
     def chunk(self) -> None:
         """A piece of the answer is there."""
-        now = self._clock.monotonic()
-        if self._last is None:
+        now, last = self._seconds(), self._last
+        self._last = now
+        if last is None:
             self._answer.first_chunk(now - self._began)
         else:
-            self._answer.next_chunk(now - self._last)
-        self._last = now
+            self._answer.next_chunk(now - last)
 
     def spent(self, usage: Usage, *, whole: bool) -> None:
         """The answer is recorded; `whole`: upstream came to its end."""

@@ -11,7 +11,7 @@ from app.core.events import Usage
 from app.core.file_types import bytes_digest, file_content, safe_name
 from app.core.messages import ChatRequest, Message
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.decoding import decode_body, decode_fields
+from app.openai.decoding import BodyDecoder, decode_fields
 from app.openai.forms import FormPart, text_fields
 from app.openai.sizes import nearest_ratio
 
@@ -29,7 +29,7 @@ class ImageBody(msgspec.Struct):
     stream: bool | None = None
 
 
-_decoder = msgspec.json.Decoder(ImageBody)
+_decoder = BodyDecoder(ImageBody)
 
 
 class ImageCall(Struct, frozen=True):
@@ -42,7 +42,7 @@ class ImageCall(Struct, frozen=True):
 
 def decode_generation(body: bytes, owner: str) -> ImageCall:
     """Decode a request for new images. Raises InvalidRequest with `param`."""
-    parsed, ignored = decode_body(body, _decoder)
+    parsed, ignored = _decoder.decode(body)
     return _call(parsed, owner, (), ignored)
 
 

@@ -1,20 +1,27 @@
 """Decode a chat completion request: once, strictly where it matters, with an error that names the field."""
 
-import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from app.core.attachments import Attachment
-from app.core.messages import ChatRequest, Message, ToolCall
+from app.core.messages import ChatRequest, Message, Role, ToolCall
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.decoding import decode_body
+from app.openai.decoding import BodyDecoder
 from app.openai.parts import Part, attachment, part_text
 from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format, tool_use
 
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
-_SWITCH = re.compile(r"/(no_)?think\s*$")
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
 _MAX_STOPS = 4
 _MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
 
@@ -73,7 +80,7 @@ class ChatBody(msgspec.Struct):
     audio: Any = None
 
 
-_decoder = msgspec.json.Decoder(ChatBody)
+_decoder = BodyDecoder(ChatBody)
 
 
 class ChatCall(Struct, frozen=True):
@@ -91,7 +98,7 @@ class ChatCall(Struct, frozen=True):
 
 def decode_chat(body: bytes, owner: str) -> ChatCall:
     """Decode a request body. Raises InvalidRequest with `param`, UnsupportedFeature for what does not exist here."""
-    parsed, ignored = decode_body(body, _decoder)
+    parsed, ignored = _decoder.decode(body)
     _refuse_unsupported(parsed)
     messages = _messages(parsed.messages)
     thinking, budget = _thinking(parsed, messages)
@@ -114,12 +121,14 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
         mode="chat" if parsed.web_search_options is None else "search",
     )
     options = parsed.stream_options
+    if parsed.web_search_options:
+        ignored = (*ignored, *(f"web_search_options.{name}" for name in parsed.web_search_options))
     return ChatCall(
         request=request,
         old_functions=not parsed.tools and bool(parsed.functions),
         stream=bool(parsed.stream),
         include_usage=bool(options and options.include_usage),
-        ignored=(*ignored, *(f"web_search_options.{name}" for name in parsed.web_search_options or ())),
+        ignored=ignored,
     )
 
 
@@ -133,35 +142,33 @@ def _refuse_unsupported(body: ChatBody) -> None:
         )
     if body.n not in {None, 1}:
         raise InvalidRequest("'n' must be 1: the site gives one answer at a time.", param="n")
-    if body.audio is not None or any(kind != "text" for kind in body.modalities or ()):
+    if body.audio is not None or (body.modalities and any(kind != "text" for kind in body.modalities)):
         raise UnsupportedFeature("'modalities': only text is answered.", param="modalities")
 
 
 def _messages(wire: list[_Message]) -> tuple[Message, ...]:
-    messages = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(wire))
-    if all(message.role == "system" for message in messages):
-        raise InvalidRequest(
-            "'messages' holds nothing but system messages; a user message is needed.", param="messages"
-        )
-    return messages
+    messages = []
+    for index, each in enumerate(wire):
+        text = each.content
+        if isinstance(text, str) and each.tool_calls is None and each.function_call is None:
+            messages.append(Message(_ROLES[each.role], text, (), each.tool_call_id, each.name))
+        else:
+            messages.append(_message(each, f"messages[{index}]"))
+    for message in messages:
+        if message.role != "system":
+            return tuple(messages)
+    raise InvalidRequest("'messages' holds nothing but system messages; a user message is needed.", param="messages")
 
 
 def _message(wire: _Message, path: str) -> Message:
+    """Read a message of parts, with calls or without content."""
     calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in wire.tool_calls or ()]
     if wire.function_call is not None:
         calls.append(ToolCall("", wire.function_call.name, wire.function_call.arguments))
     if wire.content is None and wire.role != "assistant":
         raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
-    role: Literal["system", "user", "assistant", "tool"]
-    match wire.role:
-        case "system" | "developer":
-            role = "system"
-        case "tool" | "function":
-            role = "tool"
-        case "user" | "assistant":
-            role = wire.role
     text, attachments = _content(wire, path)
-    return Message(role, text, tuple(calls), wire.tool_call_id, wire.name, attachments)
+    return Message(_ROLES[wire.role], text, tuple(calls), wire.tool_call_id, wire.name, attachments)
 
 
 def _content(wire: _Message, path: str) -> tuple[str, tuple[Attachment, ...]]:
@@ -187,41 +194,47 @@ def _content(wire: _Message, path: str) -> tuple[str, tuple[Attachment, ...]]:
 
 def _thinking(body: ChatBody, messages: tuple[Message, ...]) -> tuple[bool | None, int | None]:
     """Return whether to think and with how many tokens; the more explicit parameter wins."""
-    template = body.chat_template_kwargs or _TemplateArguments()
-    budget = body.thinking_budget if body.thinking_budget is not None else template.thinking_budget
+    template, budget, effort = body.chat_template_kwargs, body.thinking_budget, body.reasoning_effort
+    if budget is None and template is not None:
+        budget = template.thinking_budget
     if budget is not None and budget < 0:
         raise InvalidRequest("'thinking_budget' must be 0 or more tokens.", param="thinking_budget")
-    if body.reasoning_effort is not None and body.reasoning_effort not in _EFFORTS:
+    if effort is not None and effort not in _EFFORTS:
         raise InvalidRequest(f"'reasoning_effort' must be one of {', '.join(_EFFORTS)}.", param="reasoning_effort")
-    last_user = next((message.text for message in reversed(messages) if message.role == "user"), "")
-    switch = _SWITCH.search(last_user[-16:])
-    candidates = (
-        body.enable_thinking,
-        template.enable_thinking,
-        False if budget == 0 else None,
-        _EFFORTS[body.reasoning_effort] if body.reasoning_effort is not None else None,
-        not switch[1] if switch else None,
-    )
-    return next((said for said in candidates if said is not None), None), budget or None
+    thinking = body.enable_thinking
+    if thinking is None and template is not None:
+        thinking = template.enable_thinking
+    if thinking is None and budget == 0:
+        thinking = False
+    if thinking is None:
+        thinking = _EFFORTS[effort] if effort is not None else _switch(messages)
+    return thinking, budget or None
+
+
+def _switch(messages: tuple[Message, ...]) -> bool | None:
+    """Return what the user's last message says of thinking in its last word, as the model's own templates read it."""
+    for message in reversed(messages):
+        if message.role == "user":
+            end = message.text[-16:].rstrip()
+            return not end.endswith("/no_think") if end.endswith(("/think", "/no_think")) else None
+    return None
 
 
 def _limit(body: ChatBody) -> int | None:
-    limits = [
-        (name, value)
-        for name, value in (
-            ("max_completion_tokens", body.max_completion_tokens),
-            ("max_tokens", body.max_tokens),
-        )
-        if value is not None
-    ]
-    for name, value in limits:
+    limit = None
+    for name, value in (("max_completion_tokens", body.max_completion_tokens), ("max_tokens", body.max_tokens)):
+        if value is None:
+            continue
         if value < 1:
             raise InvalidRequest(f"'{name}' must be 1 or more.", param=name)
-    return min((value for _, value in limits), default=None)
+        limit = value if limit is None else min(limit, value)
+    return limit
 
 
 def _stops(body: ChatBody) -> tuple[str, ...]:
-    stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    if body.stop is None:
+        return ()
+    stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
     if len(stops) > _MAX_STOPS or not all(stops):
         raise InvalidRequest(
             f"'stop' must be a text or a list of at most {_MAX_STOPS}, none of them empty.", param="stop"

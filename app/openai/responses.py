@@ -18,6 +18,21 @@ from app.core.events import (
     Usage,
 )
 from app.core.ports import ModelInfo
+from app.openai.shapes import (
+    Annotation,
+    AnswerChoice,
+    AnsweredCall,
+    AnsweredImage,
+    AnswerMessage,
+    ChatCompletion,
+    CompletionTokens,
+    FinishReason,
+    ImageAddress,
+    PromptTokens,
+    TokenUsage,
+    UrlCitation,
+    WrittenCall,
+)
 
 DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.encode
@@ -31,92 +46,73 @@ class Heading(Struct, frozen=True):
     model: str
 
 
-def usage_fields(usage: Usage | None) -> dict[str, Any] | None:
+def _usage(usage: Usage | None) -> TokenUsage | None:
     """Write upstream's count of tokens; None where it did not count."""
     if usage is None:
         return None
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
+    given, written = usage.input_tokens, usage.output_tokens
+    cached, reasoning = PromptTokens(usage.cached_tokens), CompletionTokens(usage.reasoning_tokens)
+    return TokenUsage(given, written, given + written, cached, reasoning)
 
 
 def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions: bool = False) -> bytes:
     """Write a whole answer; `events` end with `Ended`. `old_functions`: a call is a `function_call`."""
     text: list[str] = []
     reasoning: list[str] = []
-    calls: list[dict[str, Any]] = []
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    reason, usage = None, None
+    calls: list[AnsweredCall] = []
+    images: list[AnsweredImage] = []
+    annotations: list[Annotation] = []
+    end: Ended | None = None
     for event in events:
         if isinstance(event, TextDelta):
             text.append(event.text)
+        elif isinstance(event, Ended):
+            end = event
         elif isinstance(event, ReasoningDelta):
             reasoning.append(event.text)
         elif isinstance(event, CallStarted):
-            calls.append({"id": event.id, "type": "function", "function": {"name": event.name, "arguments": ""}})
+            calls.append(AnsweredCall(event.id, "function", WrittenCall(event.name, "")))
         elif isinstance(event, CallArguments):
-            calls[event.index]["function"]["arguments"] += event.text
+            calls[event.index].function.arguments += event.text
         elif isinstance(event, Picture):
             images.append(_image(len(images), event))
         elif isinstance(event, Citations):
             annotations = _annotations(event)
-        elif isinstance(event, Ended):
-            reason, usage = event.finish_reason, event.usage
-    content = "".join(text)
-    message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
+    assert end is not None
+    message = AnswerMessage("assistant", "".join(text) or (None if calls else ""), None)
     if calls and old_functions:
-        message["function_call"] = calls[0]["function"]
+        message.function_call = calls[0].function
     elif calls:
-        message["tool_calls"] = calls
+        message.tool_calls = calls
     if reasoning:
-        message["reasoning_content"] = "".join(reasoning)
+        message.reasoning_content = "".join(reasoning)
     if images:
-        message["images"] = images
+        message.images = images
     if annotations:
-        message["annotations"] = annotations
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(reason, old_functions)}
+        message.annotations = annotations
+    choice = AnswerChoice(0, message, None, _reason(end.finish_reason, old_functions))
     return _encode(
-        {
-            "id": heading.id,
-            "object": "chat.completion",
-            "created": heading.created,
-            "model": heading.model,
-            "choices": [choice],
-            "usage": usage_fields(usage),
-        }
+        ChatCompletion(heading.id, "chat.completion", heading.created, heading.model, [choice], _usage(end.usage))
     )
 
 
-def _image(index: int, picture: Picture) -> dict[str, Any]:
-    return {"type": "image_url", "index": index, "image_url": {"url": picture.url}}
+def _image(index: int, picture: Picture) -> AnsweredImage:
+    return AnsweredImage("image_url", index, ImageAddress(picture.url))
 
 
-def _annotations(citations: Citations) -> list[dict[str, Any]]:
+def _annotations(citations: Citations) -> list[Annotation]:
     return [
-        {
-            "type": "url_citation",
-            "url_citation": {
-                "url": cited.url,
-                "title": cited.title,
-                "start_index": cited.start,
-                "end_index": cited.end,
-            },
-        }
+        Annotation("url_citation", UrlCitation(cited.url, cited.title, cited.start, cited.end))
         for cited in citations.cited
     ]
 
 
-def _reason(reason: str | None, old_functions: bool) -> str | None:
+def _reason(reason: FinishReason, old_functions: bool) -> FinishReason:
     return "function_call" if old_functions and reason == "tool_calls" else reason
 
 
 class ChunkWriter:
-    """Writes one answer as server-sent events; the parts that every chunk repeats are written once."""
+    """Writes one answer as server-sent events; what its chunks repeat is written once."""
 
     def __init__(self, heading: Heading, *, include_usage: bool, old_functions: bool = False) -> None:
         self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
@@ -127,30 +123,36 @@ class ChunkWriter:
         self._include_usage = include_usage
         self._old_functions = old_functions
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+        self._open = self._head + b'[{"index":0,"delta":'
+        self._close = b',"logprobs":null,"finish_reason":null}]' + self._tail
+        self._open_text, self._close_text = self._open + b'{"content":', b"}" + self._close
         self._begun = False
         self._images = 0
 
     def write(self, events: Sequence[AnswerEvent]) -> bytes:
         """Write a batch of events as one piece of the stream."""
-        frames = []
+        written: list[bytes] = []
         if not self._begun:
             self._begun = True
-            frames.append(self._chunk(b'{"role":"assistant","content":"","refusal":null}'))
+            written += self._chunk(b'{"role":"assistant","content":"","refusal":null}')
         for event in events:
             if isinstance(event, TextDelta):
-                frames.append(self._chunk(b'{"content":%b}' % _encode(event.text)))
+                written += (self._open_text, _encode(event.text), self._close_text)
             elif isinstance(event, ReasoningDelta):
-                frames.append(self._chunk(b'{"reasoning_content":%b}' % _encode(event.text)))
+                written += self._chunk(b'{"reasoning_content":%b}' % _encode(event.text))
             elif isinstance(event, CallStarted | CallArguments):
-                frames.append(self._chunk(_encode(self._call(event))))
+                written += self._chunk(_encode(self._call(event)))
             elif isinstance(event, Picture):
-                frames.append(self._chunk(_encode({"images": [_image(self._images, event)]})))
+                written += self._chunk(_encode({"images": [_image(self._images, event)]}))
                 self._images += 1
             elif isinstance(event, Citations):
-                frames.append(self._chunk(_encode({"content": "", "annotations": _annotations(event)})))
+                written += self._chunk(_encode({"content": "", "annotations": _annotations(event)}))
             elif isinstance(event, Ended):
-                frames.extend(self._end(event))
-        return b"".join(frames)
+                written.append(self._end(event))
+        return b"".join(written)
+
+    def _chunk(self, delta: bytes) -> tuple[bytes, bytes, bytes]:
+        return self._open, delta, self._close
 
     def _call(self, event: CallStarted | CallArguments) -> dict[str, Any]:
         """Write a piece of a call: first its id and name, then its arguments."""
@@ -163,15 +165,12 @@ class ChunkWriter:
             return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
         return {"tool_calls": [{"index": event.index, "function": {"arguments": event.text}}]}
 
-    def _end(self, end: Ended) -> Iterable[bytes]:
-        yield self._chunk(b"{}", _encode(_reason(end.finish_reason, self._old_functions)))
+    def _end(self, end: Ended) -> bytes:
+        reason = _encode(_reason(end.finish_reason, self._old_functions))
+        last = b'%b{},"logprobs":null,"finish_reason":%b}]%b' % (self._open, reason, self._tail)
         if self._include_usage:
-            yield b'%b[],"usage":%b}\n\n' % (self._head, _encode(usage_fields(end.usage)))
-        yield DONE
-
-    def _chunk(self, delta: bytes, reason: bytes = b"null") -> bytes:
-        choice = b'[{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]' % (delta, reason)
-        return b"".join((self._head, choice, self._tail))
+            last += b'%b[],"usage":%b}\n\n' % (self._head, _encode(_usage(end.usage)))
+        return last + DONE
 
 
 def model_fields(model: ModelInfo) -> dict[str, Any]:

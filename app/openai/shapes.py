@@ -1,4 +1,4 @@
-"""The shapes of what clients receive, for the description of the API; `responses.py` and `errors.py` write them."""
+"""The shapes of what clients receive: whole answers are written from them, and the API is described by them."""
 
 from typing import Literal
 
@@ -80,9 +80,9 @@ class AnswerMessage(msgspec.Struct):
     role: Literal["assistant"]
     content: str | None
     refusal: None
-    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[AnsweredCall] | msgspec.UnsetType = msgspec.UNSET
     function_call: WrittenCall | msgspec.UnsetType = msgspec.UNSET
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     images: list[AnsweredImage] | msgspec.UnsetType = msgspec.UNSET
     annotations: list[Annotation] | msgspec.UnsetType = msgspec.UNSET
 

@@ -53,6 +53,8 @@ def tool_use(
     old: Choice,
 ) -> ToolUse | None:
     """Return the tools of a request, None without any. `functions` and `old` are the fields of before `tools`."""
+    if not tools and not functions and choice is None:
+        return None
     offered = [_function(tool, f"tools[{number}]") for number, tool in enumerate(tools or ())]
     field, wanted = "tool_choice", choice
     if not offered and functions:
@@ -119,8 +121,10 @@ def _choice(choice: Choice, field: str) -> tuple[Literal["auto", "none", "requir
 
 def json_format(wanted: ResponseFormat | None) -> JsonFormat | None:
     """Return the JSON that an answer must be, None for text."""
+    if wanted is None:
+        return None
     match wanted:
-        case None | ResponseFormat(type="text"):
+        case ResponseFormat(type="text"):
             return None
         case ResponseFormat(type="json_object"):
             return JsonFormat()

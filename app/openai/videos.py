@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.core.messages import ChatRequest, Message
 from app.core.ports import Video
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.decoding import decode_body, decode_fields
+from app.openai.decoding import BodyDecoder, decode_fields
 from app.openai.forms import FormPart, text_fields
 from app.openai.sizes import nearest_ratio
 
@@ -25,7 +25,7 @@ class VideoBody(msgspec.Struct):
     input_reference: Any = None
 
 
-_decoder = msgspec.json.Decoder(VideoBody)
+_decoder = BodyDecoder(VideoBody)
 
 
 class VideoCall(Struct, frozen=True):
@@ -38,7 +38,7 @@ class VideoCall(Struct, frozen=True):
 
 def decode_video(body: bytes, owner: str) -> VideoCall:
     """Decode a request as JSON. Raises InvalidRequest with `param`."""
-    parsed, ignored = decode_body(body, _decoder)
+    parsed, ignored = _decoder.decode(body)
     return _call(parsed, owner, ignored)
 
 

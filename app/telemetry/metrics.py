@@ -7,11 +7,13 @@ any; our own begin with `qwen_thread_`. Every label has few possible values: nev
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from app.core.events import Usage
 from app.core.ports import Match, StoreOverview
+from app.telemetry.counting import Counts, Spreads
 
 OTHER = "other"
 PAGE_TYPE = CONTENT_TYPE_LATEST
@@ -39,125 +41,97 @@ class ServerState:
 
 
 class Metrics:
-    """Counts in a registry of its own; `provider` says who answers. It is the core's meter."""
+    """Counts what it is told; `provider` says who answers. It is the core's meter."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._registry = registry = CollectorRegistry()
         self._answers: dict[str, ModelMetrics] = {}
-        self._answered: dict[tuple[str, str], Counter] = {}
-        self._requests = Counter(
-            "qwen_thread_requests", "Requests answered, by route.", ["route", "status"], registry=registry
-        )
-        self._upstream_errors = Counter(
-            "qwen_thread_upstream_errors",
-            "Errors of the site, also those that were mended.",
-            ["cause"],
-            registry=registry,
-        )
-        self._families = _Families(
-            tokens=Histogram(
-                "gen_ai_client_token_usage",
-                "Tokens used, as the site counts them.",
-                [*_ANSWER, "gen_ai_token_type"],
-                buckets=_TOKENS,
-                registry=registry,
-            ),
-            duration=Histogram(
-                "gen_ai_server_request_duration",
-                "Time of a request for an answer, from its arrival to its end.",
-                [*_ANSWER, "error_type"],
-                unit="seconds",
-                buckets=_DURATIONS,
-                registry=registry,
-            ),
-            first=Histogram(
-                "gen_ai_server_time_to_first_token",
-                "Time from a request to the first piece of its answer.",
-                _ANSWER,
-                unit="seconds",
-                buckets=_FIRST,
-                registry=registry,
-            ),
-            per_token=Histogram(
-                "gen_ai_server_time_per_output_token",
-                "Mean time for a token of a whole answer.",
-                _ANSWER,
-                unit="seconds",
-                buckets=_PER_TOKEN,
-                registry=registry,
-            ),
-            gap=Histogram(
-                "gen_ai_client_operation_time_per_output_chunk",
-                "Time between two pieces of an answer.",
-                _ANSWER,
-                unit="seconds",
-                buckets=_GAPS,
-                registry=registry,
-            ),
-            matches=Counter(
-                "qwen_thread_session_matches",
-                "Requests by how their conversation was found.",
-                ["match"],
-                registry=registry,
-            ),
-        )
-        self._state = _StateCollector()
-        registry.register(self._state)
+        self._families = _Families()
 
     def answer(self, model: str | None) -> "ModelMetrics":
         """Return what measures the answers of a model of the live list; None stands for any other."""
-        name = model if model in self._answers or len(self._answers) < _MOST_MODELS else None
-        name = name or OTHER
+        known = self._answers.get(model or OTHER)
+        if known is not None:
+            return known
+        name = model if model and len(self._answers) < _MOST_MODELS else OTHER
         if name not in self._answers:
             self._answers[name] = ModelMetrics(self._families, ("chat", self._provider, name))
         return self._answers[name]
 
     def upstream_failed(self, cause: str) -> None:
         """Count an error of the site."""
-        self._upstream_errors.labels(cause).inc()
+        self._families.upstream_errors[cause,].value += 1
 
     def answered(self, route: str, status: str) -> None:
         """Count a request; `route` is a template or OTHER, `status` a class such as `2xx`."""
-        counter = self._answered.get((route, status))
-        if counter is None:
-            counter = self._answered[route, status] = self._requests.labels(route, status)
-        counter.inc()
+        self._families.requests[route, status].value += 1
 
     def page(self, state: ServerState) -> bytes:
         """Write everything in Prometheus's text format."""
-        self._state.state = state
-        return generate_latest(self._registry)
+        return generate_latest(_Page(self._families, state))
 
 
-@dataclass(frozen=True, slots=True)
 class _Families:
-    """What is measured for each model."""
+    """What is counted, in the order of the page."""
 
-    tokens: Histogram
-    duration: Histogram
-    first: Histogram
-    per_token: Histogram
-    gap: Histogram
-    matches: Counter
+    def __init__(self) -> None:
+        self.requests = Counts("qwen_thread_requests", "Requests answered, by route.", ["route", "status"])
+        self.upstream_errors = Counts(
+            "qwen_thread_upstream_errors", "Errors of the site, also those that were mended.", ["cause"]
+        )
+        self.tokens = Spreads(
+            "gen_ai_client_token_usage",
+            "Tokens used, as the site counts them.",
+            [*_ANSWER, "gen_ai_token_type"],
+            bounds=_TOKENS,
+        )
+        self.duration = Spreads(
+            "gen_ai_server_request_duration",
+            "Time of a request for an answer, from its arrival to its end.",
+            [*_ANSWER, "error_type"],
+            bounds=_DURATIONS,
+            unit="seconds",
+        )
+        self.first = Spreads(
+            "gen_ai_server_time_to_first_token",
+            "Time from a request to the first piece of its answer.",
+            _ANSWER,
+            bounds=_FIRST,
+            unit="seconds",
+        )
+        self.per_token = Spreads(
+            "gen_ai_server_time_per_output_token",
+            "Mean time for a token of a whole answer.",
+            _ANSWER,
+            bounds=_PER_TOKEN,
+            unit="seconds",
+        )
+        self.gap = Spreads(
+            "gen_ai_client_operation_time_per_output_chunk",
+            "Time between two pieces of an answer.",
+            _ANSWER,
+            bounds=_GAPS,
+            unit="seconds",
+        )
+        self.matches = Counts("qwen_thread_session_matches", "Requests by how their conversation was found.", ["match"])
 
 
 class ModelMetrics:
     """The measures of one model's answers, their labels looked up once: a piece of an answer costs one observation."""
 
     def __init__(self, families: _Families, labels: tuple[str, str, str]) -> None:
-        self._input = families.tokens.labels(*labels, "input")
-        self._output = families.tokens.labels(*labels, "output")
+        self._input = families.tokens[*labels, "input"]
+        self._output = families.tokens[*labels, "output"]
         self._duration = families.duration
         self._labels = labels
         self._matches = families.matches
-        self.first_chunk = families.first.labels(*labels).observe
-        self.next_chunk = families.gap.labels(*labels).observe
-        self.wrote = families.per_token.labels(*labels).observe
+        self.first_chunk = families.first[labels].observe
+        self.next_chunk = families.gap[labels].observe
+        self.wrote = families.per_token[labels].observe
 
     def placed(self, match: Match) -> None:
         """Count a request that found its place."""
-        self._matches.labels(match).inc()
+        self._matches[match,].value += 1
 
     def spent(self, usage: Usage) -> None:
         """Take the site's count of tokens."""
@@ -166,19 +140,20 @@ class ModelMetrics:
 
     def ended(self, lasted: float, error: str) -> None:
         """Take the time of a whole request."""
-        self._duration.labels(*self._labels, error).observe(lasted)
+        self._duration[*self._labels, error].observe(lasted)
 
 
-class _StateCollector:
-    """Writes the state that was read for this page."""
+class _Page(Collector):
+    """Gives Prometheus's library what was counted and the state that was read for this page."""
 
-    def __init__(self) -> None:
-        self.state: ServerState | None = None
+    def __init__(self, families: _Families, state: ServerState) -> None:
+        self._families = families
+        self._state = state
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        state = self.state
-        if state is None:
-            return
+    def collect(self) -> Iterator[Metric]:
+        state = self._state
+        for counted in vars(self._families).values():
+            yield counted.family()
         yield _gauge("waiting_requests", "Requests that wait for their turn.", state.waiting)
         yield _gauge("running_answers", "Answers that are being generated.", state.running)
         yield _gauge("account_problem", "1 while a person has to act: see /ready.", state.has_problem)

@@ -1,11 +1,11 @@
 """The access log: one line of JSON for each request, where ACCESS_LOG asks for it (docs/operating.md, Access log)."""
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TextIO
 
 import msgspec
+from msgspec import Struct
 
 from app.clock import timestamp
 from app.core.turn import Turn
@@ -13,15 +13,13 @@ from app.core.turn import Turn
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Visit:
+class Visit(Struct):
     """What is noted of a request while it is served.
 
     `began` and `first_byte` are readings of the steady clock, in seconds; `sent` is in bytes, without headers. `model`
     is named where there is no `turn` to look it up in.
     """
 
-    at: datetime
     began: float
     request_id: str
     method: str
@@ -37,15 +35,15 @@ class AccessLog:
     def __init__(self, stream: TextIO) -> None:
         self._stream: TextIO | None = stream
 
-    def write(self, visit: Visit, *, owner: str | None, route: str, status: int, ended: float) -> None:
-        """Write the line of a request that is over; `ended` is a reading of the steady clock."""
+    def write(self, visit: Visit, *, at: datetime, owner: str | None, route: str, status: int, ended: float) -> None:
+        """Write the line of a request that is over; `at` it began, `ended` is a steady clock's reading."""
         if self._stream is None:
             return
         first = visit.first_byte if visit.first_byte is not None else ended
         node, used = (visit.turn.draft.node, visit.turn.used) if visit.turn is not None else (None, None)
         line = msgspec.json.encode(
             {
-                "time": timestamp(visit.at),
+                "time": timestamp(at),
                 "request_id": visit.request_id,
                 "owner": owner,
                 "method": visit.method,

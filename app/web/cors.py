@@ -1,18 +1,14 @@
 """CORS: which web origins may call, by a list with wildcards for ports and hosts (docs/configuration.md)."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import aiohttp_cors
-from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp import hdrs, web
 from aiohttp_cors.urldispatcher_router_adapter import ResourcesUrlDispatcherRouterAdapter
-
-from app.errors import ForbiddenOrigin
 
 _EXPOSED = ("X-Session-Id", "X-Session-Match", "X-Request-Id", "X-Ignored-Params", "Retry-After")
 _PREFLIGHT_SECONDS = 600
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class OriginRules(Mapping[str, aiohttp_cors.ResourceOptions]):
@@ -48,24 +44,16 @@ def _pattern(origin: str) -> str:
     return re.escape(origin).replace(r":\*", r"(?::\d{1,5})?").replace(r"\*", r"[^/:]*")
 
 
+class _CrossOriginOnly(ResourcesUrlDispatcherRouterAdapter):
+    """Spares requests without an `Origin` the search for rules, after which aiohttp-cors would leave them alone."""
+
+    def is_cors_enabled_on_request(self, request: web.Request) -> bool:
+        return hdrs.ORIGIN in request.headers and bool(super().is_cors_enabled_on_request(request))
+
+
 def allow_origins(app: web.Application, patterns: tuple[str, ...]) -> None:
     """Answer preflights and mark answers on every route that is registered so far."""
-    rules = ResourcesUrlDispatcherRouterAdapter(app.router, OriginRules(patterns))
+    rules = _CrossOriginOnly(app.router, OriginRules(patterns))
     cors = aiohttp_cors.CorsConfig(app, router_adapter=rules)
     for resource in list(app.router.resources()):
         cors.add(resource)
-
-
-def guard_forms(patterns: tuple[str, ...]) -> Middleware:
-    """Return what refuses a form from a page whose origin is not listed: browsers send forms without asking first."""
-    rules = OriginRules(patterns)
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin", "null")  # desktop clients send none, or this
-        is_form = request.method == "POST" and request.content_type != "application/json"
-        if is_form and origin != "null" and "*" not in patterns and origin not in rules:
-            raise ForbiddenOrigin(f"Pages of {origin!a} may not send forms here.")
-        return await handler(request)
-
-    return guard

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from app.web import chat, files, images, info, metrics, models, openapi, videos
-from app.web.cors import allow_origins, guard_forms
+from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
-from app.web.middleware import Handler, authenticate, errors_to_json, guard_host, identify, mark_answer
+from app.web.middleware import Handler, Passage
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", info.server_info),
@@ -33,12 +33,10 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
 
 def make_app(services: Services) -> web.Application:
     """Build the application around services that the caller opened and closes."""
-    app = web.Application(
-        middlewares=[identify, errors_to_json, guard_host, guard_forms(services.settings.cors_origins), authenticate],
-        client_max_size=services.settings.max_body_bytes,
-    )
+    passage = Passage(services)
+    app = web.Application(middlewares=[passage.serve], client_max_size=services.settings.max_body_bytes)
     app[SERVICES] = services
-    app.on_response_prepare.append(mark_answer)
+    app.on_response_prepare.append(passage.mark)
     add = {"GET": app.router.add_get, "POST": app.router.add_post, "DELETE": app.router.add_delete}
     for method, path, handler in ROUTES:
         add[method](path.replace("{model}", "{model:.+}"), handler)

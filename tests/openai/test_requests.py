@@ -153,6 +153,17 @@ def test_parameters_without_effect_are_named_and_the_others_are_not() -> None:
     assert call.ignored == ("temperature", "top_p", "user")
 
 
+@pytest.mark.parametrize("value", [b"1e999", b'"\xff"', b"null"])
+def test_a_value_that_no_type_can_hold_does_no_harm_where_it_is_ignored(value: bytes) -> None:
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}], "top_p": 1, "temperature": %b}' % value
+    call = decode_chat(body, "owner")
+    assert call.request.messages == (Message("user", "hi"),)
+    assert call.ignored == (("top_p",) if value == b"null" else ("top_p", "temperature"))
+    with pytest.raises(InvalidRequest) as refused:
+        decode_chat(body.replace(b'"hi"', b"1e999"), "owner")
+    assert refused.value.param == "messages[0].content"
+
+
 def test_the_smaller_limit_counts() -> None:
     assert decode(max_tokens=9, max_completion_tokens=7).request.max_tokens == 7
     assert decode().request.max_tokens is None

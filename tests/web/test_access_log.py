@@ -146,7 +146,7 @@ def test_a_stream_that_nobody_reads_is_given_up_and_told_once(caplog: pytest.Log
     stream = StringIO()
     access_log = AccessLog(stream)
     stream.close()
-    visit = Visit(datetime.now(UTC), 1.0, "r", "GET")
+    visit = Visit(1.0, "r", "GET")
     for _ in range(3):
-        access_log.write(visit, owner=None, route="/", status=200, ended=2.0)
+        access_log.write(visit, at=datetime.now(UTC), owner=None, route="/", status=200, ended=2.0)
     assert caplog.text.count("The access log ends here") == 1

@@ -170,6 +170,17 @@ def test_the_times_are_those_of_the_clock() -> None:
     assert told["gen_ai_server_request_duration_seconds_sum m"] == 6.0
 
 
+def test_a_bucket_holds_what_lies_in_those_before_it_and_on_its_bound() -> None:
+    metrics = Metrics("qwen")
+    answer = metrics.answer("m")
+    for waited in (0.001, 0.0011, 3.0, 500.0):
+        answer.first_chunk(waited)
+    told = values(metrics.page(QUIET).decode())
+    bucket = "gen_ai_server_time_to_first_token_seconds_bucket m"
+    assert [told[f"{bucket} {bound}"] for bound in (0.001, 0.005, 2.5, 5.0, 120.0, "+Inf")] == [1, 2, 2, 3, 3, 4]
+    assert told["gen_ai_server_time_to_first_token_seconds_count m"] == 4
+
+
 def test_models_that_come_and_go_do_not_add_up() -> None:
     metrics = Metrics("qwen")
     for number in range(1000):
