@@ -127,11 +127,18 @@ def is_tool_result(message: Message, *, after_call: bool) -> bool:
 
 def digest(*parts: str) -> str:
     """Return 32 hexadecimal digits for a sequence of texts; different sequences never share an encoding."""
-    pieces: list[bytes] = []
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        pieces += (len(raw).to_bytes(8, "big"), raw)
-    return blake2b(b"".join(pieces), digest_size=16).hexdigest()
+    return digest_of(b"".join(map(framed, parts)))
+
+
+def digest_of(encoded: bytes) -> str:
+    """Return the digest of a sequence of texts, given what `framed` makes of each, joined."""
+    return blake2b(encoded, digest_size=16).hexdigest()
+
+
+def framed(text: str) -> bytes:
+    """Return a text as one of a sequence, its length in front of it."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return len(raw).to_bytes(8, "big") + raw
 
 
 def sent_digest(text: str) -> str:
