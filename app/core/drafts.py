@@ -230,6 +230,8 @@ def _is_pure(attached: Attached, choice: Choice) -> bool:
 
 def _names(said: Sequence[Message], attached: Attached) -> tuple[NodeFile, ...]:
     files = [file for message in said for file in message.attachments]
+    if not files:
+        return ()
     return tuple(NodeFile(file.kind, attached.shown.get(file.digest, file.name), file.digest) for file in files)
 
 

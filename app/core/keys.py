@@ -36,7 +36,8 @@ class Keys(Struct, frozen=True):
 
     def user(self, canonical: str, files: Sequence[str] = ()) -> str:
         """Name the user's text of a turn, and the files that came with it, by their digests."""
-        return digest_of(self.user_head + b"".join(map(framed, (canonical, *files))))
+        encoded = self.user_head + framed(canonical)
+        return digest_of(encoded + b"".join(map(framed, files)) if files else encoded)
 
     def answer(self, canonical: str) -> str:
         """Name the whole answer text of a turn."""
@@ -50,7 +51,9 @@ class Keys(Struct, frozen=True):
     @staticmethod
     def step(before: str, user_key: str, answer_key: str, results: int) -> str:
         """Name a place inside a tool loop: the answer text so far, given after that many results."""
-        return digest_of(f"{_STEP}{before}{_KEY}{user_key}{_KEY}{answer_key}".encode() + framed(str(results)))
+        count = str(results)
+        counted = f"\0\0\0\0\0\0\0{chr(len(count))}{count}"
+        return digest_of(f"{_STEP}{before}{_KEY}{user_key}{_KEY}{answer_key}{counted}".encode())
 
     @staticmethod
     def asked(before: str, user_key: str) -> str:

@@ -29,9 +29,7 @@ class Letter(Struct, frozen=True):
     @property
     def text(self) -> str:
         """The message itself."""
-        return "\n\n".join(
-            [part for part in (self.system, self.conversation, self.closing, self.said, self.note) if part]
-        )
+        return "\n\n".join(filter(None, (self.system, self.conversation, self.closing, self.said, self.note)))
 
     def file(self) -> FileContent:
         """Return the document as a file."""

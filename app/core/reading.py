@@ -74,13 +74,15 @@ class _Reader:
         self._last = reading.last
         self._results_since = list(reading.results_since)
         self._after_call = reading.after_call
-        turn = reading.turns[-1] if reading.turns else _NOTHING
+        turn = reading.turns[-1] if reading.turns else _NO_TURN
         self._said, self._files, self._replied = list(turn.said), list(turn.files), list(turn.replied)
         self._results, self._spoke, self._answered = turn.results, turn.spoke, turn.answered
         self._canonical, self._in_form = reading.answered, len(turn.replied)
-        named = (turn, *alike.turns) if alike else (turn,)
-        self._user_keys = {(turn.said, turn.files): turn.user_key for turn in named if turn.user_key}
-        self._answer_keys = {turn.replied: turn.answer_key for turn in named if turn.replied}
+        self._user_keys = {(turn.said, turn.files): turn.user_key}
+        self._answer_keys = {turn.replied: turn.answer_key}
+        if alike is not None:
+            self._user_keys |= {(turn.said, turn.files): turn.user_key for turn in alike.turns}
+            self._answer_keys |= {turn.replied: turn.answer_key for turn in alike.turns}
 
     def read(self, messages: Sequence[Message]) -> Reading:
         """Read messages; return how far all are read then."""
@@ -91,8 +93,8 @@ class _Reader:
             self._take(message, is_result=is_result)
             kept.append(_without_bytes(message) if message.attachments else message)
             size += getsizeof(message.text) + _BESIDE_TEXT
-            for call in message.tool_calls:
-                size += getsizeof(call.arguments) + _BESIDE_TEXT
+            if message.tool_calls:
+                size += sum([getsizeof(call.arguments) + _BESIDE_TEXT for call in message.tool_calls])
         return Reading(
             messages=(*before.messages, *kept),
             turns=(*self._turns, self._turn()),
@@ -120,7 +122,8 @@ class _Reader:
             if self._spoke or self._results:
                 self._end_turn()
             self._said.append(message.text)
-            self._files += [file.digest for file in message.attachments]
+            if message.attachments:
+                self._files += [file.digest for file in message.attachments]
             self._after_call = False
         self._index += 1
 
@@ -158,7 +161,7 @@ class _Reader:
         return self._canonical
 
 
-_NOTHING = TurnRead(
+_NO_TURN = TurnRead(
     said=(), replied=(), user_key="", answer_key="", results=0, end=0, spoke=False, answered=False, files=()
 )
 

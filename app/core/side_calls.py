@@ -78,7 +78,8 @@ def side_call(request: ChatRequest) -> str | None:
     if lone is not None and lone.role == "user":
         if request.max_tokens is not None and request.max_tokens <= _FEW_TOKENS:
             return f"at most {_FEW_TOKENS} tokens"
-        system, user = "\n\n".join([each.text for each in messages if each.role == "system"]).strip(), lone.text.strip()
+        system = "\n\n".join([message.text for message in messages if message is not lone]).strip()
+        user = lone.text.strip()
         for first in FIRST_SHAPES:
             if first.matches(system, user):
                 return first.name

@@ -71,7 +71,8 @@ class Telling(Struct, frozen=True):
         for item in items:
             place, told = len(after) - 1, after[-1]
             if item.kind != "result":
-                told = _with_results_before(told, every, place)
+                if place and every[place - 1].kind == "result":
+                    told = _with_results_before(told, every, place)
                 if kept_from is None and item.kind == "user" and told.key:
                     kept_from = place + 1
                 told = _after(told, item)

@@ -10,6 +10,8 @@ from app.core.messages import Message, ToolCall
 def answered_calls(results: Sequence[Message], earlier: Sequence[Message]) -> dict[str, ToolCall]:
     """Return the calls that results answer, by their ids, in the order of the messages that made them."""
     wanted = {message.tool_call_id for message in results if message.role == "tool" and message.tool_call_id}
+    if not wanted:
+        return {}
     found: list[ToolCall] = []
     for message in reversed(earlier):
         if not wanted:
