@@ -4,20 +4,19 @@ from collections.abc import Callable
 
 from app.core.answer import AnswerFormat, PicturesAnswer, PlainAnswer, PromptModeAnswer
 from app.core.messages import ChatRequest
-from app.core.system_text import system_text
 from app.core.tools.answers import JsonAnswer, ToolAnswer
 from app.core.tools.prompt_mode import teaches_tools
 from app.core.tools.scheme import Scheme
 
 
-def answer_format(request: ChatRequest, scheme: Scheme, new_id: Callable[[], str]) -> AnswerFormat:
-    """Return how the answer to a request is written."""
+def answer_format(request: ChatRequest, system: str, scheme: Scheme, new_id: Callable[[], str]) -> AnswerFormat:
+    """Return how the answer to a request under a system prompt is written."""
     answer: AnswerFormat
     if request.purpose == "pictures":
         return PicturesAnswer(request.count, request.messages[-1].text)
     if request.tool_use is not None and request.tool_use.mode != "none":
         answer = ToolAnswer(request.tool_use, scheme, new_id)
-    elif request.tool_use is None and teaches_tools(system_text(request.messages)):
+    elif request.tool_use is None and teaches_tools(system):
         answer = PromptModeAnswer()
     else:
         answer = PlainAnswer()
@@ -31,6 +30,8 @@ def answer_instructions(request: ChatRequest, scheme: Scheme) -> str:
 
 def answer_note(request: ChatRequest, scheme: Scheme) -> str:
     """Return what this one message asks of the answer's form, "" for nothing."""
+    if request.tool_use is None and request.json_format is None and request.purpose == "conversation":
+        return ""
     notes = [
         scheme.ask(request.tool_use) if request.tool_use is not None else "",
         request.json_format.teach() if request.json_format is not None else "",

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -41,6 +41,9 @@ class Attached(Struct, frozen=True):
     shown: Mapping[str, str] = field(default_factory=dict)
 
 
+NOTHING = Attached()
+
+
 class Attaching:
     """Chooses by what the site takes and the model understands. `file_bytes` bounds what is fetched."""
 
@@ -58,8 +61,11 @@ class Attaching:
         Raises InvalidRequest subclasses for what is newly said; what was said earlier is left out where it does not
         fit, the model cannot take it, or it cannot be had any more. One document's room is left for the transcript.
         """
+        new, before = _attachments(said), _attachments(reversed(earlier))
+        if not new and not before:
+            return NOTHING
         choice = _Choice(model)
-        for attachment in _attachments(said):
+        for attachment in new:
             content = await self._content(owner, attachment)
             if not choice.understands(content.kind):
                 raise await self._not_understood(content, model)
@@ -67,7 +73,7 @@ class Attaching:
         if earlier:
             choice.keep_free("document")
         tries = _MOST_TRIES
-        for attachment in _attachments(reversed(earlier)):
+        for attachment in before:
             if not attachment.data:
                 tries -= 1
             if tries >= 0 and choice.has_room(attachment.kind):
@@ -146,14 +152,14 @@ class _Choice:
         return Attached((*reversed(self._earlier), *self._new), self._shown)
 
 
-def _attachments(messages: Iterable[Message]) -> Iterator[Attachment]:
+def _attachments(messages: Iterable[Message]) -> Sequence[Attachment]:
     """Return the attachments of messages, each once."""
-    seen = set()
+    found: dict[str, Attachment] = {}
     for message in messages:
-        for attachment in message.attachments:
-            if attachment.digest not in seen:
-                seen.add(attachment.digest)
-                yield attachment
+        if message.attachments:
+            for attachment in message.attachments:
+                found.setdefault(attachment.digest, attachment)
+    return tuple(found.values())
 
 
 def _check_size(name: str, size: int, most: int) -> None:

@@ -10,14 +10,15 @@ FileKind = Literal["image", "audio", "video", "document"]
 class Attachment:
     """A file in a message, as the client gave it: its bytes, an address, or the id of a file that it stored before.
 
-    `digest` names it, the same for the same bytes, address or id; it is part of the conversation's keys.
+    `digest` names it, the same for the same bytes, address or id; it is part of the conversation's keys. The bytes are
+    compared by it.
     """
 
     kind: FileKind
     name: str
     content_type: str
     digest: str
-    data: bytes = field(default=b"", repr=False)
+    data: bytes = field(default=b"", repr=False, compare=False)
     url: str = field(default="", repr=False)
     file_id: str = ""
 

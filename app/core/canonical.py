@@ -19,6 +19,7 @@ _PICTURE = re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*+\]\(([^()]*)\)")  # no part
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
+_RESULT_BEGINS = frozenset("<H[")
 _BARE_RESULT = re.compile(r"\s*\[\s*\{\s*\"type\"\s*:")
 
 
@@ -120,20 +121,34 @@ def is_tool_result(message: Message, *, after_call: bool) -> bool:
         return True
     if message.role != "user":
         return False
-    if _PROMPT_RESULT.match(message.text):
+    text = message.text
+    begins = text[:1] if text[:1].strip() else text.lstrip()[:1]
+    if begins not in _RESULT_BEGINS:
+        return False
+    if _PROMPT_RESULT.match(text):
         return True
-    return after_call and bool(_BARE_RESULT.match(message.text)) and message.text.rstrip().endswith("]")
+    return after_call and bool(_BARE_RESULT.match(text)) and text.rstrip().endswith("]")
 
 
 def digest(*parts: str) -> str:
     """Return 32 hexadecimal digits for a sequence of texts; different sequences never share an encoding."""
-    pieces: list[bytes] = []
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        pieces += (len(raw).to_bytes(8, "big"), raw)
-    return blake2b(b"".join(pieces), digest_size=16).hexdigest()
+    return digest_of(b"".join(map(framed, parts)))
+
+
+def digest_of(encoded: bytes) -> str:
+    """Return the digest of a sequence of texts, given what `framed` makes of each, joined."""
+    return blake2b(encoded, digest_size=16).hexdigest()
+
+
+def framed(text: str) -> bytes:
+    """Return a text as one of a sequence, its length in front of it."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return len(raw).to_bytes(8, "big") + raw
 
 
 def sent_digest(text: str) -> str:
     """Name a message as it was sent, whatever white space the site makes of it."""
-    return digest("sent", squeeze(text))
+    return digest_of(_SENT + framed(squeeze(text)))
+
+
+_SENT = framed("sent")

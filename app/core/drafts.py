@@ -84,7 +84,8 @@ def continuation(
         closing=FROM_HERE if tell.untold else "",
         note=answer_note(request, SCHEME),
     )
-    sent = fitted(letter, fits)
+    whole = letter.text
+    letter, text = fitted(letter, whole, fits)
     node = _node(
         history,
         session_id=place.session_id,
@@ -92,7 +93,7 @@ def continuation(
         match=found.match,
         model=choice.id,
         said=said,
-        sent=sent.text,
+        sent=text,
         told=history.told.since(found.index, place.told),
         rows=found.rows,
         files=_names(tell.said, attached),
@@ -101,7 +102,7 @@ def continuation(
     prompt = Prompt(
         chat_id=place.chat_id,
         parent_id=place.response_id,
-        text=sent.text,
+        text=text,
         model=choice.id,
         is_sibling=place.has_children,
         thinking=thinking,
@@ -110,9 +111,9 @@ def continuation(
         pictures=_to_change(request, choice, history.spoken[: len(history.spoken) - len(tell.said)], attached),
         size=request.size,
     )
-    weight = continued_weight(letter.text, history.spoken[: found.index], place, is_pure=_is_pure(attached, choice))
-    _check_room(attached, sent)
-    return Draft(request.owner, history, node, prompt, None, show, sent, letter.text, attached.files, weight)
+    weight = continued_weight(whole, history.spoken[: found.index], place, is_pure=_is_pure(attached, choice))
+    _check_room(attached, letter)
+    return Draft(request.owner, history, node, prompt, None, show, letter, whole, attached.files, weight)
 
 
 def opening(
@@ -137,7 +138,8 @@ def opening(
         closing=SO_FAR if tell.untold else "",
         note=answer_note(request, SCHEME),
     )
-    sent = fitted(letter, fits)
+    whole = letter.text
+    letter, text = fitted(letter, whole, fits)
     session = NewSession(
         id=_new_id("session"),
         owner=request.owner,
@@ -154,7 +156,7 @@ def opening(
         match="new",
         model=choice.id,
         said=said,
-        sent=sent.text,
+        sent=text,
         told=history.told.up_to(len(history.spoken)),
         rows=() if delete_because else history.turn_rows(0),
         files=_names(tell.said, attached),
@@ -163,7 +165,7 @@ def opening(
     prompt = Prompt(
         chat_id="",
         parent_id=None,
-        text=sent.text,
+        text=text,
         model=choice.id,
         thinking=thinking,
         thinking_budget=request.thinking_budget,
@@ -171,8 +173,8 @@ def opening(
         pictures=_to_change(request, choice, tell.untold, attached),
         size=request.size,
     )
-    weight = opened_weight(letter.text, is_pure=_is_pure(attached, choice))
-    _check_room(attached, sent)
+    weight = opened_weight(whole, is_pure=_is_pure(attached, choice))
+    _check_room(attached, letter)
     return Draft(
         request.owner,
         history,
@@ -180,8 +182,8 @@ def opening(
         prompt,
         session,
         show,
-        sent,
-        letter.text,
+        letter,
+        whole,
         attached.files,
         weight,
         request.purpose == "video",
@@ -209,10 +211,12 @@ def _to_change(
     return tuple(found)
 
 
-def _check_room(attached: Attached, sent: Letter) -> None:
+def _check_room(attached: Attached, letter: Letter) -> None:
     """Raise FileLimit where the document of a long text finds no room beside the client's own."""
+    if not letter.document:
+        return
     documents = sum(file.kind == "document" for file in attached.files)
-    if sent.document and documents >= LIMITS["document"].count:
+    if documents >= LIMITS["document"].count:
         raise FileLimit(
             f"The text is so long that it goes as a document, and the message holds {documents} of those already.",
             param="messages",
@@ -226,6 +230,8 @@ def _is_pure(attached: Attached, choice: Choice) -> bool:
 
 def _names(said: Sequence[Message], attached: Attached) -> tuple[NodeFile, ...]:
     files = [file for message in said for file in message.attachments]
+    if not files:
+        return ()
     return tuple(NodeFile(file.kind, attached.shown.get(file.digest, file.name), file.digest) for file in files)
 
 
@@ -256,7 +262,7 @@ def _node(
         before_key=history.before_key,
         user_key=turn.user_key,
         asked_key=history.asked_key,
-        answered=turn.answer,
+        answered=history.answered,
         results=turn.results,
         opens_turn=not turn.spoke and not turn.results,
         sent_digest=sent_digest(sent),
@@ -275,7 +281,9 @@ def _thinking(request: ChatRequest, choice: Choice, *, default: bool) -> tuple[b
 
     The model's suffix says most, then the request. Some models cannot think, others cannot be kept from it.
     """
-    wanted = next((said for said in (choice.thinking, request.thinking) if said is not None), default)
+    wanted = default if request.thinking is None else request.thinking
+    if choice.thinking is not None:
+        wanted = choice.thinking
     if choice.info is None:
         return wanted, wanted
     return choice.info.can_think and (wanted or choice.info.must_think), wanted
@@ -285,7 +293,7 @@ def _title(history: History, attached: Attached) -> str:
     """Return the beginning of the first user text, on one line; without words, the names of the files."""
     first = next((message.text for message in history.spoken if message.role == "user"), "")
     first = first if first.strip() else ", ".join(attached.shown.values())
-    line = " ".join(first.split())
+    line = " ".join(first.split(maxsplit=_TITLE_CHARS))  # what is not split then is behind the end
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
 
 

@@ -15,8 +15,8 @@ from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader, Marks
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, what_to_tell
-from app.core.history import History, read_history
-from app.core.known_texts import KnownTexts
+from app.core.histories import Histories
+from app.core.history import History
 from app.core.ladder import Found, Ladder
 from app.core.messages import ChatRequest
 from app.core.modes import ABILITIES
@@ -36,7 +36,7 @@ from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, 
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
-_MOST_KNOWN = 10_000  # texts; some 2.5 MB
+_MOST_READ = 4 * 1024 * 1024  # bytes of histories that are kept
 
 
 class Policy(Struct, frozen=True):
@@ -78,7 +78,7 @@ class Gateway:
         self._scale = TokenScale()
         self._policy = policy
         self._ladder = Ladder(around.store, window=policy.window_match)
-        self._known_texts = KnownTexts(_MOST_KNOWN)
+        self._histories = Histories(_MOST_READ)
         self._live: set[Turn] = set()
         self._closing: set[Turn] = set()  # those whose request is over and whose end is not recorded yet
 
@@ -131,7 +131,7 @@ class Gateway:
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
         taught = answer_instructions(request, SCHEME)
-        history = read_history(messages, request.owner, account, taught, known=self._known_texts)
+        history = self._histories.read(messages, request.owner, account, taught, keep=not shape)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if request.purpose == "video":
             delete_because = None  # the chat is where the video is
@@ -209,7 +209,7 @@ class Gateway:
         relay = Relay(
             record,
             Cut(request.stop, request.max_tokens),
-            answer_format(request, SCHEME, new_call_id),
+            answer_format(request, draft.history.system, SCHEME, new_call_id),
             CitationReader(marks),
         )
         retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries

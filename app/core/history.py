@@ -1,21 +1,19 @@
-"""Read a client's history: its turns, the answers it could go on from, and the keys of the answer to come.
+"""A client's history: its turns, the answers it could go on from, and the keys of the answer to come.
 
 docs/sessions.md, Turns and keys. A turn is `(U, A)`: consecutive user texts, then all assistant text until the next
 user text, over the whole tool loop.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
+from app.core.canonical import canonical_assistant, canonical_user
 from app.core.keys import Keys
-from app.core.known_texts import KnownTexts
 from app.core.messages import Message
-from app.core.system_text import system_digest, system_text
-from app.core.told import Telling, ToldItem, told_by
+from app.core.told import Telling
 
 
 class TurnRead(Struct, frozen=True):
@@ -76,7 +74,8 @@ class History(Struct, frozen=True):
 
     `anchors` are the possible readings of where the last answer is: more than one only if a run of tool results may
     hold steps without any text, which some clients leave out. The likeliest comes first. `told` is what the messages
-    told beside their texts.
+    told beside their texts, `answered` the canonical text of the answers in the last turn. `keys_before` name the
+    conversation before each turn.
     """
 
     keys: Keys
@@ -86,16 +85,17 @@ class History(Struct, frozen=True):
     turns: tuple[TurnRead, ...]
     anchors: tuple[Anchor, ...]
     told: Telling
-    _keys_before: tuple[str, ...]  # each turn, and what would follow the last
+    answered: str
+    keys_before: tuple[str, ...]
 
     def placed(self, turns: int, key: str) -> "History":
         """Return this history with its first turns known by a key that it cannot compute: the client trimmed them."""
-        keys = _chain(self.keys, key, self.turns[turns:])
-        return replace(self, _keys_before=(*self._keys_before[:turns], *keys))
-
-    def key_before(self, turn: int) -> str:
-        """Return the key of the conversation before a turn."""
-        return self._keys_before[turn]
+        if key == self.keys_before[turns]:
+            return self
+        keys = [key]
+        for turn in self.turns[turns:-1]:
+            keys.append(self.keys.turn(keys[-1], turn.user_key, turn.answer_key))
+        return replace(self, keys_before=(*self.keys_before[:turns], *keys))
 
     def key_of(self, anchor: Anchor, before: str) -> str:
         """Return the turn key, or the step key, of the node at an anchor, given the key before its turn."""
@@ -114,7 +114,7 @@ class History(Struct, frozen=True):
 
     def turn_of(self, index: int) -> int:
         """Return the number of the turn that a message belongs to."""
-        return _turn_of(self.turns, index)
+        return bisect_right(self.turns, index, key=lambda turn: turn.end)
 
     @property
     def last_answer(self) -> int:
@@ -124,7 +124,7 @@ class History(Struct, frozen=True):
     @property
     def before_key(self) -> str:
         """The key of the conversation before the turn that is being answered."""
-        return self.key_before(len(self.turns) - 1)
+        return self.keys_before[-1]
 
     @property
     def asked_key(self) -> str:
@@ -134,13 +134,16 @@ class History(Struct, frozen=True):
     def keys_of(self, answer: str) -> tuple[TurnRow, str]:
         """Return the turn that ends with this answer, and the step key of the node that holds it."""
         turn = self.turns[-1]
-        return turn_and_step(self.keys, self.before_key, turn.user_key, turn.answer, answer, turn.results)
+        return turn_and_step(self.keys, self.before_key, turn.user_key, self.answered, answer, turn.results)
 
     def turn_rows(self, start: int) -> tuple[TurnRow, ...]:
         """Return the turns from `start` up to the one that is being answered, without it."""
+        keys = self.keys_before
         return tuple(
-            TurnRow(self.key_before(number + 1), self.key_before(number), turn.user_key, turn.answer_key)
-            for number, turn in enumerate(self.turns[start:-1], start)
+            [
+                TurnRow(keys[number + 1], keys[number], turn.user_key, turn.answer_key)
+                for number, turn in enumerate(self.turns[start:-1], start)
+            ]
         )
 
 
@@ -154,124 +157,3 @@ def turn_and_step(
     answer_key = keys.answer(answered + canonical_assistant(answer))
     row = TurnRow(keys.turn(before, user_key, answer_key), before, user_key, answer_key)
     return row, keys.step(before, user_key, answer_key, results)
-
-
-def read_history(
-    messages: tuple[Message, ...], owner: str, account: str, taught: str = "", *, known: KnownTexts | None = None
-) -> History:
-    """Read a request's messages; keys are scoped by owner and account.
-
-    `taught` are instructions of our own, which belong to the system prompt. `known` spares what was read before.
-    """
-    system = "\n\n".join(text for text in (system_text(messages), taught) if text)
-    keys = Keys.of(owner, account)
-    reading = _Reading(keys, known or KnownTexts(0))
-    spoken = tuple(message for message in messages if message.role != "system")
-    for message in spoken:
-        reading.read(message)
-    reading.close()
-    return History(
-        keys=keys,
-        system=system,
-        system_digest=system_digest(system),
-        spoken=spoken,
-        turns=tuple(reading.turns),
-        anchors=reading.anchors(),
-        told=Telling(reading.told),
-        _keys_before=tuple(_chain(keys, keys.root, reading.turns)),
-    )
-
-
-def _chain(keys: Keys, key: str, turns: Iterable[TurnRead]) -> list[str]:
-    """Return the key before each turn and the one after the last, given the key before the first."""
-    chain = [key]
-    for turn in turns:
-        chain.append(keys.turn(chain[-1], turn.user_key, turn.answer_key))
-    return chain
-
-
-def _turn_of(turns: Sequence[TurnRead], index: int) -> int:
-    return bisect_right(turns, index, key=lambda turn: turn.end)
-
-
-class _Reading:
-    """Reads messages one after the other into turns."""
-
-    def __init__(self, keys: Keys, known: KnownTexts) -> None:
-        self.turns: list[TurnRead] = []
-        self.told: list[ToldItem] = []
-        self._keys = keys
-        self._known = known
-        self._index = 0
-        self._user: list[str] = []
-        self._files: list[str] = []
-        self._answer: list[str] = []
-        self._results = 0
-        self._answered = False
-        self._spoke = False
-        self._after_call = False
-        self._last: Anchor | None = None
-        self._results_since: list[int] = []
-
-    def read(self, message: Message) -> None:
-        is_result = is_tool_result(message, after_call=self._after_call)
-        self.told.append(told_by(message, is_result=is_result))
-        if message.role == "assistant":
-            self._answer.append(message.text)
-            self._answered = self._spoke = True
-            self._after_call = bool(message.tool_calls) or "<tool_use>" in message.text
-            self._last = Anchor(len(self.turns), self._index + 1, self._results)
-            self._results_since = []
-        elif is_result:
-            self._results_since.append(self._index)
-            self._results += 1
-            self._answered = False
-        else:
-            if self._spoke or self._results:
-                self.close()
-                self._user, self._files, self._answer, self._results = [], [], [], 0
-                self._answered = self._spoke = False
-            self._user.append(message.text)
-            self._files += [file.digest for file in message.attachments]
-            self._after_call = False
-        self._index += 1
-
-    def close(self) -> None:
-        """End the turn that is being read."""
-        said, replied, root = tuple(self._user), tuple(self._answer), self._keys.root
-        self.turns.append(
-            TurnRead(
-                said=said,
-                replied=replied,
-                user_key=self._known.key(" ".join(("user", root, *self._files)), said, self._name_user),
-                answer_key=self._known.key(f"answer {root}", replied, self._name_answer),
-                results=self._results,
-                end=self._index,
-                spoke=self._spoke,
-                answered=self._answered,
-                files=tuple(self._files),
-            )
-        )
-
-    def _name_user(self, said: Sequence[str]) -> str:
-        return self._keys.user("".join(map(canonical_user, said)), self._files)
-
-    def _name_answer(self, replied: Sequence[str]) -> str:
-        return self._keys.answer("".join(map(canonical_assistant, replied)))
-
-    def anchors(self) -> tuple[Anchor, ...]:
-        """Return the readings of where the last answer is, the one with most answers first.
-
-        A run of results may hold answers that were nothing but a call, which some clients leave out.
-        """
-        last, since = self._last, self._results_since
-        if not since:
-            return () if last is None else (replace(last, results=None),)
-        turn = _turn_of(self.turns, since[-1])
-        start = self.turns[turn - 1].end if turn else 0
-        run = [index for index in since if index >= start]
-        if last is not None and last.turn == turn:
-            told = last.results or 0
-            unsaid = [Anchor(turn, index, told + number) for number, index in enumerate(run) if number]
-            return (*reversed(unsaid), last)
-        return tuple(Anchor(turn, index, number) for number, index in reversed(list(enumerate(run))) if index)

@@ -190,7 +190,7 @@ class _Climb:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.before = history.key_before(history.anchors[0].turn)
+        self.before = history.keys_before[history.anchors[0].turn]
 
 
 def _by_key(places: Sequence[Place]) -> dict[str, list[Place]]:

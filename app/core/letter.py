@@ -29,9 +29,7 @@ class Letter(Struct, frozen=True):
     @property
     def text(self) -> str:
         """The message itself."""
-        return "\n\n".join(
-            part for part in (self.system, self.conversation, self.closing, self.said, self.note) if part
-        )
+        return "\n\n".join(filter(None, (self.system, self.conversation, self.closing, self.said, self.note)))
 
     def file(self) -> FileContent:
         """Return the document as a file."""
@@ -48,18 +46,20 @@ _SETS = (
 _NAMES = {"system": "my instructions", "conversation": "our conversation", "said": "my message"}
 
 
-def fitted(letter: Letter, fits: Callable[[str], bool]) -> Letter:
+def fitted(letter: Letter, text: str, fits: Callable[[str], bool]) -> tuple[Letter, str]:
     """Move as little as possible into a document so that the text fits; a letter that never does comes back as it is.
 
-    The transcript goes first, the user's own words last.
+    The transcript goes first, the user's own words last. Takes a letter with its text, and returns both.
     """
-    if fits(letter.text):
-        return letter
+    if fits(text):
+        return letter, text
     for names in _SETS:
         moved = [name for name in _NAMES if name in names and getattr(letter, name)]
-        if moved and fits((shorter := _without(letter, moved)).text):
-            return shorter
-    return letter
+        if moved:
+            shorter = _without(letter, moved)
+            if fits(less := shorter.text):
+                return shorter, less
+    return letter, text
 
 
 def _without(letter: Letter, moved: list[str]) -> Letter:

@@ -9,44 +9,24 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from app.core.messages import ChatRequest, Message
+from app.core.messages import ChatRequest, Message, Role
 
 _FEW_TOKENS = 50
 
 
-class Asked(Struct, frozen=True):
-    """A request as the shapes look at it, texts without blanks around them.
-
-    `last_user` is the last message if that is a user's, `last_system` if it is a system's; else "". `lone_user` is the
-    only message besides the system's.
-    """
-
-    system: str
-    lone_user: str
-    last_user: str
-    last_system: str
-    begins: bool
-
-    @classmethod
-    def of(cls, messages: tuple[Message, ...]) -> "Asked":
-        """Look at a request's messages."""
-        spoken = [message for message in messages if message.role != "system"]
-        users = [message.text.strip() for message in spoken if message.role == "user"]
-        last = messages[-1]
-        return cls(
-            system="\n\n".join(message.text for message in messages if message.role == "system").strip(),
-            lone_user=users[0] if len(spoken) == len(users) == 1 else "",
-            last_user=last.text.strip() if last.role == "user" else "",
-            last_system=last.text.strip() if last.role == "system" and spoken else "",
-            begins=len(spoken) == len(users) == 1,
-        )
-
-
-class Shape(Struct, frozen=True):
-    """One known shape."""
+class FirstShape(Struct, frozen=True):
+    """A shape of requests with one user message and no other besides the system's; blanks around both do not count."""
 
     name: str
-    matches: Callable[[Asked], bool]
+    matches: Callable[[str, str], bool]  # the system prompt, the user's text
+
+
+class LastShape(Struct, frozen=True):
+    """A shape that is told by how the last message begins, whatever comes before it."""
+
+    name: str
+    role: Role
+    beginnings: tuple[str, ...]
 
 
 _NEXTCHAT_TITLES = (
@@ -78,26 +58,47 @@ def _is_naming_input(text: str) -> bool:
     return bool(entries) and all(isinstance(entry, dict) and {"role", "mainText"} <= entry.keys() for entry in entries)
 
 
-SHAPES = (
-    Shape("Cherry Studio: topic name", lambda asked: _is_naming_input(asked.lone_user)),
-    Shape("Cherry Studio: health check", lambda asked: asked.system == "test" and asked.lone_user == "hi"),
-    Shape(
-        "Cherry Studio: translation",
-        lambda asked: bool(asked.system) and asked.lone_user == "follow system instruction",
-    ),
-    Shape("Open WebUI: title, tags, follow-ups, queries", lambda asked: asked.lone_user.startswith("### Task:")),
-    Shape("NextChat: title", lambda asked: asked.last_user.startswith(_NEXTCHAT_TITLES)),
-    Shape("NextChat: summary", lambda asked: asked.last_system.startswith(_NEXTCHAT_SUMMARIES)),
-    Shape("LobeChat: title or summary", lambda asked: asked.begins and asked.system.startswith(_LOBECHAT_SYSTEMS)),
+FIRST_SHAPES = (
+    FirstShape("Cherry Studio: topic name", lambda _, user: _is_naming_input(user)),
+    FirstShape("Cherry Studio: health check", lambda system, user: user == "hi" and system == "test"),
+    FirstShape("Cherry Studio: translation", lambda system, user: user == "follow system instruction" and bool(system)),
+    FirstShape("Open WebUI: title, tags, follow-ups, queries", lambda _, user: user.startswith("### Task:")),
+    FirstShape("LobeChat: title or summary", lambda system, _: system.startswith(_LOBECHAT_SYSTEMS)),
+)
+LAST_SHAPES = (
+    LastShape("NextChat: title", "user", _NEXTCHAT_TITLES),
+    LastShape("NextChat: summary", "system", _NEXTCHAT_SUMMARIES),
 )
 
 
 def side_call(request: ChatRequest) -> str | None:
     """Return the name of the side call that a request is, None for a conversation."""
-    asked = Asked.of(request.messages)
-    if asked.begins and request.max_tokens is not None and request.max_tokens <= _FEW_TOKENS:
-        return f"at most {_FEW_TOKENS} tokens"
-    return next((shape.name for shape in SHAPES if shape.matches(asked)), None)
+    messages = request.messages
+    lone = _lone(messages)
+    if lone is not None and lone.role == "user":
+        if request.max_tokens is not None and request.max_tokens <= _FEW_TOKENS:
+            return f"at most {_FEW_TOKENS} tokens"
+        system = "\n\n".join([message.text for message in messages if message is not lone]).strip()
+        user = lone.text.strip()
+        for first in FIRST_SHAPES:
+            if first.matches(system, user):
+                return first.name
+    last = messages[-1]
+    for shape in LAST_SHAPES:
+        if last.role == shape.role and last.text.strip().startswith(shape.beginnings):
+            return shape.name if any(message.role != "system" for message in messages) else None
+    return None
+
+
+def _lone(messages: tuple[Message, ...]) -> Message | None:
+    """Return the only message besides the system's; None if there are more, or none."""
+    lone = None
+    for message in messages:
+        if message.role != "system":
+            if lone is not None:
+                return None
+            lone = message
+    return lone
 
 
 def what_is_asked(messages: tuple[Message, ...]) -> tuple[Message, ...]:

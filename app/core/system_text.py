@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable
 
 from app.core.canonical import digest, squeeze
-from app.core.messages import Message
 
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
@@ -18,31 +17,33 @@ _WEEKDAYS = "mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri
 _CLOCK = r"\d{1,2}[:：]\d{2}(?:[:：]\d{2}(?:[.,]\d{1,9})?)?"
 _ZONE = r"(?:z|utc|gmt)?(?:\s*[+-]\d{1,2}(?::?\d{2})?)?(?![a-z0-9])"
 _TIME = rf"{_CLOCK}(?:\s*[ap]\.?m\.?(?![a-z]))?(?:\s*{_ZONE})?"
-_DATE_OR_TIME = re.compile(
-    "|".join(
-        (
-            rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}(?:[t\s]+{_TIME})?",
-            r"\d{4}\s*年\s*(?:\d{1,2}\s*月\s*(?:\d{1,2}\s*[日号])?)?",
-            r"\d{1,2}\s*月\s*\d{1,2}\s*[日号]",
-            r"(?<![\d./])(?:\d{4}/\d{1,2}/\d{1,2}|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2}))(?![\d/])",
-            r"(?<![\d.])(?:(?:19|20)\d{2}\.\d{1,2}\.\d{1,2}|\d{1,2}\.\d{1,2}\.(?:19|20)\d{2})(?![\d])",
-            rf"(?<![a-z])(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
-            rf"\d{{1,2}}(?:st|nd|rd|th)?\.?\s+(?:of\s+)?(?:{_MONTHS})\.?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
-            r"(?:[上下]午|凌晨|早上|中午|晚上)\s*\d{1,2}\s*[:：点时]\s*(?:\d{1,2}\s*分?)?(?:[:：]?\s*\d{1,2}\s*秒?)?",
-            r"\d{1,2}\s*[点时]\s*\d{1,2}\s*分(?:\s*\d{1,2}\s*秒)?",
-            _TIME,
-            r"\d{1,2}\s*[ap]\.?m\.?(?![a-z])",
-            rf"(?<![a-z])(?:{_WEEKDAYS})(?![a-z])",
-            r"(?:星期|周|礼拜)[一二三四五六日天]",
-        )
+_FORMS = {  # by how they begin
+    r"(?=\d)": (
+        rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}(?:[t\s]+{_TIME})?",
+        r"\d{4}\s*年\s*(?:\d{1,2}\s*月\s*(?:\d{1,2}\s*[日号])?)?",
+        r"\d{1,2}\s*月\s*\d{1,2}\s*[日号]",
+        r"(?<![\d./])(?:\d{4}/\d{1,2}/\d{1,2}|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2}))(?![\d/])",
+        r"(?<![\d.])(?:(?:19|20)\d{2}\.\d{1,2}\.\d{1,2}|\d{1,2}\.\d{1,2}\.(?:19|20)\d{2})(?![\d])",
+        rf"\d{{1,2}}(?:st|nd|rd|th)?\.?\s+(?:of\s+)?(?:{_MONTHS})\.?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
+        r"\d{1,2}\s*[点时]\s*\d{1,2}\s*分(?:\s*\d{1,2}\s*秒)?",
+        _TIME,
+        r"\d{1,2}\s*[ap]\.?m\.?(?![a-z])",
     ),
-    re.IGNORECASE,
-)
+    r"(?=[a-z])(?<![a-z])": (
+        rf"(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
+        rf"(?:{_WEEKDAYS})(?![a-z])",
+    ),
+    r"(?=[上下凌早中晚星周礼])": (
+        r"(?:[上下]午|凌晨|早上|中午|晚上)\s*\d{1,2}\s*[:：点时]\s*(?:\d{1,2}\s*分?)?(?:[:：]?\s*\d{1,2}\s*秒?)?",
+        r"(?:星期|周|礼拜)[一二三四五六日天]",
+    ),
+}
+_DATE_OR_TIME = re.compile("|".join(f"{begin}(?:{'|'.join(forms)})" for begin, forms in _FORMS.items()), re.IGNORECASE)
 
 
-def system_text(messages: Iterable[Message]) -> str:
-    """Join all system messages, raw, in their order."""
-    return "\n\n".join(message.text for message in messages if message.role == "system" and message.text.strip())
+def joined(texts: Iterable[str]) -> str:
+    """Join the texts of all system messages, raw, in their order."""
+    return "\n\n".join([text for text in texts if text.strip()])
 
 
 def system_digest(text: str) -> str:

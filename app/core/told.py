@@ -50,56 +50,59 @@ class ToldItem(Struct, frozen=True):
     pictures: tuple[str, ...] = ()
 
 
-class Telling:
-    """What a conversation told, up to any place in it: each item is taken once, however many places are asked for."""
+_SAID = ToldItem("user")
+_WORDS = ToldItem("answer")
 
-    def __init__(self, items: Sequence[ToldItem], before: Told | None = None) -> None:
-        self._items = items
-        self._open = [before or Told()]  # after so many items, but for the results that these end with
-        self._loops_kept_from: int | None = None
+
+class Telling(Struct, frozen=True):
+    """What a conversation told, up to any place in it: an item for each message.
+
+    `after` holds what was told after so many items, but for the results that these end with. `loops_kept_from` is the
+    number of items that first hold calls or results of turns before their last one; None if none do.
+    """
+
+    items: tuple[ToldItem, ...] = ()
+    after: tuple[Told, ...] = (Told(),)
+    loops_kept_from: int | None = None
+
+    def and_then(self, items: Sequence[ToldItem]) -> "Telling":
+        """Return what was told after further messages."""
+        every, after, kept_from = (*self.items, *items), list(self.after), self.loops_kept_from
+        for item in items:
+            place, told = len(after) - 1, after[-1]
+            if item.kind != "result":
+                if place and every[place - 1].kind == "result":
+                    told = _with_results_before(told, every, place)
+                if kept_from is None and item.kind == "user" and told.key:
+                    kept_from = place + 1
+                told = _after(told, item)
+            after.append(told)
+        return Telling(every, tuple(after), kept_from)
 
     def up_to(self, end: int) -> Told:
         """Return what the first items told; results that follow each other may come in any order."""
-        self._take(end)
-        return self._closed(end)
+        return _with_results_before(self.after[end], self.items, end)
 
     def since(self, start: int, before: Told | None) -> Told:
         """Return what all items from `start` told after what was told before."""
-        items = self._items[start:]
-        return Telling(items, before).up_to(len(items))
+        items = self.items[start:]
+        return Telling(after=(before or Told(),)).and_then(items).up_to(len(items))
 
     def keeps_loops(self, end: int) -> bool:
         """Say whether the first items hold calls or results of turns before their last one."""
-        self._take(end)
-        return self._loops_kept_from is not None and self._loops_kept_from <= end
-
-    def _closed(self, end: int) -> Told:
-        told, start = self._open[end], end
-        while start and self._items[start - 1].kind == "result":
-            start -= 1
-        return _with_results(told, [item.digest for item in self._items[start:end]]) if start < end else told
-
-    def _take(self, end: int) -> None:
-        for place in range(len(self._open) - 1, end):
-            item, told = self._items[place], self._open[place]
-            if item.kind != "result":
-                told = self._closed(place)
-                if item.kind == "user" and told.key and self._loops_kept_from is None:
-                    self._loops_kept_from = place + 1
-                told = _after(told, item)
-            self._open.append(told)
+        return self.loops_kept_from is not None and self.loops_kept_from <= end
 
 
 def told_by(message: Message, *, is_result: bool) -> ToldItem:
     """Return what a message tells beside its text."""
     if message.role == "assistant":
-        calls = tuple((call.name, call.arguments) for call in message.tool_calls)
-        return _answer(message.text, calls, tuple(call.id for call in message.tool_calls))
+        calls = [(call.name, call.arguments) for call in message.tool_calls]
+        return _answer(message.text, calls, tuple([call.id for call in message.tool_calls]))
     if is_result:
         return ToldItem(
             "result", digest("result", squeeze(message.text), *(file.digest for file in message.attachments))
         )
-    return ToldItem("user")
+    return _SAID
 
 
 def may_be(client: Told, stored: Told | None, *, keeps_loops: bool) -> bool:
@@ -132,6 +135,14 @@ def _after(told: Told, item: ToldItem) -> Told:
     return replace(told, key=key, calls=calls, call_ids=item.call_ids)
 
 
+def _with_results_before(told: Told, items: Sequence[ToldItem], end: int) -> Told:
+    """Return what was told after the results that so many items end with, if there are any."""
+    start = end
+    while start and items[start - 1].kind == "result":
+        start -= 1
+    return _with_results(told, [item.digest for item in items[start:end]]) if start < end else told
+
+
 def _with_results(told: Told, run: Sequence[str]) -> Told:
     """Return what was told after results that follow each other.
 
@@ -142,10 +153,10 @@ def _with_results(told: Told, run: Sequence[str]) -> Told:
 
 
 def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:
-    pictures = tuple(digest("picture", address)[:16] for address in picture_addresses(text))
+    pictures = tuple([digest("picture", address)[:16] for address in picture_addresses(text)]) if "![" in text else ()
     written = [*_written_calls(text), *calls] if "<tool_use>" in text else calls
     if not written:
-        return ToldItem("answer", pictures=pictures)
+        return ToldItem("answer", pictures=pictures) if pictures else _WORDS
     parts = [part for name, arguments in written for part in (squeeze(name), _plain(arguments))]
     return ToldItem("answer", digest("call", *parts), call_ids, pictures)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.core.attachments import Attachment
 from app.core.messages import Message, ToolCall
-from app.core.tools.results import in_order
+from app.core.tools.results import answered_calls, in_order
 from app.core.tools.scheme import SCHEME
 
 CONTINUE = "Continue."
@@ -52,9 +52,12 @@ def changed_instructions(system: str | None) -> str:
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
     """Return the raw text of what the client newly said, "" for none; results of tools name the call they answer."""
-    calls = {call.id: call for message in earlier for call in message.tool_calls}
-    texts = [_result(message, calls) if message.role == "tool" else message.text for message in in_order(new, earlier)]
-    return "\n\n".join(text for text in texts if text)
+    if len(new) == 1 and new[0].role != "tool":
+        return new[0].text
+    calls = answered_calls(new, earlier)
+    ordered = in_order(new, calls) if calls else new
+    texts = [_result(message, calls) if message.role == "tool" else message.text for message in ordered]
+    return "\n\n".join(filter(None, texts))
 
 
 def in_place_of_words(new: Sequence[Message]) -> str:

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from app.core.histories import Histories
+from app.core.history import History
+from app.core.messages import Message
 from app.core.modes import Mode
 from app.core.ports import ModelInfo
 from app.errors import UpstreamError
@@ -48,3 +51,8 @@ class FakeModels:
         if isinstance(answer, UpstreamError):
             raise answer
         return answer
+
+
+def read_history(messages: tuple[Message, ...], owner: str, account: str) -> History:
+    """Read a history as a server does that has read nothing before."""
+    return Histories(0).read(messages, owner, account)

@@ -5,10 +5,10 @@ import pytest
 from app.core.attachments import Attachment
 from app.core.canonical import digest
 from app.core.file_types import bytes_digest
-from app.core.history import read_history
 from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.window import TailTurn, agrees
+from tests.core.fakes import read_history
 
 
 def file(name: str) -> Attachment:

@@ -7,9 +7,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.core import keys
-from app.core.canonical import canonical_assistant, canonical_user, digest, squeeze
-from app.core.history import History, read_history
+from app.core.canonical import canonical_assistant, canonical_user, digest, digest_of, squeeze
+from app.core.history import History
+from app.core.keys import Keys
 from app.core.messages import Message, ToolCall
+from tests.core.fakes import read_history
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="<>/"), min_size=1, max_size=40).filter(squeeze)
 turns = st.lists(st.tuples(texts, texts), min_size=1, max_size=5)
@@ -24,7 +26,7 @@ class Reading:
     @property
     def keys(self) -> list[str]:
         history = self.history
-        return [history.key_of(anchor, history.key_before(anchor.turn)) for anchor in history.anchors]
+        return [history.key_of(anchor, history.keys_before[anchor.turn]) for anchor in history.anchors]
 
     @property
     def turn_key(self) -> str | None:
@@ -257,17 +259,32 @@ def test_every_message_belongs_to_the_first_turn_that_ends_after_it(said: list[M
 
 
 def test_the_key_of_a_turn_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
+    made: list[bytes] = []
 
-    def counting(*parts: str) -> str:
-        made.append(parts[0])
-        return digest(*parts)
+    def counting(encoded: bytes) -> str:
+        made.append(encoded)
+        return digest_of(encoded)
 
-    monkeypatch.setattr(keys, "digest", counting)
+    monkeypatch.setattr(keys, "digest_of", counting)
     history = read(*conversation([("go", "on")] * 50)).history
     assert history.turn_rows(0)[-1].key == history.before_key
-    assert history.asked_key == history.keys.asked(history.key_before(50), history.turns[-1].user_key)
-    assert made.count("turn") == 51
+    assert history.asked_key == history.keys.asked(history.keys_before[50], history.turns[-1].user_key)
+    assert sum(b"turn" in encoded for encoded in made) == 50
+
+
+def test_keys_are_the_digests_of_their_parts() -> None:
+    named = Keys.of("anna", "a1")
+    root = digest("scope", "2", "anna", "a1")
+    a, b, c = digest("a"), digest("b"), digest("c")
+    assert named.root == root
+    for text in ("", "plain", "größer", "\ud83d", "x" * 70_000):
+        assert named.user(text) == digest("user", root, text)
+        assert named.user(text, (a, b)) == digest("user", root, text, a, b)
+        assert named.answer(text) == digest("answer", root, text)
+    assert named.turn(a, b, c) == digest("turn", a, b, c)
+    assert named.step(a, b, c, 12) == digest("step", a, b, c, "12")
+    assert named.asked(a, b) == digest("asked", a, b)
+    assert digest("größer", "") == "ccdc422e9677814766de6f6800194151"  # as in the databases
 
 
 @given(turns, st.data())
@@ -276,11 +293,11 @@ def test_a_placed_history_counts_on_from_the_key_that_it_was_given(
 ) -> None:
     history = read(*conversation(pairs)).history
     known = data.draw(st.integers(0, len(pairs)))
-    placed = history.placed(known, history.key_before(known))
+    placed = history.placed(known, history.keys_before[known])
     assert placed == history
-    other = history.placed(known, "another")
-    assert [other.key_before(turn) for turn in range(known)] == [history.key_before(turn) for turn in range(known)]
-    assert other.key_before(known) == "another"
+    other = history.placed(known, digest("another"))
+    assert [other.keys_before[turn] for turn in range(known)] == [history.keys_before[turn] for turn in range(known)]
+    assert other.keys_before[known] == digest("another")
     assert [row.before_key for row in other.turn_rows(known)] == [
-        other.key_before(turn) for turn in range(known, len(pairs))
+        other.keys_before[turn] for turn in range(known, len(pairs))
     ]

@@ -12,12 +12,13 @@ from msgspec.structs import replace
 
 from app.core import told
 from app.core.canonical import canonical_assistant, canonical_user, digest, squeeze
-from app.core.history import History, TurnRead, TurnRow, read_history
+from app.core.history import History, TurnRead, TurnRow
 from app.core.ladder import Ladder, Search
 from app.core.messages import Message, ToolCall
 from app.core.ports import Calling, CutAnswer, Place, SessionStore
 from app.core.told import Told
 from app.core.window import Tail, TailTurn
+from tests.core.fakes import read_history
 
 Turns = tuple[tuple[str, str], ...]
 LONG = "a longer answer, which no other conversation is likely to have got word for word"
@@ -228,6 +229,7 @@ def test_the_work_for_beginnings_that_are_refused_grows_with_the_history_and_no_
 
     def work(turns: int) -> int:
         nonlocal digests
+        digests = 0
         loop = (Message("assistant", "", (ToolCall("call_of_theirs", "look", "{}"),)), Message("tool", "22 degrees"))
         said = [(Message("user", f"{number}"), *loop, Message("assistant", "Done.")) for number in range(turns)]
         history = read(*(message for turn in said for message in turn), Message("user", "and now?"))

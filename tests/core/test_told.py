@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.canonical import digest, squeeze
-from app.core.history import History, read_history
+from app.core.history import History
 from app.core.messages import Message, ToolCall
 from app.core.told import Told, may_be, told_by
 from app.core.tools.call_ids import is_own_call_id, new_call_id
 from app.core.tools.scheme import SCHEME
+from tests.core.fakes import read_history
 
 OURS, OTHERS = new_call_id(), new_call_id()
 

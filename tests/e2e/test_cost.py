@@ -4,10 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
 
-from app.core.canonical import digest, squeeze
+from app.core.budget import estimate_tokens
+from app.core.canonical import (
+    canonical_assistant,
+    canonical_user,
+    digest_of,
+    framed,
+    is_tool_result,
+    squeeze,
+)
+from app.core.told import told_by
 from app.emulator import Emulator
 from app.log import Joined
 from app.openai.responses import ChunkWriter
@@ -37,23 +45,29 @@ async def test_what_a_turn_sends_does_not_grow_with_the_conversation(server: Ser
     assert len(sizes) == 1
 
 
-async def test_a_turn_reads_its_own_texts_and_knows_those_before_by_a_cheap_digest(server: Server) -> None:
-    named = Calls(
-        squeeze, digest, "openssl_sha256", measure=lambda frame: sum(map(len, frame.f_locals.get("parts", ())))
+async def test_a_turn_reads_names_and_hashes_what_is_new_however_long_the_conversation_is(server: Server) -> None:
+    work = Calls(
+        squeeze,
+        canonical_user,
+        canonical_assistant,
+        is_tool_result,
+        told_by,
+        estimate_tokens,
+        framed,
+        digest_of,
+        measure=lambda frame: len(frame.f_locals.get("encoded", "")),
     )
     talk = server.conversation(enable_thinking=False)
-    squeezed, cheap, hashed = [], [], []
+    turns, hashed = [], []
     for number in range(12):
-        before = named.measured
-        with named.here():
+        before = work.measured
+        with work.here():
             await talk.say(f"Question {number:02}: " + "word " * 4000)
-        heard = named.take()
-        squeezed.append(heard["squeeze"])
-        cheap.append(heard["openssl_sha256"])
-        hashed.append(named.measured - before)
-    assert len(set(squeezed[1:])) == 1
-    assert [later - sooner for sooner, later in pairwise(cheap)] == [2] * 11
-    assert max(hashed) - hashed[1] < 11 * 400  # keys of turns, no texts
+        turns.append(work.take())
+        hashed.append(work.measured - before)
+    assert turns[2:] == [turns[2]] * 10  # the first message is read again with its answer: no turn was kept before
+    assert max(hashed[2:]) - min(hashed[2:]) < 10  # bytes; an answer says which one it is
+    assert turns[2]["told_by"] == 2
 
 
 async def test_a_turn_goes_to_the_database_for_its_place_its_opening_and_its_end(

@@ -1,15 +1,31 @@
 """Results of tools on their way to the model: in the order of their calls, and no longer than the site takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from app.core.messages import Message
+from app.core.messages import Message, ToolCall
 
 
-def in_order(messages: Sequence[Message], earlier: Sequence[Message]) -> list[Message]:
-    """Return messages with each run of tool results in the order of the calls that they answer."""
-    places = {call.id: number for number, call in enumerate(call for message in earlier for call in message.tool_calls)}
+def answered_calls(results: Sequence[Message], earlier: Sequence[Message]) -> dict[str, ToolCall]:
+    """Return the calls that results answer, by their ids, in the order of the messages that made them."""
+    wanted = {message.tool_call_id for message in results if message.role == "tool" and message.tool_call_id}
+    if not wanted:
+        return {}
+    found: list[ToolCall] = []
+    for message in reversed(earlier):
+        if not wanted:
+            break
+        for call in reversed(message.tool_calls):
+            if call.id in wanted:
+                wanted.remove(call.id)
+                found.append(call)
+    return {call.id: call for call in reversed(found)}
+
+
+def in_order(messages: Sequence[Message], calls: Iterable[str]) -> list[Message]:
+    """Return messages with each run of tool results in the order of the calls that they answer, given their ids."""
+    places = {call_id: number for number, call_id in enumerate(calls)}
     out: list[Message] = []
     run: list[Message] = []
     for message in messages:
@@ -27,7 +43,7 @@ def _sorted(results: list[Message], places: dict[str, int]) -> list[Message]:
 
 def shortened(messages: tuple[Message, ...], budget: int) -> tuple[Message, ...]:
     """Return messages with every tool result cut in the middle to `budget` bytes; 0 leaves them as they are."""
-    if not budget or not any(message.role == "tool" and len(message.text) * 4 > budget for message in messages):
+    if not budget or not [each for each in messages if each.role == "tool" and len(each.text) * 4 > budget]:
         return messages
     return tuple(
         replace(message, text=_cut(message.text, budget)) if message.role == "tool" else message for message in messages
