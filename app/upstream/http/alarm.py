@@ -7,31 +7,28 @@ from collections.abc import Callable
 class Alarm:
     """One lazy timer for many waits, one after the other: `ring` is called if a wait outlasts its deadline (loop time).
 
-    A wait that ends in time costs two assignments: the timer stays as it was set, and looks again when it fires.
+    `deadline` is None while nobody waits: whoever waited sets it. So a wait that ends in time costs two assignments,
+    since the timer stays as it was set, and looks again when it fires.
     """
 
-    __slots__ = ("_deadline", "_fires_at", "_loop", "_ring", "_timer")
+    __slots__ = ("_fires_at", "_loop", "_ring", "_timer", "deadline")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self.deadline: float | None = None
         self._loop = loop
         self._ring = ring
-        self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = 0.0
 
     def arm(self, deadline: float) -> None:
         """Begin to wait."""
-        self._deadline = deadline
+        self.deadline = deadline
         if self._timer is None or deadline < self._fires_at:
             self._set(deadline)
 
-    def disarm(self) -> None:
-        """What was waited for is there."""
-        self._deadline = None
-
     def cancel(self) -> None:
         """Wait no more."""
-        self._deadline = None
+        self.deadline = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -44,10 +41,10 @@ class Alarm:
 
     def _fire(self) -> None:
         self._timer = None
-        if self._deadline is None:
+        if self.deadline is None:
             return
-        if self._loop.time() < self._deadline:
-            self._set(self._deadline)
+        if self._loop.time() < self.deadline:
+            self._set(self.deadline)
             return
-        self._deadline = None
+        self.deadline = None
         self._ring()

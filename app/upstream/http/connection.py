@@ -71,11 +71,11 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._answered = None
-            self.alarm.disarm()
+            self.alarm.deadline = None
 
     def release(self, linger: float) -> None:
         """End the running response; the next request may come if it was whole, or is within `linger` seconds."""
-        self.alarm.disarm()
+        self.alarm.deadline = None
         if self.problem is not None or (self._is_asked and not linger):
             self.close()
             return

@@ -104,14 +104,15 @@ class Response:
             finally:
                 self.more = None
                 if not self._is_closed:
-                    self._line.alarm.disarm()
+                    self._line.alarm.deadline = None
         return data
 
     def close(self, *, linger: float = 0.0) -> None:
         """Give the connection back if the body has arrived or its end comes within `linger` seconds, else end it."""
         if not self._is_closed:
             self._is_closed = True
-            self.wake()
+            if self.more is not None:
+                self.wake()
             self._line.release(linger)
 
     def add(self, piece: bytes) -> int:

@@ -50,7 +50,9 @@ class AnswerText:
 
     def finish(self) -> str:
         """Return what was held."""
-        latest = self._held[-1] if self._held else ""
+        if not self._held:
+            return ""
+        latest = self._held[-1]
         self._held.clear()
         return self._append(latest[self._length :])
 

@@ -106,7 +106,7 @@ def failure_in(outer: Outer) -> Failure | None:
     if outer.ret is not None and (blocked := _anti_bot(outer.ret)):
         return blocked
     data = outer.data if isinstance(outer.data, dict) else {}
-    if "punish" in _text(data.get("url")):
+    if data.get("url") and "punish" in _text(data["url"]):
         return Failure("FAIL_SYS_USER_VALIDATE")
     if outer.error:
         return failure_from(outer.error, outer.num)

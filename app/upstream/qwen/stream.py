@@ -174,7 +174,7 @@ class AnswerReader:
             self._counts.append(frame.usage)
         if delta is None:
             return
-        if is_keep_alive(delta.phase):
+        if delta.phase != "answer" and is_keep_alive(delta.phase):
             self.progress -= 1
             return
         self._content.take(delta, events)

@@ -10,11 +10,11 @@ async def test_an_alarm_rings_once_and_only_for_a_wait_that_is_overdue() -> None
     rung: list[float] = []
     alarm = Alarm(loop, lambda: rung.append(loop.time()))
     alarm.arm(loop.time() + 0.01)
-    alarm.disarm()
+    alarm.deadline = None
     await asyncio.sleep(0.03)
     assert not rung
     alarm.arm(loop.time() + 0.01)
-    alarm.disarm()
+    alarm.deadline = None
     due = loop.time() + 0.04
     alarm.arm(due)
     await asyncio.sleep(0.1)
@@ -26,7 +26,7 @@ async def test_a_long_wait_that_ended_does_not_delay_the_alarm_of_a_short_one() 
     loop = asyncio.get_running_loop()
     alarm = Alarm(loop, rung.set)
     alarm.arm(loop.time() + 60)
-    alarm.disarm()
+    alarm.deadline = None
     alarm.arm(loop.time() + 0.01)
     await asyncio.wait_for(rung.wait(), 5)
 
