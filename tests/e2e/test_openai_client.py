@@ -115,9 +115,10 @@ async def test_it_runs_a_loop_of_tools(client: AsyncOpenAI, server: Server, stre
     assert results.chat_id == question.chat_id
 
 
-async def test_it_streams_with_usage(server: Server, client: AsyncOpenAI) -> None:
-    words = [f"{number} " for number in range(1, 21)]
-    server.emulator.script.answer("", pieces=words, delay=0.01)
+async def test_it_streams_with_usage(client: AsyncOpenAI, server: Server) -> None:
+    numbers = [str(number) for number in range(1, 21)]
+    pieces = [numbers[0], *(f" {number}" for number in numbers[1:])]
+    server.emulator.script.answer("", pieces=pieces, delay=0.02)  # apart: what arrives together is sent together
     stream = await client.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "count to 20"}],
@@ -126,7 +127,7 @@ async def test_it_streams_with_usage(server: Server, client: AsyncOpenAI) -> Non
     )
     chunks = [chunk async for chunk in stream]
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert text == "".join(words)
+    assert text == " ".join(numbers)
     assert len(chunks) > 20
     assert chunks[-1].usage is not None
     assert chunks[-1].choices == []

@@ -152,9 +152,9 @@ class ChatRecord(Struct, frozen=True):
 class Answering(Protocol):
     """An answer on its way, as an iterator.
 
-    It yields a non-empty batch for what arrived together: `Started` once and first, deltas, at most one `UsageReport`,
-    which counts all of the batch, `Finished` last, after which it ends. It raises what upstream says in mid-answer,
-    `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
+    It yields a non-empty batch for what arrived together: `Started` once and first, deltas, which may hold several of
+    upstream's own, at most one `UsageReport`, which counts all of the batch, `Finished` last, after which it ends. It
+    raises what upstream says in mid-answer, `UpstreamCut` on an end without a finish, `UpstreamTimeout` on silence.
     """
 
     def __aiter__(self) -> Self:
