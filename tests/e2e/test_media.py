@@ -239,6 +239,7 @@ async def test_a_client_that_leaves_while_its_video_is_recorded_finds_it_in_the_
         asking.cancel()
         await asyncio.sleep(0.1)
         shell.execute("ROLLBACK")
+    await eventually(lambda: stored(server, "SELECT 1 FROM videos"))  # recorded after its answer has ended
     assert len(await jobs_are_usable(server)) == 1
 
 
