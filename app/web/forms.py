@@ -1,6 +1,6 @@
 """Read the bodies of requests: JSON, and multipart forms."""
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from app.errors import FormExpected, InvalidRequest, UnsupportedMediaType
@@ -12,12 +12,17 @@ SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of
 
 async def read_json(request: web.Request) -> bytes:
     """Read the whole body. Raises UnsupportedMediaType, and InvalidRequest if it was spoilt or cut short."""
-    if request.content_type != JSON:
+    if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:  # it may have parameters
         raise UnsupportedMediaType(f"The body is {request.content_type}, not JSON.")
     try:
-        return await request.read()
+        if not request.content.is_eof():
+            return await request.read()
+        body = request.content.read_nowait()  # all of it came with the headers, as mostly
     except web.RequestPayloadError as problem:
         raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
+    if len(body) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+    return body
 
 
 def check_form(request: web.Request) -> None:
