@@ -1,9 +1,10 @@
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app.core.events import Event, Finished, ReasoningDelta, Started, TextDelta, Usage, UsageReport
+from app.core.ports import Mode
 from app.errors import (
     ChatInProgress,
     UpstreamBlocked,
@@ -284,6 +285,12 @@ def test_an_event_that_is_not_json_is_an_error_and_a_torn_last_one_a_cut() -> No
     heard = Heard(torn)
     assert isinstance(heard.failure, UpstreamCut)
     assert heard.text == "No: 91 = 7 x 13."
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_text_is_said_once_whatever_was_asked_for(mode: Mode) -> None:
+    heard = hear(created(), delta("A cat "), delta("runs."), delta(" Fast."), mode=mode)
+    assert joined(heard.events) == [Started("a1", "u1"), TextDelta("A cat runs. Fast.")]
 
 
 def test_a_last_event_without_its_blank_line_is_whole() -> None:

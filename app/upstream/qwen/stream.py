@@ -84,9 +84,9 @@ class AnswerReader:
         """Take a frame that only goes on with the text of the answer, as most do; say whether it did."""
         if self.response_id is None or frame.response_id != self.response_id:
             return False
-        if frame.error is not None or frame.success is False:
+        if frame.error is not None or frame.success is False or self._mode == "video":
             return False
-        if delta is None or not self._content.goes_on(delta, pieces) or self._mode == "video":
+        if delta is None or not self._content.goes_on(delta, pieces):
             return False
         self.progress += 1
         if frame.usage:
