@@ -21,6 +21,8 @@ _I = TypeVar("_I")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
+_MANY = 4  # writes in one transaction that say that more will come
+_GATHER_SECONDS = 0.002
 _work_of = attrgetter("work")
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 4000"  # pages, 16 MB: four times as seldom as SQLite does by itself
 _ADVICE = {
@@ -98,7 +100,8 @@ class Database:
 
     A durable write survives a loss of power. Another one survives the end of the process and becomes durable with the
     next durable one; it does not wait for the disk. Writes are done in the order in which they came; those that come
-    while a transaction runs share the next one. A write that was asked for is done, whether or not its caller waits.
+    while a transaction runs share the next one; where many come at once, it also waits a moment for more, since each
+    transaction costs a way to the disk and back. A write that was asked for is done, whether or not its caller waits.
     """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
@@ -109,6 +112,7 @@ class Database:
         self._is_durable = True  # as `connect` leaves it
         self._waiting: list[_Write] = []
         self._waits_for_disk = False  # one of these
+        self._shared = 0  # how many writes the last transaction held
         self._writing: asyncio.Task[None] | None = None
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
@@ -155,7 +159,11 @@ class Database:
 
     async def _write_all(self) -> None:
         try:
-            while batch := self._waiting:
+            while self._waiting:
+                if self._shared >= _MANY:
+                    await asyncio.sleep(_GATHER_SECONDS)
+                batch = self._waiting
+                self._shared = len(batch)
                 durable = self._waits_for_disk
                 self._waiting, self._waits_for_disk = [], False
                 try:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from app.clock import Clock, timestamp
 from app.core.history import TurnRead
@@ -27,13 +29,16 @@ from app.core.ports import (
 )
 from app.core.window import Tail, TailTurn
 from app.store import statements
+from app.store.beginnings import Beginnings
 from app.store.connection import Database, Values
 from app.store.files import SqliteFileIndex
+from app.store.journal import Journal
 from app.store.opening import open_database
 from app.store.rows import Columns, read_known_node, read_open_node, read_place, read_tail_turn, utf8
 from app.store.turns import write_turns
 from app.store.videos import SqliteVideoStore
 
+_T = TypeVar("_T")
 BUSY_SECONDS = 5.0
 CHECK_SECONDS = 5.0
 _MOST_CUT = 64  # cut answers to one question in one place, the newest
@@ -57,7 +62,12 @@ async def open_sqlite(
     async with open_database(
         path, migrations, clock, busy_seconds=busy_seconds, check_seconds=check_seconds
     ) as database:
-        yield SqliteSessionStore(database, store_text=store_text)
+        beginnings = Beginnings(database, await asyncio.to_thread(Journal, path))
+        try:
+            await beginnings.adopt()
+            yield SqliteSessionStore(database, beginnings, store_text=store_text)
+        finally:
+            await beginnings.close()
 
 
 class SqliteSessionStore:
@@ -66,10 +76,11 @@ class SqliteSessionStore:
     `files` is the index of files in the same database, `videos` are those that its sessions hold.
     """
 
-    def __init__(self, database: Database, *, store_text: bool) -> None:
+    def __init__(self, database: Database, beginnings: Beginnings, *, store_text: bool) -> None:
         self.files = SqliteFileIndex(database)
         self.videos = SqliteVideoStore(database)
         self._database = database
+        self._beginnings = beginnings
         self._columns = Columns(store_text=store_text)
 
     async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
@@ -81,12 +92,18 @@ class SqliteSessionStore:
         return await self._find(statements.FIND_STEP, step_keys)
 
     async def _find(self, statement: str, keys: Sequence[str]) -> Sequence[Place]:
-        return [read_place(row) for row in await self._database.read(statement, (_json(keys),))]
+        return [self._place(row) for row in await self._database.read(statement, (_json(keys),))]
+
+    def _place(self, row: sqlite3.Row) -> Place:
+        place = read_place(row)
+        if not place.has_children and self._beginnings.follows(place.node_id):
+            return replace(place, has_children=True)
+        return place
 
     async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
         rows = await self._database.read(statements.FIND_CALLS, {"ids": json.dumps(call_ids), "scope": scope})
-        return {row["key"]: Calling(read_place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
+        return {row["key"]: Calling(self._place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
 
     async def find_tails(
         self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
@@ -115,7 +132,7 @@ class SqliteSessionStore:
         """Return answers to what these keys name that were cut or recovered, the newest first."""
         values = {"keys": _json(asked_keys), "limit": _MOST_CUT}
         rows = await self._database.read(statements.FIND_CUT, values)
-        return [CutAnswer(read_place(row), row["answered_text"] or "", row["answer_text"]) for row in rows]
+        return [CutAnswer(self._place(row), row["answered_text"] or "", row["answer_text"]) for row in rows]
 
     async def known_chat(self, chat_id: str) -> KnownChat | None:
         """Return what is stored of a chat."""
@@ -134,7 +151,16 @@ class SqliteSessionStore:
 
     async def saw_chat(self, chat_id: str, updated_at: datetime) -> None:
         """Note how new the site's copy of a stored chat was when it was read."""
-        await self._database.execute(statements.SAW_CHAT, (timestamp(updated_at), chat_id))
+        await self._execute(statements.SAW_CHAT, (timestamp(updated_at), chat_id))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` as one transaction, after all that began before it."""
+        self._beginnings.write_all()
+        return await self._database.write(work)
+
+    async def _execute(self, statement: str, values: Values) -> None:
+        self._beginnings.write_all()
+        await self._database.execute(statement, values)
 
     async def _write_all(self, *steps: tuple[str, Values]) -> None:
         """Run statements as one transaction."""
@@ -143,7 +169,7 @@ class SqliteSessionStore:
             for statement, values in steps:
                 connection.execute(statement, values)
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def _known_nodes(self, session_id: str) -> Mapping[str, KnownNode]:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
@@ -152,13 +178,14 @@ class SqliteSessionStore:
     def open_turn(self, node: NewNode, session: NewSession | None, at: datetime) -> "asyncio.Future[None]":
         """Record a message before it is sent; with `session` also the new chat that it opens.
 
-        Nobody was told of it yet, so it need not survive a loss of power: it does not wait for the disk.
+        Nobody was told of it yet, so it need not survive a loss of power: a journal keeps it until it is written with
+        its end, or after a second.
         """
-        opening = self._columns.of_opening(node, session, timestamp(at))
-        return self._database.share(write_turns, opening, durable=False)
+        return self._beginnings.add(self._columns.of_opening(node, session, timestamp(at)))
 
     def finish_turn(self, end: NodeEnd, at: datetime) -> "asyncio.Future[None]":
         """Record how the answer ended. Durable when it is done. Only a node's first end counts."""
+        self._beginnings.write(end.node_id)
         return self._database.share(write_turns, self._columns.of_ending(end, timestamp(at)), durable=True)
 
     async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
@@ -184,7 +211,7 @@ class SqliteSessionStore:
 
     async def release(self, session_id: str, due: datetime) -> None:
         """Let a held deletion be tried from `due` on."""
-        await self._database.execute(statements.RELEASE_ONE, (timestamp(due), session_id))
+        await self._execute(statements.RELEASE_ONE, (timestamp(due), session_id))
 
     async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
         """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
@@ -206,7 +233,7 @@ class SqliteSessionStore:
                 connection.execute(statements.DOOM_SESSIONS, ("retention", timestamp(at)))
             return doomed
 
-        return await self._database.write(work)
+        return await self._write(work)
 
     async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
         """Return deletions of this account's chats that are due, longest overdue first."""
@@ -231,7 +258,7 @@ class SqliteSessionStore:
     async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
         """A try failed: count it, and try again at `due`."""
         said = f"{timestamp(at)} {utf8(error)}"
-        await self._database.execute(statements.PUT_OFF_DELETION, (said, timestamp(due), chat_id))
+        await self._execute(statements.PUT_OFF_DELETION, (said, timestamp(due), chat_id))
 
     async def overview(self) -> StoreOverview:
         """Count what is stored."""

@@ -69,6 +69,7 @@ _FIND_TAILS = """
 FIND_TAILS = _FIND_TAILS.format(index="turns_by_answer", condition="")
 FIND_TAILS_OF_USER = _FIND_TAILS.format(index="turns_by_answer_and_user", condition="AND t.user_key = :user_key")
 
+KNOWN_IDS = "SELECT id FROM nodes WHERE id IN (SELECT value FROM json_each(?))"
 KNOWN_CHAT = """
     SELECT id, owner, state, seen_at AS known_until,
            EXISTS (SELECT 1 FROM nodes n WHERE n.session_id = s.id AND n.state = 'open') AS is_open

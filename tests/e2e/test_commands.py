@@ -217,6 +217,7 @@ async def test_a_session_is_erased_while_the_server_runs(
         body = {"model": "qwen3.7-plus", "messages": [{"role": "user", "content": "hi"}], "stream": True}
         async with session.post(f"{server.url}/v1/chat/completions", json=body) as response:
             await hold.reached()
+            await eventually(lambda: shell.rows("SELECT 1 FROM nodes WHERE state = 'open'"))
             code, told = await shell.run("sessions", "delete", response.headers["X-Session-Id"], "--yes")
             assert (code, "being answered just now" in told) == (1, True)
             hold.release()

@@ -37,6 +37,11 @@ def sqlite_store(
     return open_sqlite(path, migrations, store_text=store_text, clock=SystemClock(), busy_seconds=busy_seconds)
 
 
+async def written(store: SessionStore) -> None:
+    """Have what has begun written, as any other write does, and a second."""
+    await store.saw_chat("a chat that is not stored", START)
+
+
 def session(name: str, *, delete_because: str | None = None, account: str = ACCOUNT, title: str = "") -> NewSession:
     return NewSession(
         id=name,

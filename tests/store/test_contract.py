@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.core.ports import Deletion, OpenNode, Place, SessionStore, StoreOverview
 from app.core.told import Told
-from tests.store.making import ACCOUNT, OpenStore, end, minute, node, session
+from tests.store.making import ACCOUNT, OpenStore, end, minute, node, session, written
 
 
 async def conversation(store: SessionStore, name: str = "a", at: int = 0) -> None:
@@ -60,7 +60,6 @@ async def test_an_unknown_key_finds_nothing(store: SessionStore) -> None:
 async def test_nodes_with_one_key_are_found_the_newest_first(store: SessionStore) -> None:
     for name in ("a", "b", "c"):
         await store.open_turn(node(f"{name}1", name), session(name), minute(0))
-    for name in ("c", "b", "a"):
         await store.finish_turn(end(f"{name}1", turn_key="shared"), minute(1))
     assert [place.session_id for place in await store.find_turn("shared")] == ["c", "b", "a"]
 
@@ -341,6 +340,7 @@ async def test_the_overview_counts(store: SessionStore) -> None:
     await conversation(store)
     await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(1))
     await side_call(store)
+    await written(store)
     assert await store.overview() == StoreOverview(sessions=2, nodes=3, pending_deletions=1)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.store import statements
+from app.store.beginnings import Beginnings
 from app.store.connection import Database, connect
+from app.store.journal import Journal
 from app.store.opening import closing
 from app.store.sqlite import SqliteSessionStore
 from tests.store.making import end, minute, node, session, sqlite_store
@@ -37,36 +39,32 @@ async def counted(path: Path) -> AsyncIterator[Counted]:
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(closing(await connect(path, busy_seconds=1))) for _ in range(2)]
         writer, reader = opened
-        counted = Counted(SqliteSessionStore(Database(writer, reader, path), store_text=True))
+        database = Database(writer, reader, path)
+        beginnings = Beginnings(database, Journal(path))
+        counted = Counted(SqliteSessionStore(database, beginnings, store_text=True))
         for connection in opened:
             await connection.set_trace_callback(lambda text: counted.heard.append(text))
         yield counted
+        await beginnings.close()
 
 
-async def test_a_turn_that_goes_on_is_one_look_up_and_two_small_transactions(counted: Counted) -> None:
+async def test_a_turn_that_ends_soon_is_one_look_up_and_one_small_transaction(counted: Counted) -> None:
     await counted.store.open_turn(node("a1", "a"), session("a"), minute(1))
-    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "COMMIT"]
+    assert counted.take() == []
     await counted.store.finish_turn(end("a1", turn_key="k1"), minute(2))
-    assert counted.take() == ["BEGIN", "INSERT", "COMMIT"]
+    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "INSERT", "COMMIT"]
     assert await counted.store.find_turn("k1")
     assert counted.take() == ["SELECT"]
     await counted.store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
-    assert counted.take() == ["BEGIN", "SELECT", "INSERT", "COMMIT"]
+    await counted.store.finish_turn(end("a2", turn_key="k2"), minute(4))
+    assert counted.take() == ["BEGIN", "SELECT", "INSERT", "INSERT", "COMMIT"]
 
 
-async def test_what_is_written_together_shares_a_transaction_in_its_order(counted: Counted) -> None:
-    opening = counted.store.open_turn(node("a1", "a"), session("a"), minute(1))
-    await counted.store.finish_turn(end("a1", turn_key="k1"), minute(2))
-    assert opening.done()
-    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "INSERT", "COMMIT"]
-
-
-async def test_turns_that_begin_or_end_together_take_as_many_statements_as_one(counted: Counted) -> None:
+async def test_turns_that_end_together_take_as_many_statements_as_one(counted: Counted) -> None:
     names = [f"n{number}" for number in range(60)]
     await asyncio.gather(*(counted.store.open_turn(node(name, name), session(name), minute(1)) for name in names))
-    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "COMMIT"]
     await asyncio.gather(*(counted.store.finish_turn(end(name, turn_key=name), minute(2)) for name in names))
-    assert counted.take() == ["BEGIN", "INSERT", "COMMIT"]
+    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "INSERT", "COMMIT"]
     assert len(await counted.store.find_turn(*names)) == 60
     assert counted.take() == ["SELECT"]
 

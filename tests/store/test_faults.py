@@ -11,10 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
+from app.store.beginnings import Beginnings
 from app.store.connection import Database, connect, store_errors
+from app.store.journal import Journal
 from app.store.opening import closing as closing_later
 from app.store.sqlite import SqliteSessionStore
-from tests.store.making import ACCOUNT, Outside, end, minute, node, session, sqlite_store, tell_a_story
+from tests.store.making import ACCOUNT, Outside, end, minute, node, session, sqlite_store, tell_a_story, written
 
 
 @pytest.fixture
@@ -34,6 +36,7 @@ async def hasty(path: Path) -> AsyncIterator[SqliteSessionStore]:
 
 async def opens(store: SqliteSessionStore, name: str = "x") -> None:
     await store.open_turn(node(f"{name}1", name), session(name, delete_because="side call"), minute(30))
+    await written(store)
 
 
 # --- locks ----------------------------------------------------------------------------------------------------------
@@ -53,7 +56,6 @@ async def test_a_write_waits_for_another_programs_transaction(store: SqliteSessi
 
 WRITES: dict[str, Callable[[SqliteSessionStore], Awaitable[object]]] = {
     "open_turn in a new chat": lambda store: opens(store),
-    "open_turn": lambda store: store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30)),
     "finish_turn": lambda store: store.finish_turn(end("a2"), minute(30)),
     "interrupted": lambda store: store.interrupted(minute(30)),
     "forget": lambda store: store.forget("a", "not found", minute(30)),
@@ -85,6 +87,10 @@ async def test_a_lock_held_for_too_long_is_told_and_the_store_works_again(
 # --- disks ----------------------------------------------------------------------------------------------------------
 
 
+def store_of(database: Database, path: Path) -> SqliteSessionStore:
+    return SqliteSessionStore(database, Beginnings(database, Journal(path)), store_text=True)
+
+
 class ByHand:
     """The two connections of a store, opened here so that a test can set them limits."""
 
@@ -93,7 +99,7 @@ class ByHand:
         self.reader = reader
 
     def store(self, path: Path) -> SqliteSessionStore:
-        return SqliteSessionStore(Database(self.writer, self.reader, path), store_text=True)
+        return store_of(Database(self.writer, self.reader, path), path)
 
     async def limit(self, pages: int) -> None:
         await self.writer.execute_fetchall(f"PRAGMA max_page_count = {pages}")
@@ -111,25 +117,30 @@ async def by_hand(path: Path) -> AsyncIterator[ByHand]:
         yield ByHand(*opened)
 
 
-async def test_a_full_disk_is_told_and_the_store_works_again(by_hand: ByHand, path: Path, outside: Outside) -> None:
+async def test_a_full_disk_is_told_and_the_store_works_again(
+    by_hand: ByHand, path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
     store = by_hand.store(path)
     await store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30))
     await by_hand.limit(1)  # not one page more than there are
     long = "long " * 100_000
     with pytest.raises(StoreError, match="The disk is full; make room"):
         await store.finish_turn(end("a9", turn_key="key-a9", says=long), minute(31))
-    with pytest.raises(StoreError, match="The disk is full; make room"):
-        await store.open_turn(node("x1", "x", says=long), session("x"), minute(31))
+    await store.open_turn(node("x1", "x", says=long), session("x"), minute(31))
+    await written(store)
+    assert "could not be written so far" in caplog.text
+    assert "The disk is full; make room" in caplog.text
     assert outside.value("SELECT count(*) FROM sessions WHERE id = 'x'") == 0
     assert await store.find_turn("key-a2")
     await by_hand.limit(1_000_000)
     await store.finish_turn(end("a9", turn_key="key-a9", says=long), minute(32))
-    await store.open_turn(node("x1", "x", says=long), session("x"), minute(33))
+    await written(store)
+    assert outside.value("SELECT count(*) FROM sessions WHERE id = 'x'") == 1
     assert await store.find_turn("key-a9")
 
 
 async def test_a_file_that_may_not_be_written_is_told(by_hand: ByHand, path: Path) -> None:
-    store = SqliteSessionStore(Database(by_hand.reader, by_hand.reader, path), store_text=True)
+    store = store_of(Database(by_hand.reader, by_hand.reader, path), path)
     with pytest.raises(StoreError, match="read-only; give the server's user the right to write"):
         await store.finish_turn(end("a2"), minute(30))
 
@@ -170,8 +181,9 @@ def test_what_the_driver_says_is_told_by_its_code(path: Path, code: int, kind: t
 
 
 async def test_a_mistake_of_the_program_itself_passes_through(store: SqliteSessionStore) -> None:
+    await store.open_turn(node("x1", "no such session"), None, minute(0))
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-        await store.open_turn(node("x1", "no such session"), None, minute(0))
+        await store.finish_turn(end("x1"), minute(1))
     await opens(store)
     assert (await store.overview()).sessions == 1
 
@@ -213,11 +225,12 @@ async def test_a_write_that_was_asked_for_is_done_though_its_caller_left_before_
         other.execute("BEGIN IMMEDIATE")
         begun = asyncio.create_task(opens(store, "begun"))
         await asyncio.wait([begun], timeout=0.05)  # it waits for the lock, in SQLite's thread
-        waiting: asyncio.Future[None] = (
-            asyncio.create_task(opens(store, "waiting"))
-            if leaves == "the caller's task"
-            else store.open_turn(node("waiting1", "waiting"), session("waiting"), minute(30))
-        )
+        waiting: asyncio.Future[None]
+        if leaves == "the caller's task":
+            waiting = asyncio.create_task(opens(store, "waiting"))
+        else:
+            await store.open_turn(node("waiting1", "waiting"), session("waiting"), minute(30))
+            waiting = store.finish_turn(end("waiting1"), minute(31))
         await asyncio.wait([waiting], timeout=0.05)
         for left in (begun, waiting):
             left.cancel()
@@ -231,7 +244,7 @@ async def test_a_write_that_was_asked_for_is_done_though_its_caller_left_before_
 async def test_what_could_not_be_written_is_logged_if_nobody_waits_for_it_any_more(
     store: SqliteSessionStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lost = store.open_turn(node("x1", "no such session"), None, minute(0))
+    lost = store.finish_turn(end("no such node"), minute(0))
     lost.cancel()
     await opens(store)
     assert "could not be written: FOREIGN KEY constraint failed" in caplog.text
@@ -240,7 +253,7 @@ async def test_what_could_not_be_written_is_logged_if_nobody_waits_for_it_any_mo
 async def test_writes_that_share_a_transaction_fail_each_for_itself(
     store: SqliteSessionStore, outside: Outside
 ) -> None:
-    lost = store.open_turn(node("x1", "no such session"), None, minute(0))
+    lost = store.finish_turn(end("no such node"), minute(0))
     outcomes = await asyncio.gather(opens(store, "a"), lost, opens(store, "b"), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), sqlite3.IntegrityError, type(None)]
     assert outside.rows("SELECT id FROM nodes ORDER BY id") == [("a1",), ("b1",)]
@@ -301,6 +314,7 @@ async def test_a_turns_next_message_that_shares_a_transaction_with_its_first_kno
     opened = [store.open_turn(first, session("a"), minute(1))]
     opened += [store.open_turn(step, None, minute(1)) for step in steps]
     await asyncio.gather(*opened)
+    await written(store)
     assert outside.rows("SELECT id, turn_start FROM nodes ORDER BY id") == [("a1", 1), ("a2", 1), ("a3", 1)]
 
 

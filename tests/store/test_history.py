@@ -14,7 +14,18 @@ from msgspec.structs import replace
 from app.core.history import TurnRead
 from app.core.ports import SessionStore
 from app.store import statements
-from tests.store.making import MIGRATIONS, Outside, change, end, minute, node, session, sqlite_store, tell_a_story
+from tests.store.making import (
+    MIGRATIONS,
+    Outside,
+    change,
+    end,
+    minute,
+    node,
+    session,
+    sqlite_store,
+    tell_a_story,
+    written,
+)
 
 PAGE = MIGRATIONS.parent.parent / "docs" / "history.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
@@ -46,6 +57,7 @@ async def test_the_history_reads_in_order_along_each_branch(told: SessionStore, 
 
 async def test_each_saying_has_its_own_time_and_state(told: SessionStore, outside: Outside) -> None:
     await told.open_turn(node("d2", "d", parent="d1", depth=2), None, minute(22))
+    await written(told)
     assert outside.rows("SELECT at, role, text, state FROM v_history WHERE session = 'd'") == [
         ("2026-11-22T09:20:00.000Z", "user", "Are you there?", "aborted"),
         ("2026-11-22T09:21:00.000Z", "assistant", "answer d1", "aborted"),
@@ -105,6 +117,7 @@ async def test_a_doomed_session_says_why_and_since_when(told: SessionStore, outs
 
 async def test_a_session_says_for_how_many_hours_nobody_used_it(store: SessionStore, outside: Outside) -> None:
     await store.open_turn(node("a1", "a"), session("a"), datetime.now(UTC) - timedelta(hours=2))
+    await written(store)
     assert outside.value("SELECT idle_hours FROM v_sessions") == pytest.approx(2.0, abs=0.15)
 
 
@@ -193,6 +206,7 @@ async def test_without_texts_what_needs_one_finds_nothing_and_the_rest_works(pat
 
 async def test_half_a_surrogate_pair_is_stored_as_a_question_mark(store: SessionStore, outside: Outside) -> None:
     await store.open_turn(node("a1", "a", says="half \ud83d, whole \N{GRINNING FACE}"), session("a"), minute(0))
+    await written(store)
     assert outside.value("SELECT user_text FROM nodes") == "half ?, whole \N{GRINNING FACE}"
 
 
