@@ -18,7 +18,7 @@ _MOST_WORDS = 500  # characters of what a model said in place of a picture
 Piece = TextDelta | CallStarted | CallArguments
 
 
-class AnswerEnd(Struct, frozen=True):
+class AnswerEnd(Struct, frozen=True, gc=False):
     """The end of one answer of the model: what is left to say, and what the model must be asked again, if so."""
 
     pieces: Sequence[Piece] = ()

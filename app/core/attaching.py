@@ -19,7 +19,7 @@ _MOST_TRIES = 10  # earlier files that are looked for, of those whose bytes the 
 _MOST_NAMED = 5  # models in an error
 
 
-class Limit(Struct, frozen=True):
+class Limit(Struct, frozen=True, gc=False):
     """How many files of a kind one message takes, and the bytes of each."""
 
     count: int
@@ -34,7 +34,7 @@ LIMITS: Mapping[FileKind, Limit] = {  # docs/upstream-protocol.md, Files
 }
 
 
-class Attached(Struct, frozen=True):
+class Attached(Struct, frozen=True, gc=False):
     """The files that go along with a message, earlier ones first; `shown` are their names, by attachments' digests."""
 
     files: tuple[FileContent, ...] = ()

@@ -22,7 +22,7 @@ _LONGEST_NAME = 200  # characters, suffixes included
 _MOST_NAMED = 10  # models that an error suggests
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """What a model name asks for; `info` is None while the list could never be fetched."""
 
     id: str

@@ -32,7 +32,7 @@ from app.errors import FileLimit
 _TITLE_CHARS = 80
 
 
-class Draft(Struct, frozen=True):
+class Draft(Struct, frozen=True, gc=False):
     """A turn that is about to be sent. Without a `session` row the chat of `prompt` exists; else it is made first.
 
     `files` go along, once upstream has them, and the document of `letter`, if a part of it was moved there; `whole` is
@@ -53,7 +53,7 @@ class Draft(Struct, frozen=True):
     leaves_video: bool = False
 
 
-class Telling(Struct, frozen=True):
+class Telling(Struct, frozen=True, gc=False):
     """What is sent of a history: `untold` goes as a transcript, `said` is the client's new words."""
 
     untold: tuple[Message, ...]

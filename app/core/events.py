@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens as upstream counts them; output includes reasoning."""
 
     input_tokens: int
@@ -23,26 +23,26 @@ class Usage(Struct, frozen=True):
         )
 
 
-class Started(Struct, frozen=True):
+class Started(Struct, frozen=True, gc=False):
     """Upstream accepted the prompt. The ids are upstream's own: of the stored user message and of the answer."""
 
     response_id: str
     user_message_id: str | None
 
 
-class ReasoningDelta(Struct, frozen=True):
+class ReasoningDelta(Struct, frozen=True, gc=False):
     """The next piece of the model's thinking; never part of the answer."""
 
     text: str
 
 
-class TextDelta(Struct, frozen=True):
+class TextDelta(Struct, frozen=True, gc=False):
     """The next piece of the answer."""
 
     text: str
 
 
-class Picture(Struct, frozen=True):
+class Picture(Struct, frozen=True, gc=False):
     """An image that the answer holds, at an address that works for a limited time; the size is in pixels."""
 
     url: str
@@ -50,7 +50,7 @@ class Picture(Struct, frozen=True):
     height: int | None = None
 
 
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, gc=False):
     """A page that the answer may cite; marks such as `[[3]]` in its text name it by `number`."""
 
     number: int
@@ -58,19 +58,19 @@ class Source(Struct, frozen=True):
     title: str
 
 
-class Sources(Struct, frozen=True):
+class Sources(Struct, frozen=True, gc=False):
     """What a web search found; several searches of one answer add up."""
 
     found: tuple[Source, ...]
 
 
-class VideoTask(Struct, frozen=True):
+class VideoTask(Struct, frozen=True, gc=False):
     """The answer is a video that is being made; `Upstream.video` tells how far it is."""
 
     task_id: str
 
 
-class Citation(Struct, frozen=True):
+class Citation(Struct, frozen=True, gc=False):
     """A source that the answer cites, and the characters of its text that do: from `start` up to `end`."""
 
     url: str
@@ -79,13 +79,13 @@ class Citation(Struct, frozen=True):
     end: int
 
 
-class Citations(Struct, frozen=True):
+class Citations(Struct, frozen=True, gc=False):
     """What the whole answer cites, in the order of its text."""
 
     cited: tuple[Citation, ...]
 
 
-class CallStarted(Struct, frozen=True):
+class CallStarted(Struct, frozen=True, gc=False):
     """The answer calls a tool; `index` counts its calls from 0."""
 
     index: int
@@ -93,20 +93,20 @@ class CallStarted(Struct, frozen=True):
     name: str
 
 
-class CallArguments(Struct, frozen=True):
+class CallArguments(Struct, frozen=True, gc=False):
     """The next piece of a call's arguments, JSON text."""
 
     index: int
     text: str
 
 
-class UsageReport(Struct, frozen=True):
+class UsageReport(Struct, frozen=True, gc=False):
     """The count so far; each report replaces the one before."""
 
     usage: Usage
 
 
-class Finished(Struct, frozen=True):
+class Finished(Struct, frozen=True, gc=False):
     """The answer is whole."""
 
 
@@ -115,7 +115,7 @@ Event = Started | ReasoningDelta | TextDelta | Picture | Sources | VideoTask | U
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
-class Ended(Struct, frozen=True):
+class Ended(Struct, frozen=True, gc=False):
     """The answer is whole and its node is committed; `usage` is None where upstream did not count."""
 
     finish_reason: FinishReason

@@ -16,7 +16,7 @@ from app.core.messages import Message
 from app.core.told import Telling
 
 
-class TurnRead(Struct, frozen=True):
+class TurnRead(Struct, frozen=True, gc=False):
     """A turn: the texts of its user and of its assistant, as they came, and the names of both in canonical form.
 
     `files` are the digests of what the user attached. `end` counts the messages up to its last one. `spoke` says that
@@ -49,7 +49,7 @@ class TurnRead(Struct, frozen=True):
         return bool(self.said)
 
 
-class Anchor(Struct, frozen=True):
+class Anchor(Struct, frozen=True, gc=False):
     """An answer that a request may go on from: in `turn`, with `index` messages up to it.
 
     `results` is the number of tool results told before that answer in its turn; None where no result follows it.
@@ -60,7 +60,7 @@ class Anchor(Struct, frozen=True):
     results: int | None
 
 
-class TurnRow(Struct, frozen=True):
+class TurnRow(Struct, frozen=True, gc=False):
     """A turn to remember, so that a client that trims its window is recognised by it."""
 
     key: str
@@ -69,7 +69,7 @@ class TurnRow(Struct, frozen=True):
     answer_key: str
 
 
-class History(Struct, frozen=True):
+class History(Struct, frozen=True, gc=False):
     """A request's messages without the system's, as turns; the last turn is the one that is being answered.
 
     `anchors` are the possible readings of where the last answer is: more than one only if a run of tool results may

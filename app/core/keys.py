@@ -16,7 +16,7 @@ _STEP = f"\0\0\0\0\0\0\0\x04step{_KEY}"
 _ASKED = f"\0\0\0\0\0\0\0\x05asked{_KEY}"
 
 
-class Keys(Struct, frozen=True):
+class Keys(Struct, frozen=True, gc=False):
     """Makes the keys of one owner's conversations in one account.
 
     `root` is the key before every first turn, `no_answer` that of an answer without text. The heads are what the

@@ -16,7 +16,7 @@ from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 _KEYS_AT_ONCE = 64  # of the longest beginnings first: the rest is seldom looked for
 
 
-class Found(Struct, frozen=True):
+class Found(Struct, frozen=True, gc=False):
     """A place to go on from.
 
     `history` knows the key of what came before, `index` counts the messages that the chat holds already, `rows` are
@@ -31,7 +31,7 @@ class Found(Struct, frozen=True):
     rows: tuple[TurnRow, ...] = ()
 
 
-class Search(Struct, frozen=True):
+class Search(Struct, frozen=True, gc=False):
     """What was found, and why the rungs above it had no answer."""
 
     found: Found | None

@@ -11,7 +11,7 @@ from app.core.transcript import fence
 DOCUMENT = "conversation.txt"
 
 
-class Letter(Struct, frozen=True):
+class Letter(Struct, frozen=True, gc=False):
     """The parts of a message in their order, each "" where it has none.
 
     `system` are the instructions, `conversation` is what the chat has to be told of what was said, `closing` how to go

@@ -13,7 +13,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 Purpose = Literal["conversation", "pictures", "video"]
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Struct, frozen=True, gc=False):
     """A call that an assistant message holds; `arguments` is JSON text as the client sent it."""
 
     id: str
@@ -21,7 +21,7 @@ class ToolCall(Struct, frozen=True):
     arguments: str
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     """One message. `text` is raw: what upstream is sent, never a canonical form.
 
     `developer` messages are `system`, `function` messages are `tool`.
@@ -35,7 +35,7 @@ class Message(Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
 
 
-class ChatRequest(Struct, frozen=True):
+class ChatRequest(Struct, frozen=True, gc=False):
     """A stateless request: the whole conversation as the client knows it, and how to answer.
 
     `thinking` is None where the client left it open. `max_tokens` limits the answer, not the thinking. `mode` is asked

@@ -16,7 +16,7 @@ from app.core.told import Telling, told_by
 _BESIDE_TEXT = 600  # bytes that a message takes in a reading besides its text, from above
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """How far a conversation was read: `messages`, without the system's and without the bytes of files.
 
     The last one of `turns` may go on, and `answered` is the canonical text of the answers in it; `keys_before` name

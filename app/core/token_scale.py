@@ -16,7 +16,7 @@ _ENOUGH = 2000  # estimated tokens that a count must be of
 _ENOUGH_AT_FIRST = 10_000  # the site adds some hundred of its own to a chat
 
 
-class Weight(Struct, frozen=True):
+class Weight(Struct, frozen=True, gc=False):
     """What a message adds to its chat, and what the chat holds; `counted` in upstream's tokens, the others estimated.
 
     `new` is the message, `answer` the answer before it. `counted` is what upstream counted before that answer, None

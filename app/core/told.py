@@ -22,7 +22,7 @@ _CALL_ARGUMENTS = re.compile(r"</name>\s*<arguments>")
 _CALL_END = "</arguments>"
 
 
-class Told(Struct, frozen=True):
+class Told(Struct, frozen=True, gc=False):
     """The calls and results up to a place in a conversation.
 
     `key` is a digest of all of them, `calls` and `results` of those in the running turn, each "" for none. `call_ids`
@@ -41,7 +41,7 @@ class Told(Struct, frozen=True):
         return _after(self, _answer(text, (), tuple(call_ids)))
 
 
-class ToldItem(Struct, frozen=True):
+class ToldItem(Struct, frozen=True, gc=False):
     """What one message told; a `user` text begins a turn, an answer may hold no calls."""
 
     kind: Literal["user", "answer", "result"]
@@ -54,7 +54,7 @@ _SAID = ToldItem("user")
 _WORDS = ToldItem("answer")
 
 
-class Telling(Struct, frozen=True):
+class Telling(Struct, frozen=True, gc=False):
     """What a conversation told, up to any place in it: an item for each message.
 
     `after` holds what was told after so many items, but for the results that these end with. `loops_kept_from` is the

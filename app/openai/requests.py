@@ -26,17 +26,17 @@ _MAX_STOPS = 4
 _MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
 
 
-class _CalledFunction(msgspec.Struct):
+class _CalledFunction(msgspec.Struct, gc=False):
     name: str
     arguments: str = "{}"
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, gc=False):
     function: _CalledFunction
     id: str = ""
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -45,16 +45,16 @@ class _Message(msgspec.Struct):
     name: str | None = None
 
 
-class _StreamOptions(msgspec.Struct):
+class _StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool | None = None
 
 
-class _TemplateArguments(msgspec.Struct):
+class _TemplateArguments(msgspec.Struct, gc=False):
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
 
 
-class ChatBody(msgspec.Struct):
+class ChatBody(msgspec.Struct, gc=False):
     """The fields that are honoured or refused; every other one is ignored and named."""
 
     model: str
@@ -83,7 +83,7 @@ class ChatBody(msgspec.Struct):
 _decoder = BodyDecoder(ChatBody)
 
 
-class ChatCall(Struct, frozen=True):
+class ChatCall(Struct, frozen=True, gc=False):
     """A decoded request: what the core answers, and how the answer is written.
 
     `old_functions`: the client offered `functions`, and knows `function_call` only.

@@ -38,7 +38,7 @@ DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.encode
 
 
-class Heading(Struct, frozen=True):
+class Heading(Struct, frozen=True, gc=False):
     """What every piece of one answer repeats; `created` is in seconds since 1970."""
 
     id: str

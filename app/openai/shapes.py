@@ -7,19 +7,19 @@ import msgspec
 FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
-class PromptTokens(msgspec.Struct):
+class PromptTokens(msgspec.Struct, gc=False):
     """What the input tokens were."""
 
     cached_tokens: int
 
 
-class CompletionTokens(msgspec.Struct):
+class CompletionTokens(msgspec.Struct, gc=False):
     """What the output tokens were."""
 
     reasoning_tokens: int
 
 
-class TokenUsage(msgspec.Struct):
+class TokenUsage(msgspec.Struct, gc=False):
     """Tokens as the site counts them."""
 
     prompt_tokens: int
@@ -29,14 +29,14 @@ class TokenUsage(msgspec.Struct):
     completion_tokens_details: CompletionTokens
 
 
-class WrittenCall(msgspec.Struct):
+class WrittenCall(msgspec.Struct, gc=False):
     """A function that the model calls; `arguments` is JSON text."""
 
     name: str
     arguments: str
 
 
-class AnsweredCall(msgspec.Struct):
+class AnsweredCall(msgspec.Struct, gc=False):
     """A tool call of an answer."""
 
     id: str
@@ -44,13 +44,13 @@ class AnsweredCall(msgspec.Struct):
     function: WrittenCall
 
 
-class ImageAddress(msgspec.Struct):
+class ImageAddress(msgspec.Struct, gc=False):
     """Where a picture is: a data URL, or the site's address, by the setting IMAGES_AS."""
 
     url: str
 
 
-class AnsweredImage(msgspec.Struct):
+class AnsweredImage(msgspec.Struct, gc=False):
     """A picture of an answer, which its text shows as Markdown too."""
 
     type: Literal["image_url"]
@@ -58,7 +58,7 @@ class AnsweredImage(msgspec.Struct):
     image_url: ImageAddress
 
 
-class UrlCitation(msgspec.Struct):
+class UrlCitation(msgspec.Struct, gc=False):
     """A page that a web search found, and the characters of the content that cite it."""
 
     url: str
@@ -67,14 +67,14 @@ class UrlCitation(msgspec.Struct):
     end_index: int
 
 
-class Annotation(msgspec.Struct):
+class Annotation(msgspec.Struct, gc=False):
     """What a part of the content refers to."""
 
     type: Literal["url_citation"]
     url_citation: UrlCitation
 
 
-class AnswerMessage(msgspec.Struct):
+class AnswerMessage(msgspec.Struct, gc=False):
     """The answer; `function_call` is for requests that offered `functions`."""
 
     role: Literal["assistant"]
@@ -87,7 +87,7 @@ class AnswerMessage(msgspec.Struct):
     annotations: list[Annotation] | msgspec.UnsetType = msgspec.UNSET
 
 
-class AnswerChoice(msgspec.Struct):
+class AnswerChoice(msgspec.Struct, gc=False):
     """The one answer."""
 
     index: Literal[0]
@@ -96,7 +96,7 @@ class AnswerChoice(msgspec.Struct):
     finish_reason: FinishReason
 
 
-class ChatCompletion(msgspec.Struct):
+class ChatCompletion(msgspec.Struct, gc=False):
     """A whole answer; `usage` is null where the site did not count."""
 
     id: str
@@ -107,14 +107,14 @@ class ChatCompletion(msgspec.Struct):
     usage: TokenUsage | None
 
 
-class CallPiece(msgspec.Struct):
+class CallPiece(msgspec.Struct, gc=False):
     """A piece of a call's function."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     arguments: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class ToolCallPiece(msgspec.Struct):
+class ToolCallPiece(msgspec.Struct, gc=False):
     """A piece of a tool call: first its id and name, then its arguments."""
 
     index: int
@@ -123,7 +123,7 @@ class ToolCallPiece(msgspec.Struct):
     type: Literal["function"] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     """What a chunk adds to the answer."""
 
     role: Literal["assistant"] | msgspec.UnsetType = msgspec.UNSET
@@ -136,7 +136,7 @@ class Delta(msgspec.Struct):
     annotations: list[Annotation] | msgspec.UnsetType = msgspec.UNSET
 
 
-class ChunkChoice(msgspec.Struct):
+class ChunkChoice(msgspec.Struct, gc=False):
     """The one answer's next piece."""
 
     index: Literal[0]
@@ -145,7 +145,7 @@ class ChunkChoice(msgspec.Struct):
     finish_reason: FinishReason | None
 
 
-class ChatCompletionChunk(msgspec.Struct):
+class ChatCompletionChunk(msgspec.Struct, gc=False):
     """A frame of a stream; with `stream_options.include_usage` the last one has no choices but the usage."""
 
     id: str
@@ -156,7 +156,7 @@ class ChatCompletionChunk(msgspec.Struct):
     usage: TokenUsage | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Model(msgspec.Struct):
+class Model(msgspec.Struct, gc=False):
     """A model of the account's live list."""
 
     id: str
@@ -165,21 +165,21 @@ class Model(msgspec.Struct):
     owned_by: str
 
 
-class ModelList(msgspec.Struct):
+class ModelList(msgspec.Struct, gc=False):
     """The live list."""
 
     object: Literal["list"]
     data: list[Model]
 
 
-class MadeImage(msgspec.Struct):
+class MadeImage(msgspec.Struct, gc=False):
     """An image: its address on the site, which expires, or itself."""
 
     url: str | msgspec.UnsetType = msgspec.UNSET
     b64_json: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class ImageUsage(msgspec.Struct):
+class ImageUsage(msgspec.Struct, gc=False):
     """Tokens as the site counts them."""
 
     input_tokens: int
@@ -187,7 +187,7 @@ class ImageUsage(msgspec.Struct):
     total_tokens: int
 
 
-class MadeImages(msgspec.Struct):
+class MadeImages(msgspec.Struct, gc=False):
     """The images that were made; `usage` is left out where the site did not count."""
 
     created: int
@@ -195,14 +195,14 @@ class MadeImages(msgspec.Struct):
     usage: ImageUsage | msgspec.UnsetType = msgspec.UNSET
 
 
-class VideoError(msgspec.Struct):
+class VideoError(msgspec.Struct, gc=False):
     """Why there is no video."""
 
     code: Literal["video_failed"]
     message: str
 
 
-class Video(msgspec.Struct):
+class Video(msgspec.Struct, gc=False):
     """A video; `size` is as it was asked for, the site tells neither `seconds` nor when it expires."""
 
     id: str
@@ -218,7 +218,7 @@ class Video(msgspec.Struct):
     error: VideoError | None
 
 
-class VideoPage(msgspec.Struct):
+class VideoPage(msgspec.Struct, gc=False):
     """A page of videos."""
 
     object: Literal["list"]
@@ -228,7 +228,7 @@ class VideoPage(msgspec.Struct):
     has_more: bool
 
 
-class DeletedVideo(msgspec.Struct):
+class DeletedVideo(msgspec.Struct, gc=False):
     """A video that is forgotten."""
 
     id: str
@@ -236,7 +236,7 @@ class DeletedVideo(msgspec.Struct):
     deleted: Literal[True]
 
 
-class ErrorDetail(msgspec.Struct):
+class ErrorDetail(msgspec.Struct, gc=False):
     """What happened and what to do; `param` names the field at fault, the codes are in docs/errors.md."""
 
     message: str
@@ -245,7 +245,7 @@ class ErrorDetail(msgspec.Struct):
     code: str | None
 
 
-class Error(msgspec.Struct):
+class Error(msgspec.Struct, gc=False):
     """Every error, before an answer or as a frame in a stream."""
 
     error: ErrorDetail

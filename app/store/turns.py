@@ -10,7 +10,7 @@ from app.store.connection import NotTogether
 from app.store.many_rows import Row
 
 
-class Opening(Struct, frozen=True):
+class Opening(Struct, frozen=True, gc=False):
     """A node, and what is stored with it: the chat that it opens, that chat's deletion, turns, files.
 
     `node` lacks the numbers of the node and of the one that its turn began with.
@@ -26,7 +26,7 @@ class Opening(Struct, frozen=True):
     files: Sequence[Row]
 
 
-class Ending(Struct, frozen=True):
+class Ending(Struct, frozen=True, gc=False):
     """How a node ended, and the calls that it makes."""
 
     node: Row

@@ -16,7 +16,7 @@ Match = Literal["new", "exact", "window", "tool-call", "branch"]
 NodeState = Literal["open", "complete", "aborted", "failed"]
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """A stored answer that a request can go on from.
 
     `key` is the key or call id that it was found by, `before_key` names what came before its turn. `told` is what its
@@ -37,14 +37,14 @@ class Place(Struct, frozen=True):
     input_tokens: int | None = None
 
 
-class Calling(Struct, frozen=True):
+class Calling(Struct, frozen=True, gc=False):
     """The answer that made a call, and the user text that its turn began with, as far as it is kept."""
 
     place: Place
     asked: TailTurn
 
 
-class CutAnswer(Struct, frozen=True):
+class CutAnswer(Struct, frozen=True, gc=False):
     """An answer that was cut or recovered: its raw text, and the canonical text of its turn's answers before it."""
 
     place: Place
@@ -52,7 +52,7 @@ class CutAnswer(Struct, frozen=True):
     text: str
 
 
-class OpenNode(Struct, frozen=True):
+class OpenNode(Struct, frozen=True, gc=False):
     """An answer that the end of the process interrupted, and what is needed to find and record it.
 
     `sent_digest` knows the text that upstream was sent, None if it was sent before this was kept. `answered` is the
@@ -76,7 +76,7 @@ class OpenNode(Struct, frozen=True):
     known_responses: frozenset[str]
 
 
-class NewSession(Struct, frozen=True):
+class NewSession(Struct, frozen=True, gc=False):
     """A chat that we made upstream.
 
     `delete_because` is the reason to delete it after its answer (a side call, IS_DELETE), None for a chat that stays.
@@ -94,7 +94,7 @@ class NewSession(Struct, frozen=True):
     pulled: bool = False
 
 
-class NodeFile(Struct, frozen=True):
+class NodeFile(Struct, frozen=True, gc=False):
     """A file that came with a message, as the history names it; `digest` is that of the client's attachment."""
 
     kind: FileKind
@@ -102,7 +102,7 @@ class NodeFile(Struct, frozen=True):
     digest: str
 
 
-class NewNode(Struct, frozen=True):
+class NewNode(Struct, frozen=True, gc=False):
     """A message that is about to be sent; `depth` counts nodes from the root, which is 1.
 
     `user_text` is what the client newly said, `sent_text` what upstream is sent, if that differs (a transcript,
@@ -133,7 +133,7 @@ class NewNode(Struct, frozen=True):
     files: tuple[NodeFile, ...] = ()
 
 
-class NodeEnd(Struct, frozen=True):
+class NodeEnd(Struct, frozen=True, gc=False):
     """How an answer ended. `turn` and `step_key` are None for a node that nothing may continue from.
 
     `told` is what the chat was told up to its end. `calls` are the ids of the tool calls that it makes, which `scope`
@@ -158,7 +158,7 @@ class NodeEnd(Struct, frozen=True):
     scope: str = ""
 
 
-class KnownNode(Struct, frozen=True):
+class KnownNode(Struct, frozen=True, gc=False):
     """A stored answer as a pull needs it; without a turn key nothing may continue from it."""
 
     node_id: str
@@ -168,7 +168,7 @@ class KnownNode(Struct, frozen=True):
     told: Told
 
 
-class KnownChat(Struct, frozen=True):
+class KnownChat(Struct, frozen=True, gc=False):
     """A chat that is stored: its answers by response id, and how new the site's copy was that a pull last read.
 
     `is_open`: an answer is being written.
@@ -182,14 +182,14 @@ class KnownChat(Struct, frozen=True):
     nodes: Mapping[str, KnownNode]
 
 
-class Deletion(Struct, frozen=True):
+class Deletion(Struct, frozen=True, gc=False):
     """A chat that is to be deleted upstream."""
 
     chat_id: str
     attempts: int
 
 
-class StoreOverview(Struct, frozen=True):
+class StoreOverview(Struct, frozen=True, gc=False):
     """Counts for `GET /` and `/ready`."""
 
     sessions: int

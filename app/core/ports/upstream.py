@@ -12,7 +12,7 @@ from app.core.events import Event, Source
 from app.core.modes import Mode
 
 
-class ModelInfo(Struct, frozen=True):
+class ModelInfo(Struct, frozen=True, gc=False):
     """A model of upstream's live list.
 
     None where upstream does not tell: the tokens of its context and of one answer, the kinds of files that it
@@ -32,7 +32,7 @@ class ModelInfo(Struct, frozen=True):
     modes: frozenset[Mode] | None = None
 
 
-class UploadedFile(Struct, frozen=True):
+class UploadedFile(Struct, frozen=True, gc=False):
     """A file that upstream has. `reference` is the adapter's own text, which it writes into a message.
 
     It can be sent until `expires_at`.
@@ -46,7 +46,7 @@ class UploadedFile(Struct, frozen=True):
     expires_at: datetime
 
 
-class VideoState(Struct, frozen=True):
+class VideoState(Struct, frozen=True, gc=False):
     """How far a video is; `url` once it succeeded, `error` (for a person) once it failed."""
 
     state: Literal["running", "succeeded", "failed"]
@@ -65,7 +65,7 @@ class Download(Protocol):
         ...
 
 
-class Prompt(Struct, frozen=True):
+class Prompt(Struct, frozen=True, gc=False):
     """One message for upstream: its place in the tree, its text, and how to answer it.
 
     `parent_id` is the response id of the answer that it follows, None for the first message of a chat. `is_sibling`
@@ -87,7 +87,7 @@ class Prompt(Struct, frozen=True):
     size: str | None = None
 
 
-class AccountStatus(Struct, frozen=True):
+class AccountStatus(Struct, frozen=True, gc=False):
     """Whose credential upstream sees and whether it still works, as last known; reading it costs no call.
 
     `problem` is None while all is well, else one sentence for a person. `is_blocked`: the bot protection refuses.
@@ -103,7 +103,7 @@ class AccountStatus(Struct, frozen=True):
     token_renews: bool = False
 
 
-class ChatSummary(Struct, frozen=True):
+class ChatSummary(Struct, frozen=True, gc=False):
     """One row of the account's list of chats."""
 
     id: str
@@ -111,7 +111,7 @@ class ChatSummary(Struct, frozen=True):
     updated_at: datetime | None
 
 
-class ChatMessage(Struct, frozen=True):
+class ChatMessage(Struct, frozen=True, gc=False):
     """A message or an answer in a chat's tree.
 
     `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew,
@@ -136,7 +136,7 @@ class ChatMessage(Struct, frozen=True):
     video_task: str = ""
 
 
-class ChatRecord(Struct, frozen=True):
+class ChatRecord(Struct, frozen=True, gc=False):
     """A chat as upstream keeps it: the messages of every branch, parents before children."""
 
     id: str

@@ -31,7 +31,7 @@ def create_body(model: str, mode: Mode = "chat", *, milliseconds: int) -> dict[s
     }
 
 
-class _Message(msgspec.Struct, kw_only=True):
+class _Message(msgspec.Struct, kw_only=True, gc=False):
     """A message as the page sends it."""
 
     id: None = None
@@ -53,7 +53,7 @@ class _Message(msgspec.Struct, kw_only=True):
     size: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class CompletionBody(msgspec.Struct, kw_only=True):
+class CompletionBody(msgspec.Struct, kw_only=True, gc=False):
     """What sends one message."""
 
     stream: bool

@@ -7,7 +7,7 @@ import msgspec
 from app.upstream.qwen.replies import Outer
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     """A piece of the answer, of the thinking or of a hosted tool; `phase` says of which."""
 
     content: Any = None
@@ -19,7 +19,7 @@ class Delta(msgspec.Struct):
     function_id: Any = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     """The wrapper of a delta."""
 
     delta: Delta | None = None

@@ -24,7 +24,7 @@ _MARKED = 65536
 _FINE_CODES = frozenset({"", "0", "200", "ok", "success"})
 
 
-class Outer(msgspec.Struct):
+class Outer(msgspec.Struct, gc=False):
     """The outermost object of any answer. Nothing is typed: the site's shapes vary, and readers look for themselves."""
 
     success: Any = None
@@ -40,7 +40,7 @@ class Outer(msgspec.Struct):
     content: Any = None
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     """An answer read whole. `actual` is the header `x-actual-status-code`; `retry_after` is in seconds."""
 
     status: int
