@@ -41,7 +41,7 @@ class Beginnings:
             except msgspec.DecodeError:
                 _log.info("A line of the journal was torn; its turn had not begun")
                 continue
-            left[opening.node[0]] = opening
+            left[opening.node_id] = opening
         known = await self._database.read(statements.KNOWN_IDS, (_encode(list(left)).decode(),))
         for row in known:
             left.pop(row["id"], None)
@@ -49,7 +49,7 @@ class Beginnings:
             try:
                 await self._database.share(write_turns, opening, durable=True)
             except sqlite3.IntegrityError as problem:
-                _log.warning("The turn %s, which a stop cut, belongs to no session here: %s", opening.node[0], problem)
+                _log.warning("The turn %s, which a stop cut, belongs to no session here: %s", opening.node_id, problem)
         await asyncio.to_thread(self._journal.clear)
 
     def add(self, opening: Opening) -> "asyncio.Future[None]":
@@ -61,7 +61,7 @@ class Beginnings:
         except StoreError as problem:
             done.set_exception(problem)
             return done
-        self._waiting[opening.node[0]] = opening, line
+        self._waiting[opening.node_id] = opening, line
         if self._timer is None:
             self._timer = self._loop.call_later(_WAIT_SECONDS, self._look)
         done.set_result(None)

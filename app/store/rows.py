@@ -81,7 +81,6 @@ def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode
     )
 
 
-_NO_NODE = ("", 1, "new", "", 0, "")  # what END_NODES keeps of the node that is there
 _NOTHING_TOLD = (None, None, None, None, "")
 
 
@@ -104,9 +103,13 @@ class Columns:
         because = session.delete_because if session is not None else None
         return Opening(
             node=self._of_node(node, at),
+            asked=(node.asked_key, self._text(node.answered)),
+            told=_told_columns(node.told),
+            session_id=node.session_id,
             opens_turn=node.opens_turn,
             parent_id=node.parent_id,
             before_key=node.before_key,
+            user_key=node.user_key,
             session=None if session is None else self._of_session(session, at),
             deletion=None if session is None or because is None else (session.chat_id, utf8(because), at),
             turns=[(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows],
@@ -120,7 +123,6 @@ class Columns:
         """Return what the end of an answer writes; `at` as in the database."""
         turn = end.turn
         node = (
-            end.node_id,
             end.state,
             end.response_id,
             self._text(end.answer_text),
@@ -131,15 +133,20 @@ class Columns:
             end.input_tokens,
             end.output_tokens,
             at,
-            None if turn is None else turn.key,
             None if turn is None else turn.answer_key,
-            end.step_key,
             1 if end.recovered else 0,
-            *_told_columns(end.told),
-            *_NO_NODE,
-            at,
         )
-        return Ending(node, [(call, end.node_id, end.scope) for call in end.calls])
+        return Ending(
+            node_id=end.node_id,
+            node=node,
+            keys=(None if turn is None else turn.key, end.step_key),
+            answer_key=None if turn is None else turn.answer_key,
+            told=_told_columns(end.told),
+            is_whole=end.state != "aborted" and not end.recovered,
+            has_place=end.response_id is not None,
+            calls=[(call, end.node_id, end.scope) for call in end.calls],
+            at=at,
+        )
 
     def _of_session(self, session: NewSession, at: str) -> Row:
         """Return a row of ADD_SESSIONS."""
@@ -160,7 +167,7 @@ class Columns:
         )
 
     def _of_node(self, node: NewNode, at: str) -> Row:
-        """Return a row of ADD_NODES, less its numbers."""
+        """Return what ADD_NODES takes of a node that begins, less its numbers."""
         return (
             node.id,
             node.session_id,
@@ -174,11 +181,8 @@ class Columns:
             node.system_digest,
             node.before_key,
             node.user_key,
-            node.asked_key,
-            self._text(node.answered),
             node.results,
             node.sent_digest,
-            *_told_columns(node.told),
             at,
         )
 

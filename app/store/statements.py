@@ -88,14 +88,27 @@ ADD_SESSIONS = Insert(
 )
 LAST_NUMBER = "SELECT max(number) FROM nodes"
 TURN_START = "SELECT turn_start FROM nodes WHERE id = ? AND before_key = ?"
-ADD_NODES = Insert(
-    "nodes",
+# The columns of a node in their parts, as turns.py names them.
+_NODE = (
     "number, turn_start, id, session_id, parent_id?, depth, match, model, user_text, sent_text?, user_chars, "
-    "system_digest, before_key, user_key, asked_key, answered_text, results, sent_digest, told_key, told_calls, "
-    "told_results, told_call?, told_pictures, created_at",
+    "system_digest, before_key, user_key, results, sent_digest, created_at"
 )
+_ASKED = "asked_key, answered_text"
+_END = (
+    "state, response_id, answer_text, answer_chars, reasoning_text, finish_reason, error?, input_tokens, "
+    "output_tokens, finished_at, answer_key, recovered"
+)
+_KEYS = "turn_key, step_key"
+_TOLD = "told_key, told_calls, told_results, told_call?, told_pictures"
+ADD_NODES = Insert("nodes", f"{_NODE}, {_ASKED}, {_TOLD}")
+ADD_ENDED_NODES = Insert("nodes", f"{_NODE}, {_ASKED}, {_END}, {_KEYS}, {_TOLD}")
 ADD_NODE_FILE = "INSERT INTO node_files (node_id, position, kind, name, digest) VALUES (?, ?, ?, ?, ?)"
-# A turn that a node ends is added by a trigger.
+# A turn that a node ends later is added by a trigger, which would have every INSERT collect its rows in memory first.
+ADD_TURNS = Insert("turns", "key, before_key, user_key, answer_key, turn_start", "ON CONFLICT DO NOTHING")
+USE_SESSIONS = """
+    UPDATE sessions SET last_used_at = max(last_used_at, ?) WHERE id IN (SELECT value FROM json_each(?))
+    RETURNING id, state
+"""
 ADD_TURN = """
     INSERT INTO turns (key, before_key, user_key, answer_key) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
@@ -111,9 +124,7 @@ _KEY = """CASE WHEN excluded.response_id IS NOT NULL AND before_key IS NOT NULL 
 # UPDATE ... FROM collects them in tables in memory first, which takes longer than to change them.
 END_NODES = Insert(
     "nodes",
-    "id, state, response_id, answer_text, answer_chars, reasoning_text, finish_reason, error?, input_tokens, "
-    "output_tokens, finished_at, turn_key, answer_key, step_key, recovered, told_key, told_calls, told_results, "
-    "told_call?, told_pictures, session_id, depth, match, model, user_chars, system_digest, created_at",
+    f"id, {_END}, {_KEYS}, {_TOLD}, session_id, depth, match, model, user_chars, system_digest, created_at",
     f"""
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state, response_id = excluded.response_id, answer_text = excluded.answer_text,

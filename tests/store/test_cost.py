@@ -57,7 +57,7 @@ async def test_a_turn_that_ends_soon_is_one_look_up_and_one_small_transaction(co
     assert counted.take() == ["SELECT"]
     await counted.store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
     await counted.store.finish_turn(end("a2", turn_key="k2"), minute(4))
-    assert counted.take() == ["BEGIN", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    assert counted.take() == ["BEGIN", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
 
 
 async def test_turns_that_end_together_take_as_many_statements_as_one(counted: Counted) -> None:
@@ -71,7 +71,7 @@ async def test_turns_that_end_together_take_as_many_statements_as_one(counted: C
 
 @pytest.mark.parametrize("rows", [1, 4])
 async def test_no_statement_of_a_turn_makes_a_table_in_memory(path: Path, counted: Counted, rows: int) -> None:
-    for statement in (statements.ADD_SESSIONS, statements.ADD_NODES, statements.END_NODES):
+    for statement in (statements.ADD_SESSIONS, statements.ADD_NODES, statements.ADD_ENDED_NODES, statements.END_NODES):
         with closing_now(sqlite3.connect(path)) as other:
             values = [0] * statement.width * rows
             steps = [row[1] for row in other.execute(f"EXPLAIN {statement.text(rows)}", values)]
