@@ -23,7 +23,6 @@ def event_loop_alarm(request: pytest.FixtureRequest) -> Iterator[BlockBuster | N
         yield None  # there is no loop to block
         return
     with blockbuster_ctx("app") as alarm:
-        alarm.functions["os.write"].can_block_in("app/store/journal.py", "_write")  # into the cache of the disk
         yield alarm
 
 

@@ -53,14 +53,14 @@ class Beginnings:
         await asyncio.to_thread(self._journal.clear)
 
     def add(self, opening: Opening) -> "asyncio.Future[None]":
-        """Keep an opening; it survives the end of the process when the future is done, which it is at once."""
-        done = self._loop.create_future()
+        """Keep an opening; it survives the end of the process when the future is done.
+
+        That is at once, unless the journal has no room for it, so that it is written now.
+        """
         line = _encode(opening)
-        try:
-            self._journal.add(line, self._wanted())
-        except StoreError as problem:
-            done.set_exception(problem)
-            return done
+        if not self._journal.add(line, self._wanted()):
+            return self._database.share(write_turns, opening, durable=False)
+        done = self._loop.create_future()
         self._waiting[opening.node_id] = opening, line
         if self._timer is None:
             self._timer = self._loop.call_later(_WAIT_SECONDS, self._look)
@@ -103,7 +103,7 @@ class Beginnings:
             self.write_all()
             self._timer = self._loop.call_later(_WAIT_SECONDS, self._look)
         else:
-            self._journal.clear()
+            self._journal.rewind()
 
     def _written(self, node_id: str, written: "asyncio.Future[None]") -> None:
         entry = self._writing.pop(node_id)

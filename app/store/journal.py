@@ -1,75 +1,86 @@
 """Lines beside the database that survive the end of the process, though not a loss of power."""
 
+import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.errors import StoreError, StoreUnusable
+from app.errors import StoreUnusable
 
-_MOST_BYTES = 4 * 1024 * 1024
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_HALF_BYTES = 1024 * 1024
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class Journal:
-    """Two files, of which one is written until it is full; then the other goes on with the lines still wanted.
+    """A file in two halves: one is written until it is full, then the other goes on with the lines still wanted.
 
-    A line is written by one call that does not wait for the disk, so that the event loop may do it.
+    The file is mapped into memory. So a line is the system's as soon as it is written, and costs no call of it, which
+    would give Python's lock away in the event loop.
     """
 
-    def __init__(self, database: Path, *, most: int = _MOST_BYTES) -> None:
-        """Make the files, or open those of an earlier process; `most` bytes fill one. Raises StoreUnusable."""
-        self._most = most
-        self._paths = [database.with_name(f"{database.name}-open{number}") for number in (1, 2)]
-        self._size = 0
+    def __init__(self, database: Path, *, half: int = _HALF_BYTES) -> None:
+        """Make the file, or open that of an earlier process; `half` is in bytes. Raises StoreUnusable."""
+        self._path = database.with_name(f"{database.name}-open")
+        self._half = half
+        self._start = self._at = 0
         try:
-            self._files = [os.open(path, _FLAGS, 0o600) for path in self._paths]
+            file = os.open(self._path, _FLAGS, 0o600)
+            try:
+                _fill(file, 2 * half)
+                self._memory = mmap.mmap(file, 2 * half)
+            finally:
+                os.close(file)
         except OSError as problem:
             raise StoreUnusable(
-                f"The files {database}-open1 and -open2 cannot be opened for writing: {problem.strerror}. Give the "
-                "server's user the right to write there."
+                f"The file {self._path} cannot be written: {problem.strerror}. It takes {2 * half:,} bytes, and the "
+                "server's user must be allowed to write there."
             ) from problem
 
     def read(self) -> list[bytes]:
         """Return the lines of an earlier process, also some that nobody wants any more; the last may be torn."""
-        return [line for path in self._paths for line in path.read_bytes().split(b"\n") if line]
+        return [line for line in self._memory[:].replace(b"\0", b"").split(b"\n") if line]
 
     def clear(self) -> None:
-        """Want none of the lines any more."""
-        for file in self._files:
-            os.ftruncate(file, 0)
-        self._size = 0
+        """Want none of the lines any more, those of an earlier process included."""
+        self._erase(0, 2 * self._half)
+        self._start = self._at = 0
+
+    def rewind(self) -> None:
+        """Want none of the lines of this process any more."""
+        self._erase(self._start, self._at)
+        self._at = self._start
 
     def close(self, *, is_wanted: bool) -> None:
-        """Leave the files behind only if one of their lines is wanted."""
-        for file in self._files:
-            os.close(file)
-        for path in () if is_wanted else self._paths:
-            path.unlink()
+        """Leave the file behind only if one of its lines is wanted."""
+        self._memory.close()
+        if not is_wanted:
+            self._path.unlink()
 
-    def add(self, line: bytes, wanted: Iterable[bytes]) -> None:
-        """Add a line without line breaks; `wanted` are the earlier ones that are. Raises StoreError."""
-        try:
-            if self._size + len(line) > self._most:
-                self._change_over(wanted)
-            self._write(line)
-        except OSError as problem:
-            path = self._paths[0]
-            raise StoreError(
-                f"The file {path} could not be written: {problem.strerror}. Make room on the disk."
-            ) from problem
-
-    def _change_over(self, wanted: Iterable[bytes]) -> None:
-        full, other = self._files
-        os.ftruncate(other, 0)
-        self._files.reverse()
-        self._paths.reverse()
-        self._size = 0
-        for line in wanted:
-            self._write(line)
-        os.ftruncate(full, 0)
+    def add(self, line: bytes, wanted: Iterable[bytes]) -> bool:
+        """Add a line without line breaks, if there is room; `wanted` are the earlier ones that are."""
+        if self._at + len(line) + 2 > self._start + self._half:
+            kept = list(wanted)
+            if sum(len(each) + 2 for each in (*kept, line)) > self._half:
+                return False
+            full = self._start, self._at
+            self._start = self._at = self._half - self._start
+            for each in kept:
+                self._write(each)
+            self._erase(*full)
+        self._write(line)
+        return True
 
     def _write(self, line: bytes) -> None:
-        record = b"\n%b\n" % line  # what was torn before it ends there
-        if os.write(self._files[0], record) < len(record):
-            raise OSError(None, "only a part was written")
-        self._size += len(record)
+        end = self._at + len(line) + 2
+        self._memory[self._at : end] = b"\n%b\n" % line  # what was torn before it ends there
+        self._at = end
+
+    def _erase(self, start: int, end: int) -> None:
+        self._memory[start:end] = bytes(end - start)
+
+
+def _fill(file: int, size: int) -> None:
+    """Give every byte its place on the disk: a full one is told now, where later it would end the process."""
+    missing = size - os.lseek(file, 0, os.SEEK_END)
+    while missing > 0:
+        missing -= os.write(file, bytes(missing))

@@ -40,7 +40,7 @@ async def counted(path: Path) -> AsyncIterator[Counted]:
         opened = [await stack.enter_async_context(closing(await connect(path, busy_seconds=1))) for _ in range(2)]
         writer, reader = opened
         database = Database(writer, reader, path)
-        beginnings = Beginnings(database, Journal(path))
+        beginnings = Beginnings(database, await asyncio.to_thread(Journal, path))
         counted = Counted(SqliteSessionStore(database, beginnings, store_text=True))
         for connection in opened:
             await connection.set_trace_callback(lambda text: counted.heard.append(text))

@@ -87,8 +87,9 @@ async def test_a_lock_held_for_too_long_is_told_and_the_store_works_again(
 # --- disks ----------------------------------------------------------------------------------------------------------
 
 
-def store_of(database: Database, path: Path) -> SqliteSessionStore:
-    return SqliteSessionStore(database, Beginnings(database, Journal(path)), store_text=True)
+async def store_of(database: Database, path: Path) -> SqliteSessionStore:
+    journal = await asyncio.to_thread(Journal, path)
+    return SqliteSessionStore(database, Beginnings(database, journal), store_text=True)
 
 
 class ByHand:
@@ -98,8 +99,8 @@ class ByHand:
         self.writer = writer
         self.reader = reader
 
-    def store(self, path: Path) -> SqliteSessionStore:
-        return store_of(Database(self.writer, self.reader, path), path)
+    async def store(self, path: Path) -> SqliteSessionStore:
+        return await store_of(Database(self.writer, self.reader, path), path)
 
     async def limit(self, pages: int) -> None:
         await self.writer.execute_fetchall(f"PRAGMA max_page_count = {pages}")
@@ -120,7 +121,7 @@ async def by_hand(path: Path) -> AsyncIterator[ByHand]:
 async def test_a_full_disk_is_told_and_the_store_works_again(
     by_hand: ByHand, path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = by_hand.store(path)
+    store = await by_hand.store(path)
     await store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30))
     await by_hand.limit(1)  # not one page more than there are
     long = "long " * 100_000
@@ -140,7 +141,7 @@ async def test_a_full_disk_is_told_and_the_store_works_again(
 
 
 async def test_a_file_that_may_not_be_written_is_told(by_hand: ByHand, path: Path) -> None:
-    store = store_of(Database(by_hand.reader, by_hand.reader, path), path)
+    store = await store_of(Database(by_hand.reader, by_hand.reader, path), path)
     with pytest.raises(StoreError, match="read-only; give the server's user the right to write"):
         await store.finish_turn(end("a2"), minute(30))
 
@@ -151,7 +152,7 @@ async def test_the_connection_for_reading_cannot_write(by_hand: ByHand) -> None:
 
 
 async def test_damage_that_shows_later_is_told(path: Path, by_hand: ByHand) -> None:
-    store = by_hand.store(path)
+    store = await by_hand.store(path)
     overwrite_pages(path)
     with pytest.raises(StoreUnusable, match=r"cannot be used: .*Restore a backup"):
         await store.find_turn("key-a1")

@@ -74,7 +74,7 @@ async def test_other_users_of_the_machine_cannot_read_any_of_the_files(path: Pat
             await tell_a_story(store)
             assert mode(path.parent) == 0o700
             assert {file.name: mode(file) for file in path.parent.iterdir()} == {
-                path.name + suffix: 0o600 for suffix in ("", "-wal", "-shm", "-open1", "-open2", ".lock")
+                path.name + suffix: 0o600 for suffix in ("", "-wal", "-shm", "-open", ".lock")
             }
     finally:
         os.umask(before)
