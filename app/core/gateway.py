@@ -113,13 +113,15 @@ class Gateway:
 
     def _left(self, turn: Turn, problem: BaseException | None) -> None:
         """A request is over, well or not."""
-        if problem is not None:
-            turn.abandon(problem)
-        elif not turn.was_asked_again:  # else the count is of two answers
-            self._scale.learn(turn.draft.prompt.model, turn.draft.weight, turn.used)
-        self._part_with(turn)
-        self._admission.leave()
-        turn.watch.close(problem)
+        try:
+            if problem is not None:
+                turn.abandon(problem)
+            elif not turn.was_asked_again:  # else the count is of two answers
+                self._scale.learn(turn.draft.prompt.model, turn.draft.weight, turn.used)
+            self._part_with(turn)
+        finally:
+            self._admission.leave()
+            turn.watch.close(problem)
 
     async def _start(self, request: ChatRequest, watch: AnswerWatch) -> Turn:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""

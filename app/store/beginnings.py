@@ -3,22 +3,41 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 
 import msgspec
+from msgspec import Struct
 
 from app.errors import StoreError
 from app.store import statements
 from app.store.connection import Database
 from app.store.journal import Journal
-from app.store.turns import Opening, write_turns
+from app.store.turns import Ending, Opening, Written, write_turns
 
 _log = logging.getLogger(__name__)
-_WAIT_SECONDS = 1.0  # then a person finds it in the database
+_WAIT_SECONDS = 1.0  # then other programs find it in the database
+_FORM = 1  # of a record; an opening in another form is not understood
+
+
+class Record(Struct, frozen=True, gc=False):
+    """An opening as the journal keeps it."""
+
+    form: int
+    opening: Opening
+
+
+class _Kept(Struct, gc=False):
+    """An opening that waits, and its place in the journal; `is_tried`: it could not be written so far."""
+
+    opening: Opening
+    place: int
+    is_tried: bool = False
+
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Opening).decode
+_decode = msgspec.json.Decoder(Record).decode
 
 
 class Beginnings:
@@ -28,88 +47,108 @@ class Beginnings:
         self._database = database
         self._journal = journal
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, tuple[Opening, bytes]] = {}  # by the node's id
-        self._writing: dict[str, tuple[Opening, bytes]] = {}
+        self._is_adopted = False
+        self._waiting: dict[str, _Kept] = {}  # by the node's id
+        self._writing: dict[str, _Kept] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def adopt(self) -> None:
-        """Write what a process that was killed left behind. Raises StoreError."""
-        left: dict[str, Opening] = {}
-        for line in await asyncio.to_thread(self._journal.read):
-            try:
-                opening = _decode(line)
-            except msgspec.DecodeError:
-                _log.info("A line of the journal was torn; its turn had not begun")
-                continue
-            left[opening.node_id] = opening
-        known = await self._database.read(statements.KNOWN_IDS, (_encode(list(left)).decode(),))
-        for row in known:
-            left.pop(row["id"], None)
+        """Write what a process that was killed left behind. Raises StoreError, with all of it left as it was."""
+        left = {opening.node_id: opening for opening in _read(await asyncio.to_thread(self._journal.read))}
+        for row in await self._database.read(statements.KNOWN_IDS, (_encode(list(left)).decode(),)):
+            del left[row["id"]]
         for opening in left.values():
             try:
-                await self._database.share(write_turns, opening, durable=True)
-            except sqlite3.IntegrityError as problem:
-                _log.warning("The turn %s, which a stop cut, belongs to no session here: %s", opening.node_id, problem)
+                await self._database.share(write_turns, Written(opening, None), durable=True)
+            except StoreError as problem:
+                if not isinstance(problem.__cause__, sqlite3.IntegrityError):
+                    raise
+                _log.warning("A turn that a stop cut belongs to no session here: %s", opening.node_id)
         await asyncio.to_thread(self._journal.clear)
+        self._is_adopted = True
 
-    def add(self, opening: Opening) -> "asyncio.Future[None]":
+    def begin(self, opening: Opening) -> "asyncio.Future[None]":
         """Keep an opening; it survives the end of the process when the future is done.
 
         That is at once, unless the journal has no room for it, so that it is written now.
         """
-        line = _encode(opening)
-        if not self._journal.add(line, self._wanted()):
-            return self._database.share(write_turns, opening, durable=False)
-        done = self._loop.create_future()
-        self._waiting[opening.node_id] = opening, line
+        place = self._journal.add(_encode(Record(_FORM, opening)))
+        if place is None:
+            return self._database.share(write_turns, Written(opening, None), durable=False)
+        self._waiting[opening.node_id] = _Kept(opening, place)
         if self._timer is None:
             self._timer = self._loop.call_later(_WAIT_SECONDS, self._look)
+        done = self._loop.create_future()
         done.set_result(None)
         return done
 
-    def _wanted(self) -> Iterator[bytes]:
-        """Give the lines that the database does not have yet."""
-        for _, line in chain(self._waiting.values(), self._writing.values()):
-            yield line
-
-    def follows(self, node_id: str) -> bool:
-        """Say whether one of the turns that wait goes on from a node."""
-        return any(opening.parent_id == node_id for opening, _ in self._waiting.values())
-
-    def write(self, node_id: str) -> None:
-        """Have an opening written with whatever is written next, if it waits."""
-        entry = self._waiting.pop(node_id, None)
-        if entry is not None:
-            self._writing[node_id] = entry
-            written = self._database.share(write_turns, entry[0], durable=False)
-            written.add_done_callback(partial(self._written, node_id))
+    def end(self, ending: Ending) -> "asyncio.Future[None]":
+        """Write how a turn ended, with its opening if that waits; either both are written or none."""
+        kept = self._waiting.pop(ending.node_id, None)
+        return self._write(ending.node_id, kept, ending)
 
     def write_all(self) -> None:
         """Have all openings written that wait."""
-        for node_id in list(self._waiting):
-            self.write(node_id)
+        for node_id, kept in list(self._waiting.items()):
+            del self._waiting[node_id]
+            _ = self._write(node_id, kept, None)
+
+    def follows(self, node_id: str) -> bool:
+        """Say whether one of the turns that wait goes on from a node."""
+        kept = chain(self._waiting.values(), self._writing.values())
+        return any(each.opening.parent_id == node_id for each in kept)
 
     async def close(self) -> None:
         """Write nothing any more; what waits still is found by the next start."""
         if self._timer is not None:
             self._timer.cancel()
         await self._database.settle()
-        await asyncio.to_thread(self._journal.close, is_wanted=bool(self._waiting))
+        await asyncio.sleep(0)  # what was written is told first
+        is_wanted = bool(self._waiting or self._writing) or not self._is_adopted
+        await asyncio.to_thread(self._journal.close, is_wanted=is_wanted)
+
+    def _write(self, node_id: str, kept: _Kept | None, ending: Ending | None) -> "asyncio.Future[None]":
+        opening = None if kept is None else kept.opening
+        written = self._database.share(write_turns, Written(opening, ending), durable=ending is not None)
+        if kept is not None:
+            self._writing[node_id] = kept
+            written.add_done_callback(partial(self._written, node_id))
+        return written
 
     def _look(self) -> None:
-        """Write what waits for long; texts that the database has are not left in the journal either."""
+        """Write what has waited for long enough; what could not be written waits for its end."""
         self._timer = None
-        if self._waiting or self._writing:
-            self.write_all()
-            self._timer = self._loop.call_later(_WAIT_SECONDS, self._look)
-        else:
-            self._journal.rewind()
+        for node_id, kept in list(self._waiting.items()):
+            if not kept.is_tried:
+                del self._waiting[node_id]
+                _ = self._write(node_id, kept, None)
 
     def _written(self, node_id: str, written: "asyncio.Future[None]") -> None:
-        entry = self._writing.pop(node_id)
-        problem = None if written.cancelled() else written.exception()
-        if isinstance(problem, StoreError):
-            _log.warning("A turn that has begun could not be written so far: %s", problem)
-            self._waiting[node_id] = entry
-        elif problem is not None:
+        if written.cancelled():  # by its caller, so that nobody knows whether it was written: the next start finds out
+            return
+        kept = self._writing.pop(node_id)
+        problem = written.exception()
+        if isinstance(problem, StoreError) and not isinstance(problem.__cause__, sqlite3.IntegrityError):
+            if not kept.is_tried:
+                _log.warning("A turn that has begun could not be written so far: %s", problem)
+            kept.is_tried = True
+            self._waiting[node_id] = kept
+            return
+        if problem is not None:
             _log.error("The turn %s cannot be written: %s", node_id, problem)
+        self._journal.drop(kept.place)
+
+
+def _read(records: Sequence[bytes]) -> list[Opening]:
+    """Return what can be understood of the records of an earlier process."""
+    openings = []
+    for record in records:
+        try:
+            read = _decode(record)
+            if read.form == _FORM:
+                openings.append(read.opening)
+                continue
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        _log.warning("A record of the journal is torn, or of another version; its turn is not read back")
+    return openings

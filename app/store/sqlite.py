@@ -35,7 +35,6 @@ from app.store.files import SqliteFileIndex
 from app.store.journal import Journal
 from app.store.opening import open_database
 from app.store.rows import Columns, read_known_node, read_open_node, read_place, read_tail_turn, utf8
-from app.store.turns import write_turns
 from app.store.videos import SqliteVideoStore
 
 _T = TypeVar("_T")
@@ -181,12 +180,11 @@ class SqliteSessionStore:
         Nobody was told of it yet, so it need not survive a loss of power: a journal keeps it until it is written with
         its end, or after a second.
         """
-        return self._beginnings.add(self._columns.of_opening(node, session, timestamp(at)))
+        return self._beginnings.begin(self._columns.of_opening(node, session, timestamp(at)))
 
     def finish_turn(self, end: NodeEnd, at: datetime) -> "asyncio.Future[None]":
         """Record how the answer ended. Durable when it is done. Only a node's first end counts."""
-        self._beginnings.write(end.node_id)
-        return self._database.share(write_turns, self._columns.of_ending(end, timestamp(at)), durable=True)
+        return self._beginnings.end(self._columns.of_ending(end, timestamp(at)))
 
     async def interrupted(self, at: datetime) -> Sequence[OpenNode]:
         """At the start: return the answers that a stop left open, and let held deletions go.

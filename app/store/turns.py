@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from app.errors import StoreError
 from app.store import statements
 from app.store.connection import NotTogether
 from app.store.many_rows import Row
@@ -59,24 +60,30 @@ class Ending(Struct, frozen=True, gc=False):
     at: str
 
 
-def write_turns(connection: sqlite3.Connection, turns: Sequence[Opening | Ending]) -> None:
+class Written(Struct, frozen=True, gc=False):
+    """What is written of a turn: its opening, its end, or both, of which never only one is written."""
+
+    opening: Opening | None
+    ending: Ending | None
+
+
+def write_turns(connection: sqlite3.Connection, turns: Sequence[Written]) -> None:
     """Write what begins, then what ends, each in the order in which it came; a turn that does both is one row.
 
-    Raises NotTogether where one of several nodes had ended before.
+    Raises NotTogether where one of several nodes had ended before, StoreError for a turn without a session.
     """
-    openings = {turn.node_id: turn for turn in turns if isinstance(turn, Opening)}
-    whole: dict[str, Ending] = {}
-    endings: list[Ending] = []
-    for turn in turns:
-        if isinstance(turn, Ending):
-            if turn.node_id in openings and turn.node_id not in whole:
-                whole[turn.node_id] = turn
-            else:
-                endings.append(turn)
-    if openings:
-        _begin(connection, list(openings.values()), whole)
-    if endings:
-        _end(connection, endings)
+    openings = [turn.opening for turn in turns if turn.opening is not None]
+    whole = {turn.ending.node_id: turn.ending for turn in turns if turn.ending is not None and turn.opening is not None}
+    endings = [turn.ending for turn in turns if turn.ending is not None and turn.opening is None]
+    try:
+        if openings:
+            _begin(connection, openings, whole)
+        if endings:
+            _end(connection, endings)
+    except sqlite3.IntegrityError as problem:
+        if problem.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            raise
+        raise StoreError("The turn cannot be recorded: its session was erased, or it was never begun.") from problem
 
 
 def _begin(connection: sqlite3.Connection, openings: Sequence[Opening], endings: Mapping[str, Ending]) -> None:

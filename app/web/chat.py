@@ -14,6 +14,7 @@ from app.web.event_stream import EventStream
 from app.web.forms import read_json
 from app.web.ignored import ignored_header
 from app.web.keys import OWNER, SERVICES, VISIT, Services
+from app.web.middleware import own_fault
 from app.web.pictures import with_data
 
 
@@ -63,8 +64,11 @@ async def _stream(turn: Turn, services: Services, stream: EventStream, writer: C
     async with stream:
         try:
             await turn.answer(_shown(services, send))
-        except GatewayError as problem:
+        except ConnectionError:
+            raise
+        except Exception as problem:
             if not stream.opened:
                 raise
             turn.abandon(problem)
-            await stream.end(b"data: " + error_body(problem) + b"\n\n" + DONE)
+            error = problem if isinstance(problem, GatewayError) else own_fault(problem)
+            await stream.end(b"data: " + error_body(error) + b"\n\n" + DONE)

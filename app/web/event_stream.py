@@ -65,6 +65,10 @@ class EventStream:
     async def end(self, frames: bytes) -> None:
         """Send the last frames. Raises ConnectionError when the client is gone."""
         await self._open()
+        if self._timer is not None:
+            self._timer.cancel()  # nothing may follow the end
+        if self._beat is not None:
+            self._beat.cancel()
         await self.response.write_eof(frames)
         self._request[VISIT].sent += len(frames)
 

@@ -104,8 +104,7 @@ def _failed(request: web.Request, problem: Exception) -> web.Response:
     elif isinstance(problem, ConnectionError):
         return web.Response(status=_CLIENT_LEFT)  # nobody reads it, but the log does
     else:
-        _log.error("This is a fault in qwen-thread itself", exc_info=problem)
-        error = GatewayError("The server met an unexpected error; its log says more under this request's id.")
+        error = own_fault(problem)
     _log.log(error.log_level, "%s %s: %s", type(error).__name__, error.code or "", error)
     return web.Response(
         status=error.status, body=error_body(error), content_type="application/json", headers=error_headers(error)
@@ -124,3 +123,9 @@ def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError
     if isinstance(problem, web.HTTPForbidden):
         return ForbiddenOrigin(f"{problem.text}.")
     return InvalidRequest(problem.text or problem.reason)
+
+
+def own_fault(problem: Exception) -> GatewayError:
+    """Log what nobody foresaw; return what the client is told of it."""
+    _log.error("This is a fault in qwen-thread itself", exc_info=problem)
+    return GatewayError("The server met an unexpected error; its log says more under this request's id.")

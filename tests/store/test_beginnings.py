@@ -1,11 +1,17 @@
 """A turn that has begun is in the journal until the database has it: the end of the process does not lose it."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.errors import StoreUnusable
+from app.errors import StoreBusy, StoreError, StoreUnusable
 from app.store.journal import Journal
 from app.store.sqlite import SqliteSessionStore
 from tests.store.making import Outside, beside, end, minute, node, session, sqlite_store, written
@@ -17,54 +23,106 @@ async def store(path: Path) -> AsyncIterator[SqliteSessionStore]:
         yield opened
 
 
-def kill(path: Path, lines: bytes) -> None:
+def kill(path: Path, records: bytes) -> None:
     """Leave behind what a process that was killed would."""
-    beside(path, "-open").write_bytes(lines)
+    beside(path, "-open").write_bytes(records)
 
 
-async def lines_of(path: Path) -> bytes:
-    """Return what the journal holds of a chat with three turns, of which only the first has ended."""
+async def records_of(path: Path) -> bytes:
+    """Return what the journal holds of three turns of two chats, of which the first has ended."""
     async with sqlite_store(path) as store:
         await store.open_turn(node("a1", "a"), session("a"), minute(1))
         await store.finish_turn(end("a1", turn_key="k1"), minute(2))
         await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
         await store.open_turn(node("b1", "b", says="\n \ud83d"), session("b", delete_because="side call"), minute(3))
-        return beside(path, "-open").read_bytes().rstrip(b"\0")
+        await asyncio.sleep(0)  # what was written is dropped
+        return beside(path, "-open").read_bytes().strip(b"\0")
 
 
 async def test_what_a_kill_cut_is_open_after_the_next_start(path: Path, tmp_path: Path, outside: Outside) -> None:
-    lines = await lines_of(tmp_path / "other" / "qwen-thread.db")
+    records = await records_of(tmp_path / "other" / "qwen-thread.db")
     async with sqlite_store(path) as store:
         await store.open_turn(node("a1", "a"), session("a"), minute(1))
         await store.finish_turn(end("a1", turn_key="k1"), minute(2))
-    kill(path, lines)
+    kill(path, records)
+    for _ in range(2):  # killed again before the journal was emptied
+        async with sqlite_store(path) as store:
+            assert not beside(path, "-open").read_bytes().strip(b"\0")
+            assert [left.node_id for left in await store.interrupted(minute(9))] == ["a2"]
+            assert outside.rows("SELECT id, state, created_at FROM nodes ORDER BY number") == [
+                ("a1", "complete", "2026-11-22T09:01:00.000Z"),
+                ("a2", "open", "2026-11-22T09:03:00.000Z"),
+                ("b1", "failed", "2026-11-22T09:03:00.000Z"),
+            ]
+            assert outside.rows("SELECT chat_id FROM deletions") == [("chat-of-b",)]
+        kill(path, records)
+
+
+async def test_what_still_waits_at_a_stop_is_found_by_the_next_start(path: Path) -> None:
+    await records_of(path)
     async with sqlite_store(path) as store:
-        assert not beside(path, "-open").read_bytes().strip(b"\0")
         assert [left.node_id for left in await store.interrupted(minute(9))] == ["a2"]
-        assert outside.rows("SELECT id, state, created_at FROM nodes ORDER BY number") == [
-            ("a1", "complete", "2026-11-22T09:01:00.000Z"),
-            ("a2", "open", "2026-11-22T09:03:00.000Z"),
-            ("b1", "failed", "2026-11-22T09:03:00.000Z"),
-        ]
-        assert outside.rows("SELECT chat_id FROM deletions") == [("chat-of-b",)]
 
 
-async def test_what_still_waits_at_a_stop_is_found_by_the_next_start(path: Path, outside: Outside) -> None:
-    await lines_of(path)
+async def test_a_start_that_fails_leaves_the_journal_as_it_was(path: Path) -> None:
+    await records_of(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy):
+            async with sqlite_store(path):
+                pass
     async with sqlite_store(path) as store:
         assert [left.node_id for left in await store.interrupted(minute(9))] == ["a2"]
 
 
-async def test_a_torn_line_and_a_turn_of_no_session_cost_nothing_else(
-    path: Path, tmp_path: Path, outside: Outside
+async def test_what_is_not_understood_and_a_turn_of_no_session_cost_nothing_else(
+    path: Path, tmp_path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lines = await lines_of(tmp_path / "other" / "qwen-thread.db")
-    _, a2, b1 = lines.split(b"\n\n")
+    a2, b1 = (await records_of(tmp_path / "other" / "qwen-thread.db")).strip().split(b"\n\n")
+    later = a2.replace(b'"form":1', b'"form":9').replace(b"a2", b"a3")
     path.parent.mkdir()
-    kill(path, a2[:100] + b"\n" + a2 + b"\n" + b1)  # this database does not have the session of a2
+    kill(path, b"\n\n".join([a2[:100], b"\xff\xfe", b"{}", later, a2, b1]))  # the session of a2 is not here
     async with sqlite_store(path) as store:
         assert await store.interrupted(minute(9)) == []
         assert outside.rows("SELECT id, state FROM nodes") == [("b1", "failed")]
+    assert caplog.text.count("torn, or of another version") == 4
+    assert "belongs to no session here: a2" in caplog.text
+
+
+async def test_what_is_in_the_database_is_no_longer_in_the_journal(store: SqliteSessionStore, path: Path) -> None:
+    await store.open_turn(node("a1", "a", says="SECRET"), session("a"), minute(1))
+    assert b"SECRET" in beside(path, "-open").read_bytes()
+    await store.open_turn(node("b1", "b"), session("b"), minute(1))
+    await store.finish_turn(end("a1", turn_key="k1"), minute(2))
+    await asyncio.sleep(0)
+    assert b"SECRET" not in beside(path, "-open").read_bytes()
+
+
+async def test_an_opening_and_an_end_that_a_lock_kept_away_are_written_later(
+    path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with sqlite_store(path, busy_seconds=0.05) as store:
+        await store.open_turn(node("a1", "a"), session("a"), minute(1))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreBusy):
+                await store.saw_chat("none", minute(1))
+            with pytest.raises(StoreBusy):
+                await store.finish_turn(end("a1", turn_key="k1"), minute(2))
+        await store.finish_turn(end("a1", turn_key="k1"), minute(3))
+        assert outside.rows("SELECT id, state FROM nodes") == [("a1", "complete")]
+    assert caplog.text.count("could not be written so far") == 1
+
+
+async def test_a_turn_whose_session_was_erased_meanwhile_is_told(store: SqliteSessionStore, path: Path) -> None:
+    await store.open_turn(node("a1", "a"), session("a"), minute(1))
+    await store.finish_turn(end("a1", turn_key="k1"), minute(2))
+    await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DELETE FROM nodes")
+        other.execute("DELETE FROM sessions")
+    with pytest.raises(StoreError, match="its session was erased"):
+        await store.finish_turn(end("a2", turn_key="k2"), minute(4))
 
 
 async def test_a_turn_that_takes_longer_is_in_the_database_after_a_second(
@@ -86,26 +144,30 @@ async def test_a_message_that_follows_is_known_while_it_waits(store: SqliteSessi
     assert [place.has_children for place in await store.find_turn("k1")] == [True]
 
 
-def test_the_journal_stays_small_and_keeps_what_is_wanted(path: Path) -> None:
-    path.parent.mkdir()
-    lines = Journal(path, half=1000)
-    lines.add(b"wanted", ())
-    for number in range(1000):
-        assert lines.add(b"line %d" % number, [b"wanted"])
-        assert b"wanted" in lines.read()
-    assert lines.read()[-1] == b"line 999"
-    assert len(beside(path, "-open").read_bytes()) == 2000
-    lines.close(is_wanted=False)
-
-
-def test_a_line_without_room_is_refused(path: Path) -> None:
-    path.parent.mkdir()
-    lines = Journal(path, half=100)
-    assert lines.add(b"x" * 60, ())
-    assert not lines.add(b"y" * 60, [b"x" * 60])
-    assert not lines.add(b"z" * 99, ())
-    assert lines.read() == [b"x" * 60]
-    lines.close(is_wanted=False)
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 60), st.booleans(), st.integers(0, 9)), max_size=80),
+    size=st.integers(1, 200),
+)
+def test_a_ring_holds_what_was_added_and_not_dropped(steps: list[tuple[int, bool, int]], size: int) -> None:
+    with TemporaryDirectory() as folder:
+        ring = Journal(Path(folder) / "x.db", size=size)
+        held: dict[int, bytes] = {}
+        for number, (length, drops, which) in enumerate(steps):
+            if drops and held:
+                place = list(held)[which % len(held)]
+                ring.drop(place)
+                del held[place]
+                continue
+            record = b"%d" % number * length
+            place_or_none = ring.add(record)
+            if place_or_none is not None:
+                assert place_or_none not in held
+                held[place_or_none] = record
+            else:
+                assert held or len(record) + 2 > size
+        assert sorted(ring.read()) == sorted(held.values())
+        assert len((Path(folder) / "x.db-open").read_bytes()) == size
+        ring.close(is_wanted=False)
 
 
 async def test_a_turn_without_room_in_the_journal_is_in_the_database_at_once(
@@ -122,14 +184,3 @@ def test_a_journal_that_cannot_be_written_is_told_at_the_start(path: Path) -> No
     beside(path, "-open").mkdir()
     with pytest.raises(StoreUnusable, match=r"qwen-thread\.db-open cannot be written: Is a directory"):
         Journal(path)
-
-
-def test_what_a_torn_line_leaves_does_not_spoil_the_next(path: Path) -> None:
-    path.parent.mkdir()
-    beside(path, "-open").write_bytes(b'\n{"torn')
-    lines = Journal(path)
-    assert lines.read() == [b'{"torn']
-    lines.clear()
-    lines.add(b"whole", ())
-    assert lines.read() == [b"whole"]
-    lines.close(is_wanted=True)
