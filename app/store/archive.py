@@ -10,6 +10,7 @@ from app.core.ports import Branch, Erased, Said, SessionSummary
 from app.errors import StoreBusy, StoreError, StoreUnusable
 from app.store import statements
 from app.store.connection import store_errors
+from app.store.journal import is_named
 from app.store.migrate import read_migrations, refuse_foreign
 
 BUSY_SECONDS = 5.0
@@ -32,14 +33,15 @@ def open_archive(path: Path, migrations: Path) -> Iterator["SqliteArchive"]:
                 )
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
-            yield SqliteArchive(connection)
+            yield SqliteArchive(connection, path)
 
 
 class SqliteArchive:
     """Implements `core.ports.SessionArchive`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
 
     def sessions(self, *, owner: str | None, limit: int) -> Sequence[SessionSummary]:
         """Return sessions, the last used first."""
@@ -70,7 +72,8 @@ class SqliteArchive:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for session_id in session_ids:
-                if connection.execute(statements.IS_OPEN, (session_id,)).fetchone():
+                is_open = connection.execute(statements.IS_OPEN, (session_id,)).fetchone()
+                if is_open or is_named(self._path, session_id):
                     raise StoreBusy(f"The session {session_id} is being answered just now.", retry_after=10)
                 keys = [row["turn_key"] for row in connection.execute(statements.LAST_TURNS, {"id": session_id})]
                 connection.execute(statements.ERASE_NODES, (session_id,))

@@ -10,6 +10,16 @@ _BYTES = 1024 * 1024
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
+def is_named(database: Path, text: str) -> bool:
+    """Say whether the journal of a server, running or killed, holds a record with this text."""
+    path = _path_of(database)
+    return path.exists() and text.encode() in path.read_bytes()
+
+
+def _path_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-open")
+
+
 class Journal:
     """A file that is mapped into memory, used as a ring; it holds nothing but what nobody dropped.
 
@@ -19,7 +29,7 @@ class Journal:
 
     def __init__(self, database: Path, *, size: int = _BYTES) -> None:
         """Make the file, or open that of an earlier process; `size` is in bytes. Raises StoreUnusable."""
-        self._path = database.with_name(f"{database.name}-open")
+        self._path = _path_of(database)
         self._size = size
         self._at = 0
         self._held: dict[int, int] = {}  # where records begin and end, the oldest first

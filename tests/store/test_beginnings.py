@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
+from app.store.archive import open_archive
 from app.store.journal import Journal
 from app.store.sqlite import SqliteSessionStore
-from tests.store.making import Outside, beside, end, minute, node, session, sqlite_store, written
+from tests.store.making import MIGRATIONS, Outside, beside, end, minute, node, session, sqlite_store, written
 
 
 @pytest.fixture
@@ -26,6 +27,11 @@ async def store(path: Path) -> AsyncIterator[SqliteSessionStore]:
 def kill(path: Path, records: bytes) -> None:
     """Leave behind what a process that was killed would."""
     beside(path, "-open").write_bytes(records)
+
+
+def erase(path: Path, session_id: str) -> int:
+    with open_archive(path, MIGRATIONS) as archive:
+        return archive.erase([session_id], "2026-11-22T10:00:00.000Z").sessions
 
 
 async def records_of(path: Path) -> bytes:
@@ -112,6 +118,18 @@ async def test_an_opening_and_an_end_that_a_lock_kept_away_are_written_later(
         await store.finish_turn(end("a1", turn_key="k1"), minute(3))
         assert outside.rows("SELECT id, state FROM nodes") == [("a1", "complete")]
     assert caplog.text.count("could not be written so far") == 1
+
+
+async def test_a_session_is_not_erased_while_a_turn_of_it_waits(store: SqliteSessionStore, path: Path) -> None:
+    await store.open_turn(node("a1", "a"), session("session-a"), minute(1))
+    await store.open_turn(node("b1", "session-b"), session("session-b"), minute(1))
+    await store.finish_turn(end("b1", turn_key="k1"), minute(2))
+    await store.open_turn(node("b2", "session-b", parent="b1", depth=2), None, minute(3))
+    with pytest.raises(StoreBusy, match="being answered just now"):
+        await asyncio.to_thread(erase, path, "session-b")
+    await store.finish_turn(end("b2", turn_key="k2"), minute(4))
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(erase, path, "session-b") == 1
 
 
 async def test_a_turn_whose_session_was_erased_meanwhile_is_told(store: SqliteSessionStore, path: Path) -> None:
