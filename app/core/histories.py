@@ -1,6 +1,7 @@
 """Reads the histories of requests: clients send all of a conversation again at every turn, and only the new is read."""
 
 from collections.abc import Iterator, Sequence
+from sys import getsizeof
 
 from app.core.history import History
 from app.core.keys import Keys
@@ -10,16 +11,18 @@ from app.core.recent import Recent
 from app.core.system_text import joined, system_digest
 
 _MOST_TRIES = 4  # answers that a history may go on with; more than one where a client shows calls one after the other
-_PROMPTS = 4  # a system prompt may be kept for each so many characters of readings
+_PROMPTS = 4  # for each so many bytes of readings, one of system prompts may be kept
+_BESIDE_PROMPT = 400  # bytes that a system prompt takes besides its text: its name and its place, from above
 _UNREAD = Reading()
 
 
 class Histories:
     """Owns the readings that were used last, at most `most` bytes of them, and the names of system prompts.
 
-    A request goes on from the messages of the one before it. That one's reading is found by its last texts, and taken
-    only if all its messages are equal. A history that was trimmed or changed is read from its beginning; texts that it
-    shares with the reading that it was taken for have their names from there.
+    A request goes on from the messages of the one before it. That one's reading is found by its last two texts, and
+    taken only if all its messages are equal; of two conversations that end alike the one read last is kept. A history
+    that was trimmed or changed is read from its beginning; texts that it shares with the reading that it was taken for
+    have their names from there.
     """
 
     def __init__(self, most: int) -> None:
@@ -78,7 +81,7 @@ class Histories:
         known = self._system_digests.get(system)
         if known is None:
             known = system_digest(system)
-            self._system_digests.put(system, known, len(system))
+            self._system_digests.put(system, known, getsizeof(system) + _BESIDE_PROMPT)
         return known
 
 

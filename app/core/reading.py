@@ -13,7 +13,7 @@ from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.told import Telling, told_by
 
-_BESIDE_TEXT = 600  # bytes that a message takes in a reading besides its text, from above
+_BESIDE_TEXT = 600  # bytes that a message, a call or a file takes in a reading besides its texts, from above
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -93,18 +93,19 @@ class _Reader:
             self._take(message, is_result=is_result)
             kept.append(_without_bytes(message) if message.attachments else message)
             size += getsizeof(message.text) + _BESIDE_TEXT
-            if message.tool_calls:
-                size += sum([getsizeof(call.arguments) + _BESIDE_TEXT for call in message.tool_calls])
+            if message.tool_calls or message.attachments or message.tool_call_id or message.name:
+                size += _size_beside_text(message)
+        answered = self._answer()
         return Reading(
             messages=(*before.messages, *kept),
             turns=(*self._turns, self._turn()),
             keys_before=tuple(self._keys_before),
             told=before.told.and_then(told),
-            answered=self._answer(),
+            answered=answered,
             last=self._last,
             results_since=tuple(self._results_since),
             after_call=self._after_call,
-            size=size,
+            size=size + getsizeof(answered) - getsizeof(before.answered),
         )
 
     def _take(self, message: Message, *, is_result: bool) -> None:
@@ -164,6 +165,17 @@ class _Reader:
 _NO_TURN = TurnRead(
     said=(), replied=(), user_key="", answer_key="", results=0, end=0, spoke=False, answered=False, files=()
 )
+
+
+def _size_beside_text(message: Message) -> int:
+    """Return what the rest of a message takes, which most do not have; clients may make each of these long."""
+    size = getsizeof(message.name) + getsizeof(message.tool_call_id)
+    for call in message.tool_calls:
+        size += getsizeof(call.id) + getsizeof(call.name) + getsizeof(call.arguments) + _BESIDE_TEXT
+    for file in message.attachments:
+        texts = (file.name, file.content_type, file.url, file.file_id)
+        size += sum(map(getsizeof, texts)) + _BESIDE_TEXT
+    return size
 
 
 def _without_bytes(message: Message) -> Message:

@@ -16,11 +16,6 @@ class Recent(Generic[_Key, _Value]):
         self._held = 0
         self._values: OrderedDict[_Key, tuple[_Value, int]] = OrderedDict()
 
-    @property
-    def held(self) -> int:
-        """The size of all that is kept."""
-        return self._held
-
     def get(self, key: _Key) -> _Value | None:
         """Return what is kept under a key."""
         found = self._values.get(key)

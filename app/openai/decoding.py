@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import msgspec
 
@@ -26,32 +26,24 @@ _KINDS = {
     "object": "an object",
     "null": "null",
 }
-_object_decoder = msgspec.json.Decoder(dict[str, Any])
 _names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class BodyDecoder(Generic[_Body]):
-    """Decodes the bodies of one route, and names the fields that its struct does not have."""
+    """Decodes the bodies of one route, and names the fields that its struct does not have.
+
+    Two passes: whatever is ignored stays bytes, however large it is, and a fault is told with its place.
+    """
 
     def __init__(self, kind: type[_Body]) -> None:
-        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
         self._known = frozenset(kind.__struct_fields__)
 
     def decode(self, body: bytes) -> tuple[_Body, tuple[str, ...]]:
         """Return a decoded body and the names of the fields that are ignored. Raises InvalidRequest with `param`."""
         try:
-            given = _object_decoder.decode(body)
-            parsed = msgspec.convert(given, self._kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            given, parsed = self._decode_exactly(body)
-        known = self._known
-        return parsed, tuple([name for name, value in given.items() if name not in known and value is not None])
-
-    def _decode_exactly(self, body: bytes) -> tuple[dict[str, Any], _Body]:
-        """Decode by the types, which says where a fault is and spares what is ignored; it takes two passes."""
-        try:
             names = _names_decoder.decode(body)
-            parsed = msgspec.json.decode(body, type=self._kind)
+            parsed = self._decoder.decode(body)
         except msgspec.ValidationError as problem:
             _refuse_shape(problem)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
@@ -60,7 +52,8 @@ class BodyDecoder(Generic[_Body]):
             raise InvalidRequest(f"The request body is not valid JSON: {problem}.{hint}") from None
         except RecursionError:
             raise InvalidRequest("The request body is nested too deeply.") from None
-        return {name: None if bytes(value) == b"null" else value for name, value in names.items()}, parsed
+        known = self._known
+        return parsed, tuple([name for name, value in names.items() if name not in known and not _is_null(value)])
 
 
 def decode_fields(fields: Mapping[str, str], kind: type[_Body]) -> tuple[_Body, tuple[str, ...]]:
@@ -70,6 +63,10 @@ def decode_fields(fields: Mapping[str, str], kind: type[_Body]) -> tuple[_Body, 
     except msgspec.ValidationError as problem:
         _refuse_shape(problem)
     return parsed, tuple(name for name in fields if name not in parsed.__struct_fields__)
+
+
+def _is_null(value: msgspec.Raw) -> bool:
+    return bytes(memoryview(value)[:5]) == b"null"  # not all of it, which may be large
 
 
 def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:

@@ -52,7 +52,7 @@ class Passage:
         """Give the request its id, the client's own if it sent a sane one."""
         request_id = request.headers.get("X-Request-Id")
         if request_id is None or not _SANE_ID.fullmatch(request_id):
-            request_id = f"req_{new_hex()[:16]}"
+            request_id = f"req_{new_hex()[:16]}"  # the first 12 differ in each
         log.REQUEST_ID.set(request_id)  # in the request's own task, and so until its end
         request[VISIT] = visit = Visit(self._clock.monotonic(), request_id, request.method)
         return visit

@@ -1,5 +1,6 @@
 """A history is read the same whatever was read before it, and of one that goes on only the new is read."""
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -10,7 +11,9 @@ from app.core.attachments import Attachment
 from app.core.canonical import canonical_assistant, canonical_user
 from app.core.file_types import bytes_digest
 from app.core.histories import Histories
+from app.core.keys import Keys
 from app.core.messages import Message, ToolCall
+from app.core.reading import Reading
 from app.core.system_text import system_digest
 from app.core.told import told_by
 from tests.core.fakes import read_history
@@ -189,6 +192,50 @@ def test_no_more_is_kept_than_may_be() -> None:
     assert work.of(*long[0], *further)["told_by"] == 5
 
 
+LONG = "x" * 100_000
+FILE = Attachment("image", "a.png", "image/png", "digest")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        user(LONG),
+        Message("user", "Look.", name=LONG),
+        result("22", LONG),
+        assistant("", ToolCall(LONG, "look", "{}")),
+        assistant("", ToolCall("call_1", LONG, "{}")),
+        assistant("", ToolCall("call_1", "look", LONG)),
+        Message("user", "Look.", attachments=(dataclasses.replace(FILE, url=LONG),)),
+        Message("user", "Look.", attachments=(dataclasses.replace(FILE, file_id=LONG),)),
+        Message("user", "Look.", attachments=(dataclasses.replace(FILE, name=LONG),)),
+        Message("user", "Look.", attachments=(dataclasses.replace(FILE, content_type=LONG),)),
+    ],
+)
+def test_every_text_of_a_message_counts(message: Message) -> None:
+    keys = Keys.of("anna", "a1")
+    assert Reading().go_on(keys, [message]).size >= len(LONG)
+    before = Reading().go_on(keys, talk(1))
+    assert before.go_on(keys, [message]).size == Reading().go_on(keys, [*talk(1), message]).size
+
+
+def test_the_canonical_text_of_the_running_turn_counts_as_long_as_it_is_kept() -> None:
+    keys, said = Keys.of("anna", "a1"), [user("Why?"), assistant(LONG + " "), result("22"), assistant(LONG + " ")]
+    readings = [Reading().go_on(keys, said[:1])]
+    for message in said[1:]:
+        readings.append(readings[-1].go_on(keys, [message]))
+    assert [reading.size // len(LONG) for reading in readings] == [0, 2, 2, 4]
+    assert readings[-1].go_on(keys, [user("And?")]).size // len(LONG) == 2
+
+
+def test_of_two_conversations_that_end_alike_the_one_read_last_is_kept() -> None:
+    work, end = Work(), (assistant("Yes."), user("Why?"))
+    one, other = (user("One."), *end), (user("Other."), *end)
+    for said in (one, other):
+        work.of(*said)
+    assert work.of(*other, assistant("So."), user("On?"))["told_by"] == 2
+    assert work.of(*one, assistant("So."), user("On?"))["told_by"] == 5
+
+
 def test_the_bytes_of_files_are_not_kept() -> None:
     large = Attachment("image", "a.png", "image/png", bytes_digest(b"large"), b"large" * 1000)
     said = (Message("user", "Look.", attachments=(large,)), assistant("I see."), user("What?"))
@@ -204,3 +251,13 @@ def test_a_system_prompt_that_comes_again_is_named_once() -> None:
         assert histories.read((user("hi"),), "anna", "a1").system_digest == ""
     assert calls.take().total() == 2
     assert [history.system_digest for history in read] == [system_digest(prompt) for prompt in PROMPTS]
+
+
+def test_system_prompts_are_kept_by_the_bytes_that_they_take() -> None:
+    wide = "\u4e00" * 6000
+    for prompts, named in (([wide, wide], 2), (["x" * 6000] * 2, 1), (list("abcdefghijklmnopqrstuvwxyz") * 2, 52)):
+        histories, calls = Histories(4 * 10_000), Calls(system_digest)
+        with calls.here():
+            for prompt in prompts:
+                histories.read((Message("system", prompt), user("hi")), "anna", "a1")
+        assert calls.take().total() == named

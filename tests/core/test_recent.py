@@ -16,20 +16,31 @@ def test_what_was_not_used_for_longest_goes() -> None:
     recent.drop("a")
     recent.drop("a")
     assert [recent.get(key) for key in "abc"] == [None, None, 3]
-    assert recent.held == 4
+    recent.put("d", 4, 6)
+    assert [recent.get(key) for key in "abcd"] == [None, None, 3, 4]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 12), st.booleans()), max_size=40))
-def test_the_bound_holds_and_the_newest_is_there_unless_it_is_larger(steps: list[tuple[str, int, bool]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "put", "put", "get", "drop"]), st.sampled_from("abcdef"), st.integers(0, 12)),
+        max_size=40,
+    )
+)
+def test_what_is_kept_is_what_was_used_last_and_fits(steps: list[tuple[str, str, int]]) -> None:
     recent: Recent[str, int] = Recent(10)
-    held: dict[str, int] = {}
-    for key, size, is_put in steps:
-        if not is_put:
+    kept: dict[str, int] = {}  # the one that was used last at its end
+    for step, key, size in steps:
+        was = kept.pop(key, None)
+        if step == "put":
+            recent.put(key, size, size)
+            if size <= 10:
+                kept[key] = size
+            while sum(kept.values()) > 10:
+                del kept[next(iter(kept))]
+        elif step == "drop":
             recent.drop(key)
-            held.pop(key, None)
-            continue
-        recent.put(key, size, size)
-        held[key] = size
-        assert recent.get(key) == (size if size <= 10 else None)
-        held = {each: kept for each, kept in held.items() if recent.get(each) == kept}
-        assert recent.held == sum(held.values()) <= 10
+        else:
+            assert recent.get(key) == was
+            if was is not None:
+                kept[key] = was
+    assert {key: recent.get(key) for key in "abcdef"} == {key: kept.get(key) for key in "abcdef"}

@@ -71,6 +71,16 @@ def test_a_result_names_the_call_that_it_answers() -> None:
     assert "(empty result)" in new_text((Message("tool", " ", name="lookup"),), ())
 
 
+def test_a_result_without_an_id_names_the_last_call_without_one() -> None:
+    called = (
+        Message("assistant", "", (ToolCall("", "search", "{}"),)),
+        Message("assistant", "", (ToolCall("", "weather", "{}"), ToolCall("call_1", "lookup", "{}"))),
+    )
+    text = new_text((Message("tool", "22 degrees"),), called)
+    assert text.startswith("<tool_use_result>")
+    assert "<name>weather</name>" in text
+
+
 def test_results_are_told_in_the_order_of_their_calls() -> None:
     calls = (ToolCall("1", "first", "{}"), ToolCall("2", "second", "{}"))
     arrived = (Message("tool", "b", tool_call_id="2"), Message("tool", "a", tool_call_id="1"), Message("user", "and?"))

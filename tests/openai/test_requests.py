@@ -1,6 +1,7 @@
 """A request is decoded once; what is wrong with it is said with the field's name."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -162,6 +163,41 @@ def test_a_value_that_no_type_can_hold_does_no_harm_where_it_is_ignored(value: b
     with pytest.raises(InvalidRequest) as refused:
         decode_chat(body.replace(b'"hi"', b"1e999"), "owner")
     assert refused.value.param == "messages[0].content"
+
+
+@pytest.mark.parametrize("pairs", [1_000, 500_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "m", "foo": [HERE], "messages": [{"role": "user", "content": "hi"}]}',
+        b'{"model": "m", "foo": 1, "messages": [{"role": "user", "foo": [HERE], "content": "hi"}]}',
+    ],
+)
+def test_what_is_ignored_takes_no_memory_however_large_it_is(body: bytes, pairs: int) -> None:
+    body = body.replace(b"HERE", b"[]," * pairs + b"[]")
+    tracemalloc.start()
+    try:
+        call = decode_chat(body, "owner")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (call.request.messages, call.ignored) == ((Message("user", "hi"),), ("foo",))
+    assert most < 50_000
+
+
+@pytest.mark.parametrize("padding", [0, 1_000_000])
+def test_of_equal_names_the_last_one_counts_and_each_has_to_be_right_in_a_body_of_any_size(padding: int) -> None:
+    said = b'{"role": "tool", "role": "user", "content": "a", "content": "b"}'
+    body = b'{"x": 1, "model": "a", "model": "m", "messages": [%b], "x": null, "y": null, "y": 1%b}' % (
+        said,
+        b" " * padding,
+    )
+    call = decode_chat(body, "owner")
+    assert (call.request.model, call.request.messages, call.ignored) == ("m", (Message("user", "b"),), ("y",))
+    for name, wrong in ((b'"model": "a"', "model"), (b'"role": "tool"', "messages[0].role")):
+        with pytest.raises(InvalidRequest) as refused:
+            decode_chat(body.replace(name, name.partition(b":")[0] + b": 3"), "owner")
+        assert refused.value.param == wrong
 
 
 def test_the_smaller_limit_counts() -> None:

@@ -26,7 +26,7 @@ from app.errors import (
 )
 from app.upstream.qwen import QwenUpstream, TokenSource
 from tests.upstream.conftest import StillClock, make_settings, make_token
-from tests.upstream.scripted import ANTI_BOT, CHAT, WAF_PAGE, Act, Site, good, head, refusal, reply
+from tests.upstream.scripted import ANTI_BOT, CHAT, WAF_PAGE, Act, Site, chunk, good, head, refusal, reply
 
 NEW, MODELS, SETTINGS = "POST /api/v2/chats/new", "GET /api/v2/models/", "GET /api/v2/users/user/settings"
 DELETE, STOP = f"DELETE /api/v2/chats/{CHAT}", "POST /api/v2/chat/completions/stop"
@@ -147,6 +147,12 @@ async def test_stops_a_generation(upstream: QwenUpstream, site: Site) -> None:
     await upstream.stop(CHAT, None)
     assert [request.json for request in site.requests] == [{"chat_id": CHAT, "response_id": "a1"}, {"chat_id": CHAT}]
     assert site.requests[0].path == f"/api/v2/chat/completions/stop?chat_id={CHAT}"
+
+
+async def test_a_trailer_does_not_turn_a_good_answer_into_a_refusal(upstream: QwenUpstream, site: Site) -> None:
+    answer = b'{"success": true, "request_id": "r", "data": {"id": "%b"}}' % CHAT.encode()
+    site.on(NEW, raw_bytes(head() + chunk(answer) + b"0\r\nX-Actual-Status-Code: 403\r\n\r\n"))
+    assert await upstream.create_chat("qwen3.7-plus") == CHAT
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ from app.core.messages import Message, ToolCall
 
 
 def answered_calls(results: Sequence[Message], earlier: Sequence[Message]) -> dict[str, ToolCall]:
-    """Return the calls that results answer, by their ids, in the order of the messages that made them."""
-    wanted = {message.tool_call_id for message in results if message.role == "tool" and message.tool_call_id}
+    """Return the calls that results answer, by their ids, in the order of the messages that made them.
+
+    Calls of the older kind have no id, nor have their results: of those the last one counts.
+    """
+    wanted = {message.tool_call_id or "" for message in results if message.role == "tool"}
     if not wanted:
         return {}
     found: list[ToolCall] = []

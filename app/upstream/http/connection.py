@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200 or self._answered is None:
             return
-        headers = self._headers
+        headers, self._headers = self._headers, {}  # trailers come as headers do, and are none of the response's
         self._response = Response(status, headers, self._cookies, self)
         self._is_framed = b"content-length" in headers or b"chunked" in headers.get(b"transfer-encoding", b"").lower()
         if not self._answered.done():

@@ -149,6 +149,17 @@ async def test_headers_and_cookies_are_read() -> None:
     assert response.headers[b"x-twice"] == b"2"
 
 
+async def test_a_trailer_is_no_header_of_its_response_nor_of_the_next_one() -> None:
+    wire = Wire()
+    response = await wire.ask(answer(b"", CHUNKED, "X-Status: 200"))
+    wire.say([b"2\r\nhi\r\n0\r\nX-Status: 403\r\nX-More: 1\r\nSet-Cookie: a=1\r\n\r\n"])
+    assert await read(response) == b"hi"
+    assert (response.headers, response.cookies) == ({b"transfer-encoding": b"chunked", b"x-status": b"200"}, ())
+    response.close()
+    following = await wire.ask(answer(b"", length(b"")))
+    assert (following.headers, following.cookies) == ({b"content-length": b"0"}, ())
+
+
 NOT_HTTP = {
     "a greeting": b"220 mail.example ready\r\n",
     "a page": b"<html>",
