@@ -11,15 +11,23 @@ SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of
 
 
 async def read_json(request: web.Request) -> bytes:
-    """Read the whole body. Raises UnsupportedMediaType, and InvalidRequest if it was spoilt or cut short."""
+    """Read the whole body, which only the caller keeps: a request lives as long as its answer, and bodies are large.
+
+    Raises UnsupportedMediaType, InvalidRequest if it was spoilt or cut short, HTTPRequestEntityTooLarge.
+    """
     if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:  # it may have parameters
         raise UnsupportedMediaType(f"The body is {request.content_type}, not JSON.")
+    content, pieces, left = request.content, [], request.client_max_size
     try:
-        if not request.content.is_eof():
-            return await request.read()
-        body = request.content.read_nowait()  # all of it came with the headers, as mostly
+        if content.is_eof():  # all of it came with the headers, as mostly
+            pieces.append(content.read_nowait())
+        else:
+            while left >= 0 and (piece := await content.readany()):
+                pieces.append(piece)
+                left -= len(piece)
     except web.RequestPayloadError as problem:
         raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
+    body = b"".join(pieces)
     if len(body) > request.client_max_size:
         raise web.HTTPRequestEntityTooLarge(request.client_max_size)
     return body
