@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.errors import StoreUnusable
 
-_BYTES = 1024 * 1024
+_BYTES = 256 * 1024
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
