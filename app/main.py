@@ -287,10 +287,13 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _calm_collector() -> None:
-    """Spare the garbage collector what the start made and stays for good, and look less often (docs/performance.md)."""
+    """Spare the garbage collector what the start made and stays for good, and look less often (docs/performance.md).
+
+    At all that is left it looks more often: that is little, and connections that ended are in it.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(5_000, 10, 10)
+    gc.set_threshold(5_000, 10, 2)
 
 
 def _forbid_core_dumps() -> None:
