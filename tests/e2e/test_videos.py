@@ -1,5 +1,6 @@
 """Videos as jobs: asked for, looked at, fetched and deleted."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -86,8 +87,7 @@ async def test_a_video_is_not_looked_at_at_every_request(ai: AsyncOpenAI, studio
     plan(studio, RUNNING)
     video = await ai.videos.create(prompt="A cat")
     began, looks = studio.asked, 12
-    for _ in range(looks):
-        await ai.videos.retrieve(video.id)
+    await asyncio.gather(*(ai.videos.retrieve(video.id) for _ in range(looks)))  # within a moment, on any machine
     assert 1 <= studio.asked - began < looks
 
 
