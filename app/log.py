@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextvars import ContextVar
 
 from app.config_values import Secret
@@ -48,16 +48,6 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.request_id = REQUEST_ID.get()
         return self._redact(super().format(record))
-
-
-class Joined:
-    """Joins pieces when, and only if, somebody prints them."""
-
-    def __init__(self, pieces: Sequence[str]) -> None:
-        self._pieces = pieces
-
-    def __str__(self) -> str:
-        return "".join(self._pieces)
 
 
 def configure(level: str, secrets: Iterable[Secret] = ()) -> None:

@@ -58,10 +58,7 @@ def _did_nothing(problem: UpstreamError) -> bool:
 async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience) -> "Delivery":
     """Send a message; return its answer, mended where possible. Raises what `Upstream.send` does."""
     try:
-        try:
-            answer = await upstream.send(prompt)
-        except _MAY_DO_NOTHING as problem:
-            answer = await _again(lambda: upstream.send(prompt), patience, problem)
+        answer = await retrying(lambda: upstream.send(prompt), patience)
     except _ANSWER_LOST as problem:
         if not problem.accepted:
             raise

@@ -112,7 +112,7 @@ class Columns:
             user_key=node.user_key,
             session=None if session is None else self._of_session(session, at),
             deletion=None if session is None or because is None else (session.chat_id, utf8(because), at),
-            turns=[(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows],
+            turns=[(row.key, row.before_key, row.user_key, row.answer_key, None) for row in node.rows],
             files=[
                 (node.id, position, file.kind, self._text(file.name), file.digest)
                 for position, file in enumerate(node.files)

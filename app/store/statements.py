@@ -109,9 +109,6 @@ USE_SESSIONS = """
     UPDATE sessions SET last_used_at = max(last_used_at, ?) WHERE id IN (SELECT value FROM json_each(?))
     RETURNING id, state
 """
-ADD_TURN = """
-    INSERT INTO turns (key, before_key, user_key, answer_key) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
-"""
 ADD_CALL = "INSERT INTO tool_calls (id, node_id, scope) VALUES (?, ?, ?)"
 HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, ?, ?)"
 

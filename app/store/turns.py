@@ -102,6 +102,7 @@ def _begin(connection: sqlite3.Connection, openings: Sequence[Opening], endings:
         ended.append((*numbers, *opening.node, *asked, *ending.node, *keys, *ending.told))
         if keys[0] is not None:
             turns.append((keys[0], opening.before_key, opening.user_key, ending.answer_key, numbers[1]))
+    turns += [row for opening in openings for row in opening.turns]
     for insert, rows in (
         (statements.ADD_ENDED_NODES, ended),
         (statements.ADD_NODES, begun),
@@ -110,7 +111,6 @@ def _begin(connection: sqlite3.Connection, openings: Sequence[Opening], endings:
         if rows:
             insert.run(connection, rows)
     for statement, more in (
-        (statements.ADD_TURN, [row for opening in openings for row in opening.turns]),
         (statements.ADD_NODE_FILE, [row for opening in openings for row in opening.files]),
         (statements.HOLD_DELETION, [opening.deletion for opening in openings if opening.deletion is not None]),
         (statements.ADD_CALL, [call for ending in endings.values() for call in ending.calls]),

@@ -17,6 +17,7 @@ from app.core.reading import Reading
 from app.core.system_text import system_digest
 from app.core.told import told_by
 from tests.core.fakes import read_history
+from tests.core.messages import assistant, result, user
 from tests.counting import Calls
 
 ENOUGH = 1 << 20
@@ -44,18 +45,6 @@ messages = st.one_of(
 )
 some = st.lists(messages, min_size=1, max_size=4).map(tuple)
 Said = tuple[Message, ...]
-
-
-def user(text: str) -> Message:
-    return Message("user", text)
-
-
-def assistant(text: str, *calls: ToolCall) -> Message:
-    return Message("assistant", text, calls)
-
-
-def result(text: str, call_id: str = "call_1") -> Message:
-    return Message("tool", text, tool_call_id=call_id)
 
 
 @st.composite

@@ -12,6 +12,7 @@ from app.core.history import History
 from app.core.keys import Keys
 from app.core.messages import Message, ToolCall
 from tests.core.fakes import read_history
+from tests.core.messages import assistant, result, user
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="<>/"), min_size=1, max_size=40).filter(squeeze)
 turns = st.lists(st.tuples(texts, texts), min_size=1, max_size=5)
@@ -63,18 +64,6 @@ class Reading:
     def keys_of(self, answer: str) -> tuple[str, str]:
         turn, step = self.history.keys_of(answer)
         return turn.key, step
-
-
-def user(text: str) -> Message:
-    return Message("user", text)
-
-
-def assistant(text: str, *calls: ToolCall) -> Message:
-    return Message("assistant", text, calls)
-
-
-def result(text: str, call_id: str = "call_1") -> Message:
-    return Message("tool", text, tool_call_id=call_id)
 
 
 def read(*messages: Message, owner: str = "anna", account: str = "a1") -> Reading:

@@ -17,7 +17,6 @@ from app.core.canonical import (
 )
 from app.core.told import told_by
 from app.emulator import Emulator
-from app.log import Joined
 from app.openai.responses import ChunkWriter
 from app.upstream.qwen.frames import decode_frame
 from bench.canned import Canned, words
@@ -107,7 +106,7 @@ async def test_what_arrives_together_is_decoded_once_and_written_together(tmp_pa
 
 
 async def test_a_log_that_is_not_printed_is_not_written_either(server: Server) -> None:
-    written = Calls(logging.LogRecord.__init__, Joined.__str__)
+    written = Calls(logging.LogRecord.__init__)
     talk = server.conversation(stream=True, enable_thinking=False)
     await talk.say("Warm up.")
     assert not logging.getLogger("app").isEnabledFor(logging.INFO)
