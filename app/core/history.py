@@ -15,6 +15,8 @@ from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.told import Telling
 
+_CALL_MARKS = "<{["  # a call that a client reads in a text by itself holds one of these
+
 
 class TurnRead(Struct, frozen=True, gc=False):
     """A turn: the texts of its user and of its assistant, as they came, and the names of both in canonical form.
@@ -131,10 +133,12 @@ class History(Struct, frozen=True, gc=False):
         """The key of what is being answered."""
         return self.keys.asked(self.before_key, self.turns[-1].user_key)
 
-    def keys_of(self, answer: str) -> tuple[TurnRow, str]:
-        """Return the turn that ends with this answer, and the step key of the node that holds it."""
+    def keys_of(self, answer: str, calls: Collection[str] = ()) -> tuple[TurnRow, str | None]:
+        """Return the turn that ends with this answer and these calls, and the step key of the node that holds it."""
         turn = self.turns[-1]
-        return turn_and_step(self.keys, self.before_key, turn.user_key, self.answered, answer, turn.results)
+        return turn_and_step(
+            self.keys, self.before_key, turn.user_key, self.answered, answer, turn.results, has_calls=bool(calls)
+        )
 
     def turn_rows(self, start: int) -> tuple[TurnRow, ...]:
         """Return the turns from `start` up to the one that is being answered, without it."""
@@ -148,12 +152,14 @@ class History(Struct, frozen=True, gc=False):
 
 
 def turn_and_step(
-    keys: Keys, before: str, user_key: str, answered: str, answer: str, results: int
-) -> tuple[TurnRow, str]:
-    """Return the turn that ends with an answer, and the answer's step key.
+    keys: Keys, before: str, user_key: str, answered: str, answer: str, results: int, *, has_calls: bool = False
+) -> tuple[TurnRow, str | None]:
+    """Return the turn that ends with an answer, and the answer's step key if results of tools can follow it.
 
     `answered` is the canonical text of the earlier answers in the same turn, `answer` the raw text of this one.
     """
     answer_key = keys.answer(answered + canonical_assistant(answer))
     row = TurnRow(keys.turn(before, user_key, answer_key), before, user_key, answer_key)
-    return row, keys.step(before, user_key, answer_key, results)
+    if has_calls or any(mark in answer for mark in _CALL_MARKS):
+        return row, keys.step(before, user_key, answer_key, results)
+    return row, None

@@ -67,7 +67,6 @@ class SqliteArchive:
 
         Raises StoreBusy, with nothing changed, while one of them is being answered.
         """
-        queued = 0
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -75,13 +74,8 @@ class SqliteArchive:
                 is_open = connection.execute(statements.IS_OPEN, (session_id,)).fetchone()
                 if is_open or is_named(self._path, session_id):
                     raise StoreBusy(f"The session {session_id} is being answered just now.", retry_after=10)
-                keys = [row["turn_key"] for row in connection.execute(statements.LAST_TURNS, {"id": session_id})]
-                connection.execute(statements.ERASE_NODES, (session_id,))
-                for key in keys:
-                    self._erase_turns(key)
-                queued += connection.execute(statements.ERASE_UPSTREAM, {"id": session_id, "at": at}).rowcount
-                connection.execute(statements.ERASE_TITLE, {"id": session_id, "at": at})
-                connection.execute(statements.ERASE_SESSION, (session_id,))
+            self._erase_texts(session_ids)
+            queued = sum(self._erase_session(session_id, at) for session_id in session_ids)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # SQLite ends it by itself when the disk is full
@@ -89,11 +83,34 @@ class SqliteArchive:
             raise
         return Erased(len(session_ids), queued)
 
-    def _erase_turns(self, key: str | None) -> None:
-        """Remove a turn that no answer ends and no other turn follows, and so on back to the first."""
-        while key is not None:
-            row = self._connection.execute(statements.ERASE_TURN, {"key": key}).fetchone()
-            key = row["before_key"] if row else None
+    def _erase_texts(self, session_ids: Sequence[str]) -> None:
+        """Remove the nodes of sessions and the turns that only they had."""
+        connection = self._connection
+        last_turns = [
+            row["turn_key"]
+            for session_id in session_ids
+            for row in connection.execute(statements.LAST_TURNS, {"id": session_id})
+        ]
+        connection.execute(statements.FORGET_STARTS, (json.dumps(session_ids),))
+        connection.executemany(statements.ERASE_NODES, [(session_id,) for session_id in session_ids])
+        turns = connection.execute(statements.FOLLOWED_TURNS, {"keys": json.dumps(last_turns)}).fetchall()
+        followers = {row["key"]: row["followers"] for row in turns}
+        before = {row["key"]: row["before_key"] for row in turns if not row["is_answered"]}
+        for last in last_turns:
+            key: str | None = last
+            while key in before and not followers[key]:
+                connection.execute(statements.ERASE_TURN, (key,))
+                key = before.pop(key)
+                if key in followers:
+                    followers[key] -= 1
+
+    def _erase_session(self, session_id: str, at: str) -> int:
+        """Remove what else is known of a session; return how many chats are to be deleted for it."""
+        connection = self._connection
+        queued = connection.execute(statements.ERASE_UPSTREAM, {"id": session_id, "at": at}).rowcount
+        connection.execute(statements.ERASE_TITLE, {"id": session_id, "at": at})
+        connection.execute(statements.ERASE_SESSION, (session_id,))
+        return queued
 
 
 def _summary(row: sqlite3.Row) -> SessionSummary:

@@ -14,11 +14,11 @@ from app.errors import StoreError
 from app.store import statements
 from app.store.connection import Database
 from app.store.journal import Journal
-from app.store.turns import Ending, Opening, Written, write_turns
+from app.store.turns import Ending, Opening, TurnWriter, Written
 
 _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 1.0  # then other programs find it in the database
-_FORM = 1  # of a record; an opening in another form is not understood
+_FORM = 2  # of a record; an opening in another form is not understood
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -46,6 +46,7 @@ class Beginnings:
     def __init__(self, database: Database, journal: Journal) -> None:
         self._database = database
         self._journal = journal
+        self._turns = TurnWriter()
         self._loop = asyncio.get_running_loop()
         self._is_adopted = False
         self._waiting: dict[str, _Kept] = {}  # by the node's id
@@ -59,7 +60,7 @@ class Beginnings:
             del left[row["id"]]
         for opening in left.values():
             try:
-                await self._database.share(write_turns, Written(opening, None), durable=True)
+                await self._database.share(self._turns.write, Written(opening, None), durable=True)
             except StoreError as problem:
                 if not isinstance(problem.__cause__, sqlite3.IntegrityError):
                     raise
@@ -74,7 +75,7 @@ class Beginnings:
         """
         place = self._journal.add(_encode(Record(_FORM, opening)))
         if place is None:
-            return self._database.share(write_turns, Written(opening, None), durable=False)
+            return self._database.share(self._turns.write, Written(opening, None), durable=False)
         self._waiting[opening.node_id] = _Kept(opening, place)
         if self._timer is None:
             self._timer = self._loop.call_later(_WAIT_SECONDS, self._look)
@@ -109,7 +110,7 @@ class Beginnings:
 
     def _write(self, node_id: str, kept: _Kept | None, ending: Ending | None) -> "asyncio.Future[None]":
         opening = None if kept is None else kept.opening
-        written = self._database.share(write_turns, Written(opening, ending), durable=ending is not None)
+        written = self._database.share(self._turns.write, Written(opening, ending), durable=ending is not None)
         if kept is not None:
             self._writing[node_id] = kept
             written.add_done_callback(partial(self._written, node_id))

@@ -14,6 +14,7 @@ import aiosqlite
 from msgspec import Struct
 
 from app.errors import StoreBusy, StoreError, StoreUnusable
+from app.store.many_rows import MOST_ROWS
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -21,8 +22,6 @@ _I = TypeVar("_I")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
-_MANY = 4  # writes in one transaction that say that more will come
-_GATHER_SECONDS = 0.002
 _work_of = attrgetter("work")
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 4000"  # pages, 16 MB: four times as seldom as SQLite does by itself
 _ADVICE = {
@@ -47,7 +46,7 @@ def store_errors(path: Path) -> Iterator[None]:
 
 def _told(problem: sqlite3.DatabaseError, path: Path) -> Exception:
     """Return the StoreError that a person is told, or the problem itself."""
-    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    code = _code(problem)
     told: StoreError
     if code in _BUSY:
         told = StoreBusy(f"The database {path} is locked by another program.", retry_after=5)
@@ -64,6 +63,11 @@ def _told(problem: sqlite3.DatabaseError, path: Path) -> Exception:
     return told
 
 
+def _code(problem: Exception) -> int:
+    """Return SQLite's primary result code, 0 if the problem is none of SQLite's."""
+    return getattr(problem, "sqlite_errorcode", 0) & 0xFF
+
+
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -74,6 +78,7 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
         connection.row_factory = sqlite3.Row
         await connection.execute("PRAGMA foreign_keys = ON")
         await connection.execute(_SYNCHRONOUS[True])
+        await connection.execute("PRAGMA temp_store = MEMORY")  # what a long statement notes to undo it is no file then
         await connection.execute_fetchall(_CHECKPOINT)  # its row must be taken, else it stays under way
         if read_only:
             await connection.execute("PRAGMA query_only = ON")
@@ -81,10 +86,6 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
         await connection.close()
         raise
     return connection
-
-
-class NotTogether(Exception):
-    """Raised by shared work that cannot be done for several items at once, but for each alone."""
 
 
 class _Write(Struct, frozen=True):
@@ -100,8 +101,7 @@ class Database:
 
     A durable write survives a loss of power. Another one survives the end of the process and becomes durable with the
     next durable one; it does not wait for the disk. Writes are done in the order in which they came; those that come
-    while a transaction runs share the next one; where many come at once, it also waits a moment for more, since each
-    transaction costs a way to the disk and back. A write that was asked for is done, whether or not its caller waits.
+    while a transaction runs share the next one. A write that was asked for is done, whether or not its caller waits.
     """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path) -> None:
@@ -112,7 +112,6 @@ class Database:
         self._is_durable = True  # as `connect` leaves it
         self._waiting: list[_Write] = []
         self._waits_for_disk = False  # one of these
-        self._shared = 0  # how many writes the last transaction held
         self._writing: asyncio.Task[None] | None = None
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
@@ -137,7 +136,10 @@ class Database:
     def share(
         self, work: Callable[[sqlite3.Connection, Sequence[_I]], None], item: _I, *, durable: bool
     ) -> "asyncio.Future[None]":
-        """Do the same as `write` with `work(connection, [item])`; items that follow each other are given it at once."""
+        """Do the same as `write` with `work(connection, [item])`; items that follow each other are given it at once.
+
+        `work` writes up to MOST_ROWS items by one statement.
+        """
         return self._add(work, item, durable=durable)
 
     async def execute(self, statement: str, values: Values, *, durable: bool = True) -> int:
@@ -160,10 +162,7 @@ class Database:
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                if self._shared >= _MANY:
-                    await asyncio.sleep(_GATHER_SECONDS)
                 batch = self._waiting
-                self._shared = len(batch)
                 durable = self._waits_for_disk
                 self._waiting, self._waits_for_disk = [], False
                 try:
@@ -203,19 +202,24 @@ class Database:
 def _together(connection: sqlite3.Connection, batch: Sequence[_Write]) -> list[Any]:
     """Do all as one transaction; if one fails, each as a transaction by itself. Return results or exceptions."""
     try:
+        if _is_one_statement(batch):
+            return _in_order(connection, batch)
         connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as problem:
-        return [problem] * len(batch)
-    try:
         outcomes = _in_order(connection, batch)
         connection.execute("COMMIT")
     except Exception as problem:
         if connection.in_transaction:
             connection.rollback()
-        if len(batch) == 1:
-            return [problem]
+        if len(batch) == 1 or _code(problem) in _BUSY:
+            return [problem] * len(batch)
         return [outcome for write in batch for outcome in _together(connection, [write])]
     return outcomes
+
+
+def _is_one_statement(batch: Sequence[_Write]) -> bool:
+    """Say whether all is shared work that one statement does, which is a transaction by itself."""
+    work = batch[0].work
+    return batch[0].item is not None and len(batch) <= MOST_ROWS and all(write.work == work for write in batch)
 
 
 def _in_order(connection: sqlite3.Connection, batch: Sequence[_Write]) -> list[Any]:

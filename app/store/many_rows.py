@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 Row = tuple[Any, ...]
-_MOST_ROWS = 64  # times the values of a row: far below what SQLite takes as parameters
+MOST_ROWS = 64  # times the values of a row: far below what SQLite takes as parameters
 
 
 class Insert:
     """INSERT INTO a table; a column whose name ends in `?` is NULL for an empty text. The first value is never 0.
 
     None is no faster way to say so: Python looks for a way to adapt it to SQLite, which takes longer than all texts.
-    `then` says what is done where a row is there already. `width` is the number of values of a row.
+    `width` is the number of values of a row.
     """
 
-    def __init__(self, table: str, columns: str, then: str = "") -> None:
+    def __init__(self, table: str, columns: str) -> None:
         names = columns.split(", ")
         self.width = len(names)
         into = f"INSERT INTO {table} ({', '.join(name.rstrip('?') for name in names)})"
@@ -30,21 +30,19 @@ class Insert:
         )
         row = f"({', '.join('?' * self.width)})"
         self._texts = tuple(
-            f"{into} SELECT {values} FROM (VALUES {', '.join([row] * 2**power)}) WHERE column1 <> 0 {then}"  # noqa: S608 - put together from constants
-            for power in range(_MOST_ROWS.bit_length())
+            f"{into} SELECT {values} FROM (VALUES {', '.join([row] * 2**power)}) WHERE column1 <> 0"  # noqa: S608 - put together from constants
+            for power in range(MOST_ROWS.bit_length())
         )
 
     def text(self, rows: int) -> str:
         """Return the statement with places for so many rows or more, at most 64."""
         return self._texts[(rows - 1).bit_length()]
 
-    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
-        """Write the rows; return how many were added or changed."""
-        changed = 0
-        for start in range(0, len(rows), _MOST_ROWS):
-            part = rows[start : start + _MOST_ROWS]
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        """Write the rows, MOST_ROWS by each statement."""
+        for start in range(0, len(rows), MOST_ROWS):
+            part = rows[start : start + MOST_ROWS]
             spare = (1 << (len(part) - 1).bit_length()) - len(part)
             values = [value for row in part for value in row]
             values += [0] * (spare * self.width)
-            changed += connection.execute(self.text(len(part)), values).rowcount
-        return changed
+            connection.execute(self.text(len(part)), values)

@@ -12,6 +12,7 @@ import aiosqlite
 
 from app.clock import Clock
 from app.errors import StoreUnusable
+from app.store import turns
 from app.store.connection import Database, connect, store_errors
 from app.store.lock import DatabaseLock
 from app.store.migrate import migrate, read_migrations, refuse_foreign
@@ -41,6 +42,7 @@ async def open_database(
                     sound = True
                 await migrate(writer, path, known, clock)
                 await _forget_statistics(writer)
+                await writer.executescript(turns.PREPARE)
                 async with closing(await connect(path, busy_seconds=busy_seconds, read_only=True)) as reader:
                     database = Database(writer, reader, path)
                     try:

@@ -4,11 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.json import encode
+
 from app.core.ports import KnownNode, NewNode, NewSession, NodeEnd, OpenNode, Place
 from app.core.told import Told
 from app.core.window import TailTurn
 from app.store.many_rows import Row
-from app.store.turns import Ending, Opening
+from app.store.turns import NO_SESSION, Ending, Opening
 
 _TOLD = ("told_key", "told_calls", "told_results", "told_call", "told_pictures")
 
@@ -81,15 +83,20 @@ def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode
     )
 
 
-_NOTHING_TOLD = (None, None, None, None, "")
+_NOTHING_TOLD = (None, None, None, "", "")
 
 
 def _told_columns(told: Told | None) -> tuple[str | None, ...]:
-    """Return the values of statements.TOLD."""
+    """Return what turns.py writes of what a chat was told."""
     if told is None:
         return _NOTHING_TOLD
     last_call = utf8(told.call_ids[-1]) if told.call_ids else ""
     return told.key, told.calls, told.results, last_call, " ".join(sorted(told.pictures))
+
+
+def _json(rows: Sequence[Row]) -> str:
+    """Write rows as turns.py takes them."""
+    return encode(rows).decode() if rows else ""
 
 
 class Columns:
@@ -100,23 +107,14 @@ class Columns:
 
     def of_opening(self, node: NewNode, session: NewSession | None, at: str) -> Opening:
         """Return what the opening of a turn writes; `at` as in the database."""
-        because = session.delete_because if session is not None else None
         return Opening(
             node=self._of_node(node, at),
             asked=(node.asked_key, self._text(node.answered)),
             told=_told_columns(node.told),
-            session_id=node.session_id,
-            opens_turn=node.opens_turn,
-            parent_id=node.parent_id,
-            before_key=node.before_key,
-            user_key=node.user_key,
-            session=None if session is None else self._of_session(session, at),
-            deletion=None if session is None or because is None else (session.chat_id, utf8(because), at),
-            turns=[(row.key, row.before_key, row.user_key, row.answer_key, None) for row in node.rows],
-            files=[
-                (node.id, position, file.kind, self._text(file.name), file.digest)
-                for position, file in enumerate(node.files)
-            ],
+            session=NO_SESSION if session is None else self._of_session(session),
+            opens_turn=1 if node.opens_turn else 0,
+            turns=_json([(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]),
+            files=_json([(file.kind, self._text(file.name), file.digest) for file in node.files]),
         )
 
     def of_ending(self, end: NodeEnd, at: str) -> Ending:
@@ -133,41 +131,35 @@ class Columns:
             end.input_tokens,
             end.output_tokens,
             at,
-            None if turn is None else turn.answer_key,
+            "" if turn is None else turn.answer_key,
             1 if end.recovered else 0,
         )
         return Ending(
             node_id=end.node_id,
             node=node,
-            keys=(None if turn is None else turn.key, end.step_key),
-            answer_key=None if turn is None else turn.answer_key,
+            keys=("" if turn is None else turn.key, end.step_key or ""),
             told=_told_columns(end.told),
             is_whole=end.state != "aborted" and not end.recovered,
-            has_place=end.response_id is not None,
-            calls=[(call, end.node_id, end.scope) for call in end.calls],
-            at=at,
+            calls=_json([(call, end.scope) for call in end.calls]),
         )
 
-    def _of_session(self, session: NewSession, at: str) -> Row:
-        """Return a row of ADD_SESSIONS."""
-        because = session.delete_because
+    def _of_session(self, session: NewSession) -> Row:
+        """Return what turns.py writes of a chat that a turn opens."""
+        because = utf8(session.delete_because) if session.delete_because else ""
         return (
-            session.id,
             session.owner,
             session.account,
             session.chat_id,
             session.model,
             self._text(session.title),
             "doomed" if because else "live",
-            utf8(because) if because else "",
+            because,
             "pulled" if session.pulled else "made",
-            at,
-            at,
-            at,
+            because,
         )
 
     def _of_node(self, node: NewNode, at: str) -> Row:
-        """Return what ADD_NODES takes of a node that begins, less its numbers."""
+        """Return what turns.py writes of a node that begins."""
         return (
             node.id,
             node.session_id,

@@ -1,6 +1,7 @@
-"""Every SQL statement of the SQLite store; the tables are in migrations/sqlite/ (docs/history.md describes them)."""
+"""Every SQL statement of the SQLite store but what writes turns (turns.py).
 
-from app.store.many_rows import Insert
+The tables are in migrations/sqlite/; docs/history.md describes them.
+"""
 
 # After the key that it was found by, as rows.read_place takes them.
 _PLACE = """
@@ -81,62 +82,6 @@ KNOWN_NODES = """
            told_pictures
     FROM nodes WHERE session_id = ? AND response_id IS NOT NULL
 """
-
-ADD_SESSIONS = Insert(
-    "sessions",
-    "id, owner, account, chat_id, model, title, state, state_reason?, origin, state_since, created_at, last_used_at",
-)
-LAST_NUMBER = "SELECT max(number) FROM nodes"
-TURN_START = "SELECT turn_start FROM nodes WHERE id = ? AND before_key = ?"
-# The columns of a node in their parts, as turns.py names them.
-_NODE = (
-    "number, turn_start, id, session_id, parent_id?, depth, match, model, user_text, sent_text?, user_chars, "
-    "system_digest, before_key, user_key, results, sent_digest, created_at"
-)
-_ASKED = "asked_key, answered_text"
-_END = (
-    "state, response_id, answer_text, answer_chars, reasoning_text, finish_reason, error?, input_tokens, "
-    "output_tokens, finished_at, answer_key, recovered"
-)
-_KEYS = "turn_key, step_key"
-_TOLD = "told_key, told_calls, told_results, told_call?, told_pictures"
-ADD_NODES = Insert("nodes", f"{_NODE}, {_ASKED}, {_TOLD}")
-ADD_ENDED_NODES = Insert("nodes", f"{_NODE}, {_ASKED}, {_END}, {_KEYS}, {_TOLD}")
-ADD_NODE_FILE = "INSERT INTO node_files (node_id, position, kind, name, digest) VALUES (?, ?, ?, ?, ?)"
-# A turn that a node ends later is added by a trigger, which would have every INSERT collect its rows in memory first.
-ADD_TURNS = Insert("turns", "key, before_key, user_key, answer_key, turn_start", "ON CONFLICT DO NOTHING")
-USE_SESSIONS = """
-    UPDATE sessions SET last_used_at = max(last_used_at, ?) WHERE id IN (SELECT value FROM json_each(?))
-    RETURNING id, state
-"""
-ADD_CALL = "INSERT INTO tool_calls (id, node_id, scope) VALUES (?, ?, ?)"
-HOLD_DELETION = "INSERT INTO deletions (chat_id, reason, created_at) VALUES (?, ?, ?)"
-
-# Keys only where something may continue: the chat is live and upstream gave the answer an id. A node that was open when
-# the second migration came does not know its place.
-_KEY = """CASE WHEN excluded.response_id IS NOT NULL AND before_key IS NOT NULL THEN (
-               SELECT excluded.{key} FROM sessions s WHERE s.id = nodes.session_id AND s.state = 'live'
-           ) END"""
-# The node is there already; one that is not is refused for its session. This changes many rows in their places, while
-# UPDATE ... FROM collects them in tables in memory first, which takes longer than to change them.
-END_NODES = Insert(
-    "nodes",
-    f"id, {_END}, {_KEYS}, {_TOLD}, session_id, depth, match, model, user_chars, system_digest, created_at",
-    f"""
-    ON CONFLICT (id) DO UPDATE SET
-        state = excluded.state, response_id = excluded.response_id, answer_text = excluded.answer_text,
-        answer_chars = excluded.answer_chars, reasoning_text = excluded.reasoning_text,
-        finish_reason = excluded.finish_reason, error = excluded.error, input_tokens = excluded.input_tokens,
-        output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, recovered = excluded.recovered,
-        asked_key = CASE WHEN excluded.state = 'aborted' OR excluded.recovered THEN asked_key END,
-        answered_text = CASE WHEN excluded.state = 'aborted' OR excluded.recovered THEN answered_text END,
-        answer_key = excluded.answer_key, told_key = excluded.told_key, told_calls = excluded.told_calls,
-        told_results = excluded.told_results, told_call = excluded.told_call,
-        told_pictures = excluded.told_pictures,
-        turn_key = {_KEY.format(key="turn_key")}, step_key = {_KEY.format(key="step_key")}
-    WHERE state = 'open'
-    """,
-)
 
 # An answer that was cut by the end of the process is looked for upstream, unless its chat is to be deleted anyway.
 FAIL_OPEN_NODES = """
@@ -239,24 +184,41 @@ HISTORY = """
     ORDER BY p.branch, n.depth, r.part
 """
 IS_OPEN = "SELECT 1 FROM nodes WHERE session_id = ? AND state = 'open'"
-# By what a turn consists of: a session that the site lost has no turn keys any more.
+# By what a turn consists of: a session that the site lost has no turn keys any more. The latest come first.
 LAST_TURNS = """
     SELECT turn_key FROM (
         SELECT t.key AS turn_key, 2 * n.depth + 1 AS place
-        FROM nodes n JOIN turns t ON t.before_key = n.before_key AND t.user_key = n.user_key
-            AND t.answer_key = n.answer_key
+        FROM nodes n CROSS JOIN turns t INDEXED BY turns_by_answer_and_user
+            ON t.answer_key = n.answer_key AND t.user_key = n.user_key AND t.before_key = n.before_key
         WHERE n.session_id = :id
         UNION
         SELECT before_key, 2 * depth FROM nodes WHERE session_id = :id AND before_key IS NOT NULL
     ) ORDER BY place DESC
 """
-ERASE_NODES = "DELETE FROM nodes WHERE session_id = ?"
-ERASE_TURN = """
-    DELETE FROM turns WHERE key = :key
-      AND NOT EXISTS (SELECT 1 FROM nodes WHERE turn_key = :key)
-      AND NOT EXISTS (SELECT 1 FROM turns later WHERE later.before_key = :key)
-    RETURNING before_key
+# Of turns and all those before them: what comes before each, how many turns follow, and whether an answer ends it.
+# This reads all turns, once.
+FOLLOWED_TURNS = """
+    WITH RECURSIVE past (key) AS MATERIALIZED (
+        SELECT value FROM json_each(:keys)
+        UNION
+        SELECT t.before_key FROM past p CROSS JOIN turns t ON t.key = p.key
+    ),
+    followed (key, turns) AS MATERIALIZED (
+        SELECT before_key, count(*) FROM turns WHERE before_key IN (SELECT key FROM past) GROUP BY before_key
+    )
+    SELECT t.key, t.before_key, coalesce(f.turns, 0) AS followers,
+           EXISTS (SELECT 1 FROM nodes n WHERE n.turn_key = t.key) AS is_answered
+    FROM past p CROSS JOIN turns t ON t.key = p.key LEFT JOIN followed f ON f.key = p.key
 """
+ERASE_TURN = "DELETE FROM turns WHERE key = ?"
+# A number is given again when the newest nodes were erased; this reads all turns, once.
+FORGET_STARTS = """
+    UPDATE turns SET turn_start = NULL
+    WHERE turn_start IN (
+        SELECT n.number FROM json_each(?) k CROSS JOIN nodes n ON n.session_id = k.value
+    )
+"""
+ERASE_NODES = "DELETE FROM nodes WHERE session_id = ?"
 ERASE_UPSTREAM = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)
     SELECT chat_id, 'erased', :at, :at FROM sessions WHERE id = :id AND origin = 'made' AND state = 'live'

@@ -85,7 +85,7 @@ async def test_what_is_not_understood_and_a_turn_of_no_session_cost_nothing_else
     path: Path, tmp_path: Path, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:
     a2, b1 = (await records_of(tmp_path / "other" / "qwen-thread.db")).strip().split(b"\n\n")
-    later = a2.replace(b'"form":1', b'"form":9').replace(b"a2", b"a3")
+    later = a2.replace(b'"form":2', b'"form":1').replace(b"a2", b"a3")
     path.parent.mkdir()
     kill(path, b"\n\n".join([a2[:100], b"\xff\xfe", b"{}", later, a2, b1]))  # the session of a2 is not here
     async with sqlite_store(path) as store:

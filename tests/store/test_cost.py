@@ -1,20 +1,18 @@
 """What a turn costs the database, counted in statements and commits: time would depend on the machine."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from contextlib import closing as closing_now
 from pathlib import Path
 
 import pytest
 
-from app.store import statements
 from app.store.beginnings import Beginnings
 from app.store.connection import Database, connect
 from app.store.journal import Journal
 from app.store.opening import closing
 from app.store.sqlite import SqliteSessionStore
+from app.store.turns import PREPARE
 from tests.store.making import end, minute, node, session, sqlite_store
 
 
@@ -40,6 +38,7 @@ async def counted(path: Path) -> AsyncIterator[Counted]:
         opened = [await stack.enter_async_context(closing(await connect(path, busy_seconds=1))) for _ in range(2)]
         writer, reader = opened
         database = Database(writer, reader, path)
+        await writer.executescript(PREPARE)
         beginnings = Beginnings(database, await asyncio.to_thread(Journal, path))
         counted = Counted(SqliteSessionStore(database, beginnings, store_text=True))
         for connection in opened:
@@ -48,31 +47,25 @@ async def counted(path: Path) -> AsyncIterator[Counted]:
         await beginnings.close()
 
 
-async def test_a_turn_that_ends_soon_is_one_look_up_and_one_small_transaction(counted: Counted) -> None:
+async def test_a_turn_that_ends_soon_is_one_look_up_and_one_statement(counted: Counted) -> None:
+    await counted.store.open_turn(node("a0", "z"), session("z"), minute(1))
+    await counted.store.finish_turn(end("a0", turn_key="k0"), minute(1))
+    assert counted.take() == ["SELECT", "INSERT"]  # the first one asks for the last number, once
     await counted.store.open_turn(node("a1", "a"), session("a"), minute(1))
     assert counted.take() == []
     await counted.store.finish_turn(end("a1", turn_key="k1"), minute(2))
-    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    assert counted.take() == ["INSERT"]
     assert await counted.store.find_turn("k1")
     assert counted.take() == ["SELECT"]
     await counted.store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(3))
     await counted.store.finish_turn(end("a2", turn_key="k2"), minute(4))
-    assert counted.take() == ["BEGIN", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    assert counted.take() == ["INSERT"]
 
 
-async def test_turns_that_end_together_take_as_many_statements_as_one(counted: Counted) -> None:
+async def test_turns_that_end_together_take_one_statement(counted: Counted) -> None:
     names = [f"n{number}" for number in range(60)]
     await asyncio.gather(*(counted.store.open_turn(node(name, name), session(name), minute(1)) for name in names))
     await asyncio.gather(*(counted.store.finish_turn(end(name, turn_key=name), minute(2)) for name in names))
-    assert counted.take() == ["BEGIN", "INSERT", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    assert counted.take() == ["SELECT", "INSERT"]
     assert len(await counted.store.find_turn(*names)) == 60
     assert counted.take() == ["SELECT"]
-
-
-@pytest.mark.parametrize("rows", [1, 4])
-async def test_no_statement_of_a_turn_makes_a_table_in_memory(path: Path, counted: Counted, rows: int) -> None:
-    for statement in (statements.ADD_SESSIONS, statements.ADD_NODES, statements.ADD_ENDED_NODES, statements.END_NODES):
-        with closing_now(sqlite3.connect(path)) as other:
-            values = [0] * statement.width * rows
-            steps = [row[1] for row in other.execute(f"EXPLAIN {statement.text(rows)}", values)]
-        assert "OpenEphemeral" not in steps

@@ -17,6 +17,7 @@ from app.store.connection import Database, connect, store_errors
 from app.store.journal import Journal
 from app.store.opening import closing as closing_later
 from app.store.sqlite import SqliteSessionStore
+from app.store.turns import PREPARE
 from tests.store.making import ACCOUNT, Outside, end, minute, node, session, sqlite_store, tell_a_story, written
 
 
@@ -116,6 +117,7 @@ async def by_hand(path: Path) -> AsyncIterator[ByHand]:
             await stack.enter_async_context(closing_later(await connect(path, busy_seconds=1, read_only=read_only)))
             for read_only in (False, True)
         ]
+        await opened[0].executescript(PREPARE)
         yield ByHand(*opened)
 
 
@@ -142,7 +144,8 @@ async def test_a_full_disk_is_told_and_the_store_works_again(
 
 
 async def test_a_file_that_may_not_be_written_is_told(by_hand: ByHand, path: Path) -> None:
-    store = await store_of(Database(by_hand.reader, by_hand.reader, path), path)
+    store = await by_hand.store(path)
+    await by_hand.writer.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError, match="read-only; give the server's user the right to write"):
         await store.finish_turn(end("a2"), minute(30))
 
@@ -183,10 +186,11 @@ def test_what_the_driver_says_is_told_by_its_code(path: Path, code: int, kind: t
 
 
 async def test_a_mistake_of_the_program_itself_passes_through(store: SqliteSessionStore) -> None:
+    await opens(store, "x")
     with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
         await store.finish_turn(end("x1", state=cast(Any, "wrong")), minute(1))
-    await opens(store)
-    assert (await store.overview()).sessions == 1
+    await opens(store, "y")
+    assert (await store.overview()).sessions == 2
 
 
 # --- callers that leave ---------------------------------------------------------------------------------------------
@@ -239,7 +243,7 @@ async def test_a_write_that_was_asked_for_is_done_though_its_caller_left_before_
             assert left.cancelled()
         other.execute("COMMIT")
     await opens(store, "next")
-    assert outside.rows("SELECT id FROM sessions ORDER BY rowid") == [("begun",), ("waiting",), ("next",)]
+    assert outside.rows("SELECT session_id FROM nodes ORDER BY number") == [("begun",), ("waiting",), ("next",)]
 
 
 async def test_what_could_not_be_written_is_logged_if_nobody_waits_for_it_any_more(

@@ -176,17 +176,25 @@ async def test_tables_that_are_built_anew_keep_every_value_and_what_refers_to_th
         await store.open_turn(replace(node("a9", "a", parent="a2", depth=3), answered="so far"), None, minute(20))
         await store.finish_turn(replace(cut, recovered=True, told=Told("all", "calls", "results", ("c",))), minute(21))
         await store.saw_chat("chat-of-a", minute(22))
+    change(
+        path,
+        "INSERT INTO turns (key, before_key, user_key, answer_key) VALUES ('told', 'root', 'user-t', 'answer-t')",
+    )
+    told_last = outside.rows("SELECT key FROM turns ORDER BY number DESC LIMIT 3")
 
     def everything() -> list[list[tuple[object, ...]]]:
-        names = "SELECT name FROM pragma_table_info(?) WHERE name <> 'idle_hours' ORDER BY name"  # they pass
+        names = "SELECT name FROM pragma_table_info(?) WHERE name NOT IN ('idle_hours', 'number') ORDER BY name"
         columns = f"SELECT group_concat(name) FROM ({names})"
         tables = ("sessions", "nodes", "turns", "tool_calls", "deletions", "v_sessions", "v_history", "v_deletions")
-        return [outside.rows(f"SELECT {outside.value(columns, (table,))} FROM {table}") for table in tables]
+        return [
+            sorted(outside.rows(f"SELECT {outside.value(columns, (each,))} FROM {each}"), key=str) for each in tables
+        ]
 
     kept = everything()
     async with sqlite_store(path) as store:
         assert await store.find_calls(["call-1"], "")
     assert everything() == kept
+    assert outside.rows("SELECT key FROM turns ORDER BY number DESC, turn_start IS NOT NULL LIMIT 3") == told_last
     assert outside.rows("PRAGMA foreign_key_check") == []
     references = "SELECT DISTINCT f.[table] FROM sqlite_schema t, pragma_foreign_key_list(t.name) f ORDER BY 1"
     assert outside.rows(references) == [("nodes",), ("sessions",)]

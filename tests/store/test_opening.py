@@ -234,7 +234,7 @@ async def test_a_folder_in_place_of_the_file_is_told_and_the_lock_is_given_back(
 MUDDLE = (
     "PRAGMA writable_schema = ON",
     "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'tool_calls_by_node') "
-    "WHERE name = 'turns_by_start'",
+    "WHERE name = 'turns_by_answer'",
 )
 
 

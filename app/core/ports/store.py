@@ -134,7 +134,7 @@ class NewNode(Struct, frozen=True, gc=False):
 
 
 class NodeEnd(Struct, frozen=True, gc=False):
-    """How an answer ended. `turn` and `step_key` are None for a node that nothing may continue from.
+    """How an answer ended. `turn` is None for a node that nothing may continue from, `step_key` where no results can.
 
     `told` is what the chat was told up to its end. `calls` are the ids of the tool calls that it makes, which `scope`
     (the keys' root) limits to their owner.
