@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -153,26 +153,34 @@ def _inside_sqlite(path: Path, size: int) -> list[float]:
     return times
 
 
-async def measure(size: int) -> Times:
-    """Return the milliseconds of each call at one size."""
-    times: Times = {}
+async def measure(sizes: Sequence[int]) -> dict[int, Times]:
+    """Return the milliseconds of each call by size; the sizes take turns, since a thread may wake up slow or fast."""
+    times: dict[int, Times] = {size: {} for size in sizes}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bench.db"
-        async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()):
-            pass
-        await asyncio.to_thread(fill, path, size)
-        async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()) as store:
+        paths = {size: Path(folder) / f"{size}.db" for size in sizes}
+        for size, path in paths.items():
+            async with open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock()):
+                pass
+            await asyncio.to_thread(fill, path, size)
+        async with AsyncExitStack() as stack:
+            stores = {
+                size: await stack.enter_async_context(
+                    open_sqlite(path, MIGRATIONS, store_text=True, clock=SystemClock())
+                )
+                for size, path in paths.items()
+            }
             for number in range(ROUNDS):
-                await _one_round(store, size, number, times)
-        times["exact, inside"] = await asyncio.to_thread(_inside_sqlite, path, size)
+                for size, store in stores.items():
+                    await _one_round(store, size, number, times[size])
+        for size, path in paths.items():
+            times[size]["exact, inside"] = await asyncio.to_thread(_inside_sqlite, path, size)
     return times
 
 
 def table(scale: float = 1.0, sizes: Sequence[int] = SIZES) -> dict[str, Figures]:
     """Print one table, and return its figures."""
     rows: dict[str, Figures] = {}
-    for size in sorted({max(SIZES[0], round(size * scale)) for size in sizes}):
-        times = asyncio.run(measure(size))
+    for size, times in asyncio.run(measure(sorted({max(SIZES[0], round(size * scale)) for size in sizes}))).items():
         medians = {name: statistics.median(values[WARM_UP:]) for name, values in times.items()}
         if not rows:
             print(f"{'stored nodes':>14}" + "".join(f"{name:>14}" for name in medians) + "   (ms, median)")
