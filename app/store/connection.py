@@ -82,6 +82,7 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
         await connection.execute_fetchall(_CHECKPOINT)  # its row must be taken, else it stays under way
         if read_only:
             await connection.execute("PRAGMA query_only = ON")
+            await connection.execute("PRAGMA cache_size = -512")  # KB: emptied by every write of the other connection
     except BaseException:
         await connection.close()
         raise
