@@ -79,7 +79,7 @@ def fill(path: Path, size: int) -> None:
 def _past(number: int, count: int) -> list[TurnRead]:
     """A client's last turns, newest first."""
     return [
-        TurnRead(("",), ("",), f"user-{n}", f"answer-{n}", 0, 0, True, True) for n in range(number, number - count, -1)
+        TurnRead((0,), (1,), f"user-{n}", f"answer-{n}", 0, 0, True, True) for n in range(number, number - count, -1)
     ]
 
 

@@ -36,7 +36,7 @@ from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, 
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
-_MOST_READ = 10_000_000  # bytes; as many long conversations as a family has at once
+_MOST_READ = 6_000_000  # bytes; fifty conversations of a hundred turns
 
 
 class Policy(Struct, frozen=True):

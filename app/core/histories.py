@@ -14,19 +14,20 @@ _MOST_TRIES = 4  # answers that a history may go on with; more than one where a 
 _PROMPTS = 4  # for each so many bytes of readings, one of system prompts may be kept
 _BESIDE_PROMPT = 400  # bytes that a system prompt takes besides its text: its name and its place, from above
 _UNREAD = Reading()
+_Place = tuple[str, tuple[int, ...]]
 
 
 class Histories:
     """Owns the readings that were used last, at most `most` bytes of them, and the names of system prompts.
 
-    A request goes on from the messages of the one before it. That one's reading is found by its last two texts, and
-    taken only if all its messages are equal; of two conversations that end alike the one read last is kept. A history
+    A request goes on from the messages of the one before it. That one's reading is found by its last two messages, and
+    taken only if the hashes of all are equal; of two conversations that end alike the one read last is kept. A history
     that was trimmed or changed is read from its beginning; texts that it shares with the reading that it was taken for
     have their names from there.
     """
 
     def __init__(self, most: int) -> None:
-        self._readings: Recent[tuple[str, ...], Reading] = Recent(most)
+        self._readings: Recent[_Place, Reading] = Recent(most)
         self._system_digests: Recent[str, str] = Recent(most // _PROMPTS)
         self._keys: dict[tuple[str, str], Keys] = {}
 
@@ -58,23 +59,23 @@ class Histories:
         )
 
     def _read(self, keys: Keys, spoken: tuple[Message, ...], *, keep: bool) -> Reading:
+        marks = tuple(map(hash, spoken))
         if len(spoken) < 2:  # what is read of a first message is no more than a search for it
-            return _UNREAD.go_on(keys, spoken)
+            return _UNREAD.go_on(keys, spoken, marks)
         known = alike = None
         for end in _ends(spoken):
-            found = self._readings.get(_place(keys, spoken[:end]))
+            found = self._readings.get(_place(keys, marks[:end]))
             if found is None:
                 continue
-            if found.begins(spoken):
+            if found.begins(marks):
                 known = found
                 break
             alike = alike or found
-        before = known or _UNREAD
-        reading = before.go_on(keys, spoken[len(before.messages) :], alike)
+        reading = (known or _UNREAD).go_on(keys, spoken, marks, alike)
         if keep:
             if (followed := known or alike) is not None:
-                self._readings.drop(_place(keys, followed.messages))
-            self._readings.put(_place(keys, spoken), reading, reading.size)
+                self._readings.drop(_place(keys, followed.marks))
+            self._readings.put(_place(keys, marks), reading, reading.size)
         return reading
 
     def _system_digest(self, system: str) -> str:
@@ -97,6 +98,6 @@ def _ends(spoken: Sequence[Message]) -> Iterator[int]:
     yield len(spoken)
 
 
-def _place(keys: Keys, spoken: Sequence[Message]) -> tuple[str, ...]:
+def _place(keys: Keys, marks: tuple[int, ...]) -> _Place:
     """Return what a reading is looked for by; other conversations may have it too."""
-    return (keys.root, *[message.text for message in spoken[-2:]])
+    return keys.root, marks[-2:]

@@ -19,14 +19,14 @@ _CALL_MARKS = "<{["  # a call that a client reads in a text by itself holds one 
 
 
 class TurnRead(Struct, frozen=True, gc=False):
-    """A turn: the texts of its user and of its assistant, as they came, and the names of both in canonical form.
+    """A turn: which messages are its user's and which its assistant's, and the names of both in canonical form.
 
     `files` are the digests of what the user attached. `end` counts the messages up to its last one. `spoke` says that
     an assistant spoke in it, `answered` that nothing followed that.
     """
 
-    said: tuple[str, ...]
-    replied: tuple[str, ...]
+    said: tuple[int, ...]
+    replied: tuple[int, ...]
     user_key: str
     answer_key: str
     results: int
@@ -34,16 +34,6 @@ class TurnRead(Struct, frozen=True, gc=False):
     spoke: bool
     answered: bool
     files: tuple[str, ...] = ()
-
-    @property
-    def user(self) -> str:
-        """The user's text in canonical form."""
-        return "".join(map(canonical_user, self.said))
-
-    @property
-    def answer(self) -> str:
-        """The answer in canonical form, over all messages of the turn."""
-        return "".join(map(canonical_assistant, self.replied))
 
     @property
     def has_user(self) -> bool:
@@ -89,6 +79,14 @@ class History(Struct, frozen=True, gc=False):
     told: Telling
     answered: str
     keys_before: tuple[str, ...]
+
+    def user_of(self, turn: TurnRead) -> str:
+        """Return the text of a turn's user in canonical form."""
+        return "".join([canonical_user(self.spoken[place].text) for place in turn.said])
+
+    def answer_of(self, turn: TurnRead) -> str:
+        """Return the answer of a turn in canonical form, over all its messages."""
+        return "".join([canonical_assistant(self.spoken[place].text) for place in turn.replied])
 
     def placed(self, turns: int, key: str) -> "History":
         """Return this history with its first turns known by a key that it cannot compute: the client trimmed them."""

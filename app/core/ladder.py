@@ -89,7 +89,7 @@ class Ladder:
         shown = [made[name] for name, each in callings.items() if name in made and each.place.node_id == place.node_id]
         index = min(shown, default=history.anchors[-1].index - 1) + 1
         turn = history.turn_of(index - 1)
-        if agrees(history.turns[turn], calling.asked) is not True and history.turns[turn].has_user:
+        if agrees(history, history.turns[turn], calling.asked) is not True and history.turns[turn].has_user:
             return "the question that the calls are for was changed"
         return Found(place, "tool-call", "tool-call", history.placed(turn, place.before_key), index)
 
@@ -137,14 +137,14 @@ class Ladder:
 
     async def _conversation(self, history: History, turns: int) -> str | Doubt:
         """Return the key of the stored conversation that the first turns of the history are the end of."""
-        past = history.turns[:turns]
-        if not enough_said(past):
+        if not enough_said(history, turns):
             return Doubt("too little was said to know it by")
-        tails = await self._store.find_tails(past[::-1], history.keys.root, same_user=True, limit=MOST_TAILS)
-        choice = choose_tail(past, tails)
+        newest_first = history.turns[turns - 1 :: -1]
+        tails = await self._store.find_tails(newest_first, history.keys.root, same_user=True, limit=MOST_TAILS)
+        choice = choose_tail(history, turns, tails)
         if isinstance(choice, Doubt) and len(tails) < MOST_TAILS:
-            tails = await self._store.find_tails(past[::-1], history.keys.root, same_user=False, limit=MOST_TAILS)
-            choice = choose_tail(past, tails)
+            tails = await self._store.find_tails(newest_first, history.keys.root, same_user=False, limit=MOST_TAILS)
+            choice = choose_tail(history, turns, tails)
         if len(tails) >= MOST_TAILS:
             return Doubt("too many conversations end like it")
         return choice if isinstance(choice, Doubt) else choice.key
@@ -153,15 +153,16 @@ class Ladder:
         """The last answer was cut, and the client has another part of it than we have."""
         history, anchor = climb.history, climb.history.anchors[0]
         turn = history.turns[anchor.turn]
-        if anchor.results is not None or not turn.answer:
+        answer = history.answer_of(turn)
+        if anchor.results is not None or not answer:
             return "the last message is not an answer"
         befores = [climb.before]
         if self._window and anchor.turn:
             key = await self._conversation(history, anchor.turn)
             befores += [key] if isinstance(key, str) else []
         named = {history.keys.asked(before, turn.user_key): before for before in befores}
-        cuts = [cut for cut in await self._store.find_cut(*named) if _begins_alike(turn.answer, cut)]
-        cut = _nearest(turn.answer, cuts, history, anchor) if cuts else None
+        cuts = [cut for cut in await self._store.find_cut(*named) if _begins_alike(answer, cut)]
+        cut = _nearest(answer, cuts, history, anchor) if cuts else None
         if cut is None:
             return "no answer that was cut begins like it"
         placed = history.placed(anchor.turn, named[cut.place.key])
@@ -218,7 +219,7 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     if not possible:
         return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
     same_prompt = [place for place in possible if place.system_digest == history.system_digest]
-    if not same_prompt and not enough_said(history.turns[: min(turn + 1, 2)]):  # two are enough to copy: they decide
+    if not same_prompt and not enough_said(history, min(turn + 1, 2)):  # two are enough to copy: they decide
         return Doubt("the system prompt is another, and too little was said to know the conversation by")
     best = same_prompt or possible
     held = [_held(place) for place in best]

@@ -1,6 +1,5 @@
 """Read a client's messages into turns, one after the other (docs/sessions.md, Turns and keys)."""
 
-import dataclasses
 from collections.abc import Sequence
 from sys import getsizeof
 
@@ -11,20 +10,23 @@ from app.core.canonical import canonical_assistant, canonical_user, is_tool_resu
 from app.core.history import Anchor, TurnRead
 from app.core.keys import Keys
 from app.core.messages import Message
-from app.core.told import Telling, told_by
+from app.core.told import Telling, ToldItem, told_by
 
-_BESIDE_TEXT = 600  # bytes that a message, a call or a file takes in a reading besides its texts, from above
+_MESSAGE_BYTES = 600  # that a message takes in a reading, from above
+_MORE_BYTES = 800  # that it takes besides if it holds calls, pictures or files, or is a result
 
 
 class Reading(Struct, frozen=True, gc=False):
-    """How far a conversation was read: `messages`, without the system's and without the bytes of files.
+    """How far a conversation was read; no text of it is kept but `answered`.
 
-    The last one of `turns` may go on, and `answered` is the canonical text of the answers in it; `keys_before` name
-    the conversation before each turn. `last` is the last answer, `results_since` are the places of the tool results
-    that follow it; `after_call` says that the last assistant message holds a call. `size` is in bytes.
+    `marks` are the hashes of the messages, without the system's, by which the next request is known to say them again:
+    Python's own, with a key of this process. The last one of `turns` may go on, and `answered` is the canonical text of
+    the answers in it; `keys_before` name the conversation before each turn. `last` is the last answer, `results_since`
+    are the places of the tool results that follow it; `after_call` says that the last assistant message holds a call.
+    `size` is in bytes.
     """
 
-    messages: tuple[Message, ...] = ()
+    marks: tuple[int, ...] = ()
     turns: tuple[TurnRead, ...] = ()
     keys_before: tuple[str, ...] = ()
     told: Telling = Telling()
@@ -34,13 +36,18 @@ class Reading(Struct, frozen=True, gc=False):
     after_call: bool = False
     size: int = 0
 
-    def begins(self, messages: tuple[Message, ...]) -> bool:
-        """Say whether these messages begin with those that were read."""
-        return self.messages == messages[: len(self.messages)]
+    def begins(self, marks: tuple[int, ...]) -> bool:
+        """Say whether messages with these marks begin with those that were read."""
+        return self.marks == marks[: len(self.marks)]
 
-    def go_on(self, keys: Keys, messages: Sequence[Message], alike: "Reading | None" = None) -> "Reading":
-        """Read what follows. Texts that `alike` holds too, of the same keys, have the names that it gave them."""
-        return _Reader(keys, self, alike).read(messages)
+    def go_on(
+        self, keys: Keys, spoken: Sequence[Message], marks: tuple[int, ...], alike: "Reading | None" = None
+    ) -> "Reading":
+        """Read what follows in messages that begin with those that were read.
+
+        Texts that `alike` has read too, for the same keys, have the names that it gave them.
+        """
+        return _Reader(keys, self, spoken, marks, alike).read()
 
     def anchors(self) -> tuple[Anchor, ...]:
         """Return where the last answer may be, the one with most answers first.
@@ -65,12 +72,21 @@ class Reading(Struct, frozen=True, gc=False):
 class _Reader:
     """Goes on with the last turn of a reading."""
 
-    def __init__(self, keys: Keys, reading: Reading, alike: Reading | None) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        reading: Reading,
+        spoken: Sequence[Message],
+        marks: tuple[int, ...],
+        alike: Reading | None,
+    ) -> None:
         self._keys = keys
         self._before = reading
+        self._spoken = spoken
+        self._marks = marks
         self._turns = list(reading.turns[:-1])
         self._keys_before = list(reading.keys_before) or [keys.root]
-        self._index = len(reading.messages)
+        self._index = len(reading.marks)
         self._last = reading.last
         self._results_since = list(reading.results_since)
         self._after_call = reading.after_call
@@ -78,29 +94,32 @@ class _Reader:
         self._said, self._files, self._replied = list(turn.said), list(turn.files), list(turn.replied)
         self._results, self._spoke, self._answered = turn.results, turn.spoke, turn.answered
         self._canonical, self._in_form = reading.answered, len(turn.replied)
-        self._user_keys = {(turn.said, turn.files): turn.user_key}
-        self._answer_keys = {turn.replied: turn.answer_key}
+        self._user_keys = {_marks_of(turn.said, marks): turn.user_key}
+        self._answer_keys = {_marks_of(turn.replied, marks): turn.answer_key}
         if alike is not None:
-            self._user_keys |= {(turn.said, turn.files): turn.user_key for turn in alike.turns}
-            self._answer_keys |= {turn.replied: turn.answer_key for turn in alike.turns}
+            self._user_keys |= {_marks_of(turn.said, alike.marks): turn.user_key for turn in alike.turns}
+            self._answer_keys |= {_marks_of(turn.replied, alike.marks): turn.answer_key for turn in alike.turns}
 
-    def read(self, messages: Sequence[Message]) -> Reading:
-        """Read messages; return how far all are read then."""
-        before, told, kept, size = self._before, [], [], self._before.size
-        for message in messages:
+    def read(self) -> Reading:
+        """Read the messages that are new; return how far all are read then."""
+        before, items, size = self._before, [], self._before.size
+        for message in self._spoken[self._index :]:
             is_result = is_tool_result(message, after_call=self._after_call)
-            told.append(told_by(message, is_result=is_result))
+            item = told_by(message, is_result=is_result)
+            items.append(item)
             self._take(message, is_result=is_result)
-            kept.append(_without_bytes(message) if message.attachments else message)
-            size += getsizeof(message.text) + _BESIDE_TEXT
-            if message.tool_calls or message.attachments or message.tool_call_id or message.name:
-                size += _size_beside_text(message)
-        answered = self._answer()
+            size += _MESSAGE_BYTES
+            if item.digest or item.pictures or message.attachments:
+                size += _size_beside(item, message)
+        told, answered = before.told.and_then(items), self._answer()
+        for item, after in zip(items, told.after[len(before.told.after) :], strict=True):
+            if item.pictures:  # a set of all so far
+                size += getsizeof(after.pictures)
         return Reading(
-            messages=(*before.messages, *kept),
+            marks=self._marks,
             turns=(*self._turns, self._turn()),
             keys_before=tuple(self._keys_before),
-            told=before.told.and_then(told),
+            told=told,
             answered=answered,
             last=self._last,
             results_since=tuple(self._results_since),
@@ -110,7 +129,7 @@ class _Reader:
 
     def _take(self, message: Message, *, is_result: bool) -> None:
         if message.role == "assistant":
-            self._replied.append(message.text)
+            self._replied.append(self._index)
             self._answered = self._spoke = True
             self._after_call = bool(message.tool_calls) or "<tool_use>" in message.text
             self._last = Anchor(len(self._turns), self._index + 1, self._results)
@@ -122,7 +141,7 @@ class _Reader:
         else:
             if self._spoke or self._results:
                 self._end_turn()
-            self._said.append(message.text)
+            self._said.append(self._index)
             if message.attachments:
                 self._files += [file.digest for file in message.attachments]
             self._after_call = False
@@ -140,13 +159,11 @@ class _Reader:
     def _turn(self) -> TurnRead:
         """Return the turn as far as it was read."""
         said, files, replied = tuple(self._said), tuple(self._files), tuple(self._replied)
-        user_key = self._user_keys.get((said, files))
-        answer_key = self._answer_keys.get(replied)
         return TurnRead(
             said=said,
             replied=replied,
-            user_key=user_key or self._keys.user("".join(map(canonical_user, said)), files),
-            answer_key=answer_key or self._keys.answer(self._answer()),
+            user_key=self._user_keys.get(_marks_of(said, self._marks)) or self._keys.user(self._user(), files),
+            answer_key=self._answer_keys.get(_marks_of(replied, self._marks)) or self._keys.answer(self._answer()),
             results=self._results,
             end=self._index,
             spoke=self._spoke,
@@ -154,10 +171,15 @@ class _Reader:
             files=files,
         )
 
+    def _user(self) -> str:
+        """Return the canonical text of the turn's user."""
+        return "".join([canonical_user(self._spoken[place].text) for place in self._said])
+
     def _answer(self) -> str:
         """Return the canonical text of the turn's answers; each is brought into that form once."""
-        if self._in_form < len(self._replied):
-            self._canonical += "".join(map(canonical_assistant, self._replied[self._in_form :]))
+        new = self._replied[self._in_form :]
+        if new:
+            self._canonical += "".join([canonical_assistant(self._spoken[place].text) for place in new])
             self._in_form = len(self._replied)
         return self._canonical
 
@@ -167,17 +189,11 @@ _NO_TURN = TurnRead(
 )
 
 
-def _size_beside_text(message: Message) -> int:
-    """Return what the rest of a message takes, which most do not have; clients may make each of these long."""
-    size = getsizeof(message.name) + getsizeof(message.tool_call_id)
-    for call in message.tool_calls:
-        size += getsizeof(call.id) + getsizeof(call.name) + getsizeof(call.arguments) + _BESIDE_TEXT
-    for file in message.attachments:
-        texts = (file.name, file.content_type, file.url, file.file_id)
-        size += sum(map(getsizeof, texts)) + _BESIDE_TEXT
-    return size
+def _marks_of(places: Sequence[int], marks: Sequence[int]) -> tuple[int, ...]:
+    return tuple([marks[place] for place in places])
 
 
-def _without_bytes(message: Message) -> Message:
-    """Return a message whose files are known by their digests alone."""
-    return replace(message, attachments=tuple(dataclasses.replace(file, data=b"") for file in message.attachments))
+def _size_beside(item: ToldItem, message: Message) -> int:
+    """Return what is kept of a message besides what each takes; clients may make ids long, and show many pictures."""
+    files = len(message.attachments) + len(item.pictures)
+    return _MORE_BYTES * (1 + files) + sum(map(getsizeof, item.call_ids))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from app.core.canonical import canonical_user
-from app.core.history import TurnRead
+from app.core.history import History, TurnRead
 
 ENOUGH_CHARS = 40  # canonical, of an answer that may decide alone; shorter ones come up in many conversations
 MOST_TAILS = 256  # conversations that are looked through; if that many end alike, the end says too little
@@ -42,19 +42,23 @@ class Doubt(Struct, frozen=True):
     reason: str
 
 
-def enough_said(past: Sequence[TurnRead]) -> bool:
-    """Say whether these turns are enough to know a conversation by."""
-    return len(past) >= 2 or (len(past) == 1 and past[0].has_user and len(past[0].answer) >= ENOUGH_CHARS)
+def enough_said(history: History, turns: int) -> bool:
+    """Say whether the first turns of a history are enough to know a conversation by."""
+    if turns != 1:
+        return turns >= 2
+    first = history.turns[0]
+    return first.has_user and len(history.answer_of(first)) >= ENOUGH_CHARS
 
 
-def choose_tail(past: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt:
-    """Choose the stored conversation that the client's turns are the end of.
+def choose_tail(history: History, turns: int, tails: Sequence[Tail]) -> Tail | Doubt:
+    """Choose the stored conversation that the first turns of the client's history are the end of.
 
     A whole one before a trimmed one, then by the number of equal user texts. If two are alike, neither.
     """
     ranked: dict[tuple[bool, int], list[Tail]] = {}
+    newest_first = history.turns[turns - 1 :: -1]
     for tail in tails:
-        agreement = [agrees(asked, stored) for asked, stored in zip(reversed(past), tail.turns, strict=True)]
+        agreement = [agrees(history, asked, stored) for asked, stored in zip(newest_first, tail.turns, strict=True)]
         if None not in agreement:
             rank = (tail.is_whole, sum(exact is True for exact in agreement))
             ranked.setdefault(rank, []).append(tail)
@@ -66,8 +70,8 @@ def choose_tail(past: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt
     return best[0]
 
 
-def agrees(asked: TurnRead, stored: TailTurn) -> bool | None:
-    """Say whether the user texts are equal (True), the stored one holds the client's (False), or neither (None).
+def agrees(history: History, asked: TurnRead, stored: TailTurn) -> bool | None:
+    """Say whether the user texts of a turn and a stored one are equal (True), the other holds it (False), or none.
 
     Clients put more around a text when they first send it (references, reminders, pictures) and leave that out later;
     a text that has grown since, or has other files, was edited, and the model has not seen it.
@@ -76,6 +80,7 @@ def agrees(asked: TurnRead, stored: TailTurn) -> bool | None:
         return True
     if not asked.has_user:
         return False
-    if not asked.user or stored.user_text is None or not stored.files.issuperset(asked.files):
+    text = history.user_of(asked)
+    if not text or stored.user_text is None or not stored.files.issuperset(asked.files):
         return None
-    return False if asked.user in canonical_user(stored.user_text) else None
+    return False if text in canonical_user(stored.user_text) else None

@@ -79,6 +79,6 @@ def test_pictures_of_a_tool_s_result_tell_equal_conversations_apart() -> None:
 def test_a_window_may_lack_files_but_not_have_others(
     text: str, shown: tuple[str, ...], stored: tuple[str, ...], agreed: bool | None
 ) -> None:
-    turn = read_history((asked(text, *shown),), "anna", "a1").turns[-1]
+    history = read_history((asked(text, *shown),), "anna", "a1")
     digests = frozenset(bytes_digest(name.encode()) for name in stored)
-    assert agrees(turn, TailTurn("another", "please look here", digests)) is agreed
+    assert agrees(history, history.turns[-1], TailTurn("another", "please look here", digests)) is agreed

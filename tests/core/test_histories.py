@@ -2,10 +2,14 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
+from sys import getsizeof
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.attachments import Attachment
 from app.core.canonical import canonical_assistant, canonical_user
@@ -182,38 +186,58 @@ def test_no_more_is_kept_than_may_be() -> None:
 
 
 LONG = "x" * 100_000
-FILE = Attachment("image", "a.png", "image/png", "digest")
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        user(LONG),
-        Message("user", "Look.", name=LONG),
-        result("22", LONG),
-        assistant("", ToolCall(LONG, "look", "{}")),
-        assistant("", ToolCall("call_1", LONG, "{}")),
-        assistant("", ToolCall("call_1", "look", LONG)),
-        Message("user", "Look.", attachments=(dataclasses.replace(FILE, url=LONG),)),
-        Message("user", "Look.", attachments=(dataclasses.replace(FILE, file_id=LONG),)),
-        Message("user", "Look.", attachments=(dataclasses.replace(FILE, name=LONG),)),
-        Message("user", "Look.", attachments=(dataclasses.replace(FILE, content_type=LONG),)),
-    ],
+def held(value: object, seen: set[int]) -> int:
+    """The bytes that a value takes with all that it refers to, each part once."""
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    parts: Iterable[object] = ()
+    if isinstance(value, Struct):
+        parts = [getattr(value, name) for name in value.__struct_fields__]
+    elif isinstance(value, tuple | frozenset):
+        parts = value
+    return getsizeof(value) + sum(held(part, seen) for part in parts)
+
+
+long_messages = st.builds(
+    lambda message, times: replace(message, text=message.text * times), messages, st.sampled_from([1, 1, 50])
 )
-def test_every_text_of_a_message_counts(message: Message) -> None:
+
+
+@given(st.lists(long_messages, max_size=12), st.integers(0, 12))
+def test_a_reading_takes_no_more_than_its_size(said: list[Message], first: int) -> None:
+    keys, spoken = Keys.of("anna", "a1"), [message for message in said if message.role != "system"]
+    marks = tuple(map(hash, spoken))
+    before = Reading().go_on(keys, spoken[:first], marks[:first])
+    reading = before.go_on(keys, spoken, marks)
+    assert held(reading, {id(keys.root)}) <= reading.size + 1000
+    assert reading == Reading().go_on(keys, spoken, marks)
+
+
+def test_ids_pictures_and_files_count() -> None:
     keys = Keys.of("anna", "a1")
-    assert Reading().go_on(keys, [message]).size >= len(LONG)
-    before = Reading().go_on(keys, talk(1))
-    assert before.go_on(keys, [message]).size == Reading().go_on(keys, [*talk(1), message]).size
+
+    def size(message: Message) -> int:
+        return Reading().go_on(keys, [message], (hash(message),)).size
+
+    shown = " ".join(f"![p](https://a.b/{number})" for number in range(500))
+    files = tuple(dataclasses.replace(PICTURE, digest=f"{number:032x}") for number in range(500))
+    for message in (
+        assistant("", ToolCall(LONG, "look", "{}")),
+        assistant(shown),
+        Message("user", "Look.", attachments=files),
+    ):
+        reading = Reading().go_on(keys, [message], (hash(message),))
+        assert size(message) >= held(reading, set()) - 1000 > 20_000
 
 
-def test_the_canonical_text_of_the_running_turn_counts_as_long_as_it_is_kept() -> None:
-    keys, said = Keys.of("anna", "a1"), [user("Why?"), assistant(LONG + " "), result("22"), assistant(LONG + " ")]
-    readings = [Reading().go_on(keys, said[:1])]
-    for message in said[1:]:
-        readings.append(readings[-1].go_on(keys, [message]))
-    assert [reading.size // len(LONG) for reading in readings] == [0, 2, 2, 4]
-    assert readings[-1].go_on(keys, [user("And?")]).size // len(LONG) == 2
+def test_no_text_is_kept_but_the_answer_that_may_go_on() -> None:
+    keys, said = Keys.of("anna", "a1"), [user(LONG + "?"), assistant(LONG), user(LONG), assistant(LONG)]
+    marks = tuple(map(hash, said))
+    sizes = [Reading().go_on(keys, said[:end], marks[:end]).size for end in range(1, 5)]
+    assert [size // len(LONG) for size in sizes] == [0, 1, 0, 1]
 
 
 def test_of_two_conversations_that_end_alike_the_one_read_last_is_kept() -> None:

@@ -196,7 +196,7 @@ async def test_without_texts_what_needs_one_finds_nothing_and_the_rest_works(pat
         await store.open_turn(replace(cut, id="a2", parent_id="a1", depth=2), None, minute(2))
         assert b"SECRETLY" not in everything_in(path.parent)
         assert await store.find_cut("asked-a1") == []
-        ended = TurnRead(("",), ("",), "another user", "answer of key-a1", 0, 0, True, True)
+        ended = TurnRead((0,), (1,), "another user", "answer of key-a1", 0, 0, True, True)
         (tail,) = await store.find_tails([ended], "root", same_user=False, limit=9)
         assert [turn.user_text for turn in tail.turns] == [None]
     async with sqlite_store(path, store_text=False) as store:

@@ -15,7 +15,7 @@ ROOT = "root"
 
 def asked(name: str, answer: str = "", user: str = "") -> TurnRead:
     """A client's turn; by default its user text is that of the stored turn `name`."""
-    return TurnRead(("",), ("",), user or f"user of {name}", answer or f"answer of {name}", 0, 0, True, True)
+    return TurnRead((0,), (1,), user or f"user of {name}", answer or f"answer of {name}", 0, 0, True, True)
 
 
 def row(name: str, before: str = ROOT, answer: str = "") -> TurnRow:

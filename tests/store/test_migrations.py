@@ -256,7 +256,7 @@ async def test_a_conversation_of_the_first_schema_goes_on_in_the_newest(of_first
         new = replace(node("n3", "s", parent="n1", depth=2), before_key="key 1", user_key="user of key 3")
         await store.open_turn(new, None, minute(1))
         await store.finish_turn(replace(end("n3"), turn=turn("key 3", before="key 1")), minute(2))
-        read = TurnRead(("",), ("",), "user of key 3", "answer of key 3", 0, 0, True, True)
+        read = TurnRead((0,), (1,), "user of key 3", "answer of key 3", 0, 0, True, True)
         (tail,) = await store.find_tails([read], "root", same_user=True, limit=9)
         assert (tail.key, tail.is_whole) == ("key 3", False)
 
