@@ -1,4 +1,4 @@
-"""Counts of our own, in plain numbers: an event costs an addition, and Prometheus's library sees them when it writes.
+"""Counts of our own, in plain numbers: an event costs an addition, and page.py turns them into Prometheus's families.
 
 They belong to the event loop, so nothing is locked.
 """
@@ -6,11 +6,6 @@ They belong to the event loop, so nothing is locked.
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
-
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.samples import Sample
-from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]
 
@@ -47,18 +42,11 @@ class Counts(dict[Labels, Count]):
 
     def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
         super().__init__()
-        self._name, self._text, self._labels = name, text, labels
+        self.name, self.text, self.labels = name, text, labels
 
     def __missing__(self, labels: Labels) -> Count:
         self[labels] = count = Count()
         return count
-
-    def family(self) -> CounterMetricFamily:
-        """Return what Prometheus's library writes."""
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, count in self.items():
-            family.add_metric(labels, count.value, created=count.created)
-        return family
 
 
 class Spreads(dict[Labels, Spread]):
@@ -66,19 +54,9 @@ class Spreads(dict[Labels, Spread]):
 
     def __init__(self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float], unit: str = "") -> None:
         super().__init__()
-        self._name, self._text, self._labels, self._unit = name, text, labels, unit
-        self._bounds = tuple(bounds)
-        self._marks: list[str] = list(map(floatToGoString, (*bounds, float("inf"))))
+        self.name, self.text, self.labels, self.unit = name, text, labels, unit
+        self.bounds = tuple(bounds)
 
     def __missing__(self, labels: Labels) -> Spread:
-        self[labels] = spread = Spread(self._bounds)
+        self[labels] = spread = Spread(self.bounds)
         return spread
-
-    def family(self) -> HistogramMetricFamily:
-        """Return what Prometheus's library writes, whose buckets hold also what lies in those before them."""
-        family = HistogramMetricFamily(self._name, self._text, labels=self._labels, unit=self._unit)
-        for labels, spread in self.items():
-            family.add_metric(labels, list(zip(self._marks, accumulate(spread.buckets), strict=True)), spread.total)
-            named = dict(zip(self._labels, labels, strict=True))
-            family.samples.append(Sample(f"{family.name}_created", named, spread.created))
-        return family

@@ -4,19 +4,13 @@ Names and labels are those of OpenTelemetry's conventions for generative AI, in 
 any; our own begin with `qwen_thread_`. Every label has few possible values: never an id, a key or a text.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from collections.abc import Collection
 
 from app.core.events import Usage
-from app.core.ports import Match, StoreOverview
+from app.core.ports import Match
 from app.telemetry.counting import Counts, Spreads
 
 OTHER = "other"
-PAGE_TYPE = CONTENT_TYPE_LATEST
 _MOST_MODELS = 200  # the live list has some tens; what it gains and loses over the years must not add up
 _ANSWER = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 # the boundaries that the conventions give
@@ -25,19 +19,6 @@ _DURATIONS = [*(0.01 * 2**power for power in range(14)), 163.84, 327.68, 655.36,
 _FIRST = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0]
 _PER_TOKEN = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5]
 _GAPS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerState:
-    """What is read when somebody asks; None where it is not known."""
-
-    waiting: int
-    running: int
-    has_problem: bool
-    is_blocked: bool
-    token_days_left: float | None
-    stored: StoreOverview | None
-    database_bytes: int | None
 
 
 class Metrics:
@@ -66,9 +47,10 @@ class Metrics:
         """Count a request; `route` is a template or OTHER, `status` a class such as `2xx`."""
         self._families.requests[route, status].value += 1
 
-    def page(self, state: ServerState) -> bytes:
-        """Write everything in Prometheus's text format."""
-        return generate_latest(_Page(self._families, state))
+    @property
+    def families(self) -> Collection[Counts | Spreads]:
+        """All that is counted, in the order of the page."""
+        return vars(self._families).values()
 
 
 class _Families:
@@ -141,32 +123,3 @@ class ModelMetrics:
     def ended(self, lasted: float, error: str) -> None:
         """Take the time of a whole request."""
         self._duration[*self._labels, error].observe(lasted)
-
-
-class _Page(Collector):
-    """Gives Prometheus's library what was counted and the state that was read for this page."""
-
-    def __init__(self, families: _Families, state: ServerState) -> None:
-        self._families = families
-        self._state = state
-
-    def collect(self) -> Iterator[Metric]:
-        state = self._state
-        for counted in vars(self._families).values():
-            yield counted.family()
-        yield _gauge("waiting_requests", "Requests that wait for their turn.", state.waiting)
-        yield _gauge("running_answers", "Answers that are being generated.", state.running)
-        yield _gauge("account_problem", "1 while a person has to act: see /ready.", state.has_problem)
-        yield _gauge("account_blocked", "1 while the site's bot protection refuses the account.", state.is_blocked)
-        if state.token_days_left is not None:
-            yield _gauge("token_days_left", "Days until the account's token ends.", state.token_days_left)
-        if state.database_bytes is not None:
-            yield _gauge("database_bytes", "Size of the database.", state.database_bytes)
-        if state.stored is not None:
-            yield _gauge("stored_sessions", "Conversations in the database.", state.stored.sessions)
-            yield _gauge("stored_nodes", "Answers in the database.", state.stored.nodes)
-            yield _gauge("pending_deletions", "Chats that wait for their deletion.", state.stored.pending_deletions)
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"qwen_thread_{name}", text, value=float(value))

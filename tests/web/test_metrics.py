@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.core.events import Usage
 from app.core.watch import AnswerWatch
 from app.emulator import Emulator
-from app.telemetry.metrics import Metrics, ServerState
+from app.telemetry.metrics import Metrics
+from app.telemetry.page import ServerState, write_page
 from tests.core.fakes import FakeClock
 from tests.e2e.habits import call_text
 from tests.e2e.harness import MODEL, Server, serving
@@ -162,7 +163,7 @@ def test_the_times_are_those_of_the_clock() -> None:
     watch.spent(Usage(7, 9), whole=True)
     clock.seconds = 6.0
     watch.close(None)
-    told = values(metrics.page(QUIET).decode())
+    told = values(write_page(metrics.families, QUIET).decode())
     assert told["gen_ai_server_time_to_first_token_seconds_sum m"] == 3.0
     assert told["gen_ai_client_operation_time_per_output_chunk_seconds_sum m"] == 2.0
     assert told["gen_ai_client_operation_time_per_output_chunk_seconds_count m"] == 2
@@ -175,7 +176,7 @@ def test_a_bucket_holds_what_lies_in_those_before_it_and_on_its_bound() -> None:
     answer = metrics.answer("m")
     for waited in (0.001, 0.0011, 3.0, 500.0):
         answer.first_chunk(waited)
-    told = values(metrics.page(QUIET).decode())
+    told = values(write_page(metrics.families, QUIET).decode())
     bucket = "gen_ai_server_time_to_first_token_seconds_bucket m"
     assert [told[f"{bucket} {bound}"] for bound in (0.001, 0.005, 2.5, 5.0, 120.0, "+Inf")] == [1, 2, 2, 3, 3, 4]
     assert told["gen_ai_server_time_to_first_token_seconds_count m"] == 4
@@ -185,6 +186,10 @@ def test_models_that_come_and_go_do_not_add_up() -> None:
     metrics = Metrics("qwen")
     for number in range(1000):
         metrics.answer(f"model-{number}").placed("new")
-    models = {name for name in values(metrics.page(QUIET).decode()) if name.startswith("gen_ai_client_token_usage_sum")}
+    models = {
+        name
+        for name in values(write_page(metrics.families, QUIET).decode())
+        if name.startswith("gen_ai_client_token_usage_sum")
+    }
     assert len(models) < 500
     assert "gen_ai_client_token_usage_sum other input" in models
