@@ -62,7 +62,7 @@ class CitationReader:
     def rest(self) -> str:
         """Return what was held back, once no more of this answer comes."""
         held, self._held = self._held, ""
-        return self._read(held)
+        return self._read(held) if held else ""
 
     def again(self) -> None:
         """Begin anew: the model was asked again, and its next answer cites what is found for that."""
@@ -72,6 +72,8 @@ class CitationReader:
 
     def citations(self, *, whole: bool) -> Citations | None:
         """Return what was cited, and where; a `whole` answer that cites nothing: all that was found, at its end."""
+        if not self._sources and not self._settled:
+            return None
         cited = [*self._settled, *self._named(self._cited)]
         if not cited and whole and self._sources:
             self._read_up()

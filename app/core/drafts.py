@@ -63,7 +63,8 @@ class Telling(Struct, frozen=True, gc=False):
 def what_to_tell(history: History, found: Found | None) -> Telling:
     """Say what a chat has to be told: what it does not hold yet, or everything if there is none."""
     if found is None:
-        return Telling(history.spoken[: history.last_answer], history.spoken[history.last_answer :])
+        told = history.last_answer
+        return Telling(history.spoken[:told], history.spoken[told:])
     # a branch leaves answers behind that its chat does not hold; they are told as text
     said_from = max(found.index, history.last_answer) if found.match == "branch" else found.index
     return Telling(history.spoken[found.index : said_from], history.spoken[said_from:])

@@ -178,8 +178,10 @@ class Relay:
 
     def _last(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
         out: list[AnswerEvent] = []
-        self._say(pieces, out)
-        self._write(self._citations.rest(), out)
+        if pieces:
+            self._say(pieces, out)
+        if rest := self._citations.rest():
+            self._write(rest, out)
         return out
 
     def _say(self, pieces: Sequence[Piece], out: list[AnswerEvent]) -> None:

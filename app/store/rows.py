@@ -180,4 +180,6 @@ class Columns:
 
     def _text(self, text: str | None) -> str | None:
         """Keep a text, or nothing of it where the owner wants no texts."""
-        return None if text is None or not self._store_text else utf8(text)
+        if text is None or not self._store_text:
+            return None
+        return text if text.isascii() else utf8(text)
