@@ -15,7 +15,7 @@ from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.told import Telling
 
-_CALL_MARKS = "<{["  # a call that a client reads in a text by itself holds one of these
+_CALL_MARKS = "<{["  # a call is written with one of these, also one that a client reads in the text by itself
 
 
 class TurnRead(Struct, frozen=True, gc=False):
@@ -131,12 +131,10 @@ class History(Struct, frozen=True, gc=False):
         """The key of what is being answered."""
         return self.keys.asked(self.before_key, self.turns[-1].user_key)
 
-    def keys_of(self, answer: str, calls: Collection[str] = ()) -> tuple[TurnRow, str | None]:
-        """Return the turn that ends with this answer and these calls, and the step key of the node that holds it."""
+    def keys_of(self, answer: str) -> tuple[TurnRow, str | None]:
+        """Return the turn that ends with this answer, and the step key of the node that holds it."""
         turn = self.turns[-1]
-        return turn_and_step(
-            self.keys, self.before_key, turn.user_key, self.answered, answer, turn.results, has_calls=bool(calls)
-        )
+        return turn_and_step(self.keys, self.before_key, turn.user_key, self.answered, answer, turn.results)
 
     def turn_rows(self, start: int) -> tuple[TurnRow, ...]:
         """Return the turns from `start` up to the one that is being answered, without it."""
@@ -150,7 +148,7 @@ class History(Struct, frozen=True, gc=False):
 
 
 def turn_and_step(
-    keys: Keys, before: str, user_key: str, answered: str, answer: str, results: int, *, has_calls: bool = False
+    keys: Keys, before: str, user_key: str, answered: str, answer: str, results: int
 ) -> tuple[TurnRow, str | None]:
     """Return the turn that ends with an answer, and the answer's step key if results of tools can follow it.
 
@@ -158,6 +156,6 @@ def turn_and_step(
     """
     answer_key = keys.answer(answered + canonical_assistant(answer))
     row = TurnRow(keys.turn(before, user_key, answer_key), before, user_key, answer_key)
-    if has_calls or any(mark in answer for mark in _CALL_MARKS):
+    if any(mark in answer for mark in _CALL_MARKS):
         return row, keys.step(before, user_key, answer_key, results)
     return row, None

@@ -113,7 +113,7 @@ class TurnRecord:
         draft, used = self.draft, self.usage
         turn, step_key, told = None, None, None
         if text and self.response_id and calls is not None:
-            turn, step_key = draft.history.keys_of(text, calls)
+            turn, step_key = draft.history.keys_of(text)
             told = draft.node.told.after_answer(text, calls)
         return NodeEnd(
             node_id=draft.node.id,

@@ -68,6 +68,7 @@ class SqliteArchive:
         Raises StoreBusy, with nothing changed, while one of them is being answered.
         """
         connection = self._connection
+        connection.execute(statements.READ_TURNS).fetchall()  # from the disk, while a server may write yet
         connection.execute("BEGIN IMMEDIATE")
         try:
             for session_id in session_ids:

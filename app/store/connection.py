@@ -78,7 +78,6 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
         connection.row_factory = sqlite3.Row
         await connection.execute("PRAGMA foreign_keys = ON")
         await connection.execute(_SYNCHRONOUS[True])
-        await connection.execute("PRAGMA temp_store = MEMORY")  # what a long statement notes to undo it is no file then
         await connection.execute_fetchall(_CHECKPOINT)  # its row must be taken, else it stays under way
         if read_only:
             await connection.execute("PRAGMA query_only = ON")

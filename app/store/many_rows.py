@@ -17,24 +17,23 @@ class Insert:
     """INSERT INTO a table; a column whose name ends in `?` is NULL for an empty text. The first value is never 0.
 
     None is no faster way to say so: Python looks for a way to adapt it to SQLite, which takes longer than all texts.
-    `width` is the number of values of a row.
     """
 
     def __init__(self, table: str, columns: str) -> None:
         names = columns.split(", ")
-        self.width = len(names)
+        self._width = len(names)
         into = f"INSERT INTO {table} ({', '.join(name.rstrip('?') for name in names)})"
         values = ", ".join(
             f"nullif(column{number}, '')" if name.endswith("?") else f"column{number}"
             for number, name in enumerate(names, 1)
         )
-        row = f"({', '.join('?' * self.width)})"
+        row = f"({', '.join('?' * self._width)})"
         self._texts = tuple(
             f"{into} SELECT {values} FROM (VALUES {', '.join([row] * 2**power)}) WHERE column1 <> 0"  # noqa: S608 - put together from constants
             for power in range(MOST_ROWS.bit_length())
         )
 
-    def text(self, rows: int) -> str:
+    def _text(self, rows: int) -> str:
         """Return the statement with places for so many rows or more, at most 64."""
         return self._texts[(rows - 1).bit_length()]
 
@@ -44,5 +43,5 @@ class Insert:
             part = rows[start : start + MOST_ROWS]
             spare = (1 << (len(part) - 1).bit_length()) - len(part)
             values = [value for row in part for value in row]
-            values += [0] * (spare * self.width)
-            connection.execute(self.text(len(part)), values)
+            values += [0] * (spare * self._width)
+            connection.execute(self._text(len(part)), values)

@@ -95,7 +95,7 @@ def _told_columns(told: Told | None) -> tuple[str | None, ...]:
 
 
 def _json(rows: Sequence[Row]) -> str:
-    """Write rows as turns.py takes them."""
+    """Write rows as turns.py takes them; SQLite would end their texts at a NUL."""
     return encode(rows).decode() if rows else ""
 
 
@@ -180,6 +180,4 @@ class Columns:
 
     def _text(self, text: str | None) -> str | None:
         """Keep a text, or nothing of it where the owner wants no texts."""
-        if text is None or not self._store_text:
-            return None
-        return text if text.isascii() else utf8(text)
+        return None if text is None or not self._store_text else utf8(text)

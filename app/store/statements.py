@@ -195,6 +195,7 @@ LAST_TURNS = """
         SELECT before_key, 2 * depth FROM nodes WHERE session_id = :id AND before_key IS NOT NULL
     ) ORDER BY place DESC
 """
+READ_TURNS = "SELECT count(before_key), count(turn_start) FROM turns"
 # Of turns and all those before them: what comes before each, how many turns follow, and whether an answer ends it.
 # This reads all turns, once.
 FOLLOWED_TURNS = """

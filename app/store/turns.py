@@ -185,8 +185,10 @@ class TurnWriter:
         """
         if self._last is None:
             self._last = connection.execute(_LAST_NUMBER).fetchone()[0] or 0
-        rows = [_row(turn, number) for number, turn in enumerate(turns, self._last + 1)]
-        self._last += len(rows)
+        rows: list[Row] = []
+        for turn in turns:
+            self._last += turn.opening is not None
+            rows.append(_row(turn, self._last))
         try:
             _ADD.run(connection, rows)
         except sqlite3.IntegrityError as problem:

@@ -1,8 +1,10 @@
 """What a turn costs the database, counted in statements and commits: time would depend on the machine."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from contextlib import closing as closing_now
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,13 @@ async def test_turns_that_end_together_take_one_statement(counted: Counted) -> N
     assert counted.take() == ["SELECT", "INSERT"]
     assert len(await counted.store.find_turn(*names)) == 60
     assert counted.take() == ["SELECT"]
+
+
+async def test_no_check_of_what_a_turn_writes_makes_a_table_in_memory(path: Path) -> None:
+    async with sqlite_store(path):
+        pass
+    with closing_now(sqlite3.connect(path)) as other:
+        for table in ("sessions", "nodes", "turns"):
+            columns = [row[1] for row in other.execute(f"PRAGMA table_info({table})")]
+            insert = f"EXPLAIN INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+            assert "OpenEphemeral" not in [row[1] for row in other.execute(insert, [None] * len(columns))]

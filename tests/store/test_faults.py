@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import aiosqlite
 import pytest
 from msgspec.structs import replace
 
+from app.core.told import Told
 from app.errors import StoreBusy, StoreError, StoreUnusable
 from app.store.beginnings import Beginnings
 from app.store.connection import Database, connect, store_errors
@@ -243,7 +245,7 @@ async def test_a_write_that_was_asked_for_is_done_though_its_caller_left_before_
             assert left.cancelled()
         other.execute("COMMIT")
     await opens(store, "next")
-    assert outside.rows("SELECT session_id FROM nodes ORDER BY number") == [("begun",), ("waiting",), ("next",)]
+    assert outside.rows("SELECT id FROM sessions ORDER BY rowid") == [("begun",), ("waiting",), ("next",)]
 
 
 async def test_what_could_not_be_written_is_logged_if_nobody_waits_for_it_any_more(
@@ -262,6 +264,56 @@ async def test_writes_that_share_a_transaction_fail_each_for_itself(
     outcomes = await asyncio.gather(opens(store, "a"), lost, opens(store, "b"), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), StoreError, type(None)]
     assert outside.rows("SELECT id FROM nodes ORDER BY id") == [("a1",), ("b1",)]
+
+
+async def test_one_turn_that_fails_among_more_than_a_statement_takes_fails_alone(
+    store: SqliteSessionStore, outside: Outside
+) -> None:
+    names = [f"n{number}" for number in range(130)]
+    opened = [store.open_turn(node(name, name), session(name), minute(1)) for name in names]
+    ended = [store.finish_turn(end(name, turn_key=name), minute(2)) for name in ("no such node", *names)]
+    outcomes = await asyncio.gather(*opened, *reversed(ended), return_exceptions=True)
+    assert [outcome for outcome in outcomes if outcome is not None] == [outcomes[-1]]
+    assert isinstance(outcomes[-1], StoreError)
+    assert outside.value("SELECT count(*) FROM nodes WHERE state = 'complete'") == 130
+
+
+async def test_writes_that_meet_a_lock_together_wait_for_it_together(hasty: SqliteSessionStore, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = hasty.finish_turn(end("a2"), minute(30))
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        others = [hasty.finish_turn(end(f"x{number}"), minute(30)) for number in range(40)]
+        outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        other.execute("ROLLBACK")
+    assert {type(outcome) for outcome in outcomes} == {StoreBusy}
+    assert time.monotonic() - began < 1, "40 times 0.05 s, if each waited alone"
+
+
+async def test_an_answer_in_a_chat_that_is_to_be_deleted_has_no_keys(
+    store: SqliteSessionStore, outside: Outside
+) -> None:
+    await store.open_turn(node("a1", "a"), session("a", delete_because="side call"), minute(1))
+    await store.finish_turn(end("a1", turn_key="key-a1", step_key="step-a1"), minute(2))
+    await store.open_turn(node("b1", "b"), session("b"), minute(1))
+    await store.doom("b", "no answer", minute(2), minute(3))
+    await store.open_turn(node("b2", "b", parent="b1", depth=2), None, minute(4))
+    await store.finish_turn(end("b2", turn_key="key-b2", step_key="step-b2"), minute(5))
+    assert outside.rows("SELECT id FROM nodes WHERE turn_key IS NOT NULL OR step_key IS NOT NULL") == []
+    assert outside.rows("SELECT key FROM turns") == []
+
+
+async def test_what_a_chat_was_told_is_kept_with_an_end_that_comes_later(
+    store: SqliteSessionStore, outside: Outside
+) -> None:
+    told = [Told(f"key {when}", "calls", "results", (f"call {when}",), frozenset({when})) for when in ("then", "now")]
+    await store.open_turn(replace(node("a1", "a"), told=told[0]), session("a"), minute(1))
+    await written(store)
+    columns = "SELECT told_key, told_calls, told_results, told_call, told_pictures FROM nodes"
+    assert outside.rows(columns) == [("key then", "calls", "results", "call then", "then")]
+    await store.finish_turn(end("a1", turn_key="key-a1", told=told[1]), minute(2))
+    assert outside.rows(columns) == [("key now", "calls", "results", "call now", "now")]
 
 
 async def test_other_writes_keep_their_place_among_turns_that_share_a_transaction(
@@ -316,11 +368,20 @@ async def test_a_turns_next_message_that_shares_a_transaction_with_its_first_kno
         replace(node(f"a{depth}", "a", parent=f"a{depth - 1}", depth=depth), opens_turn=False, before_key="before-a1")
         for depth in (2, 3)
     ]
+    elsewhere = replace(steps[1], id="a4", parent_id="a3", depth=4, before_key="before another turn")
     opened = [store.open_turn(first, session("a"), minute(1))]
-    opened += [store.open_turn(step, None, minute(1)) for step in steps]
+    opened += [store.open_turn(step, None, minute(1)) for step in (*steps, elsewhere)]
     await asyncio.gather(*opened)
     await written(store)
-    assert outside.rows("SELECT id, turn_start FROM nodes ORDER BY id") == [("a1", 1), ("a2", 1), ("a3", 1)]
+    starts = "SELECT id, turn_start FROM nodes ORDER BY id"
+    assert outside.rows(starts) == [("a1", 1), ("a2", 1), ("a3", 1), ("a4", None)]
+
+
+async def test_an_end_that_comes_later_takes_no_number(store: SqliteSessionStore, outside: Outside) -> None:
+    for name in ("a", "b"):
+        await opens(store, name)
+        await store.finish_turn(end(f"{name}1"), minute(31))
+    assert outside.rows("SELECT number FROM nodes") == [(1,), (2,)]
 
 
 async def test_an_end_whose_caller_left_does_not_keep_the_next_from_writing(
