@@ -271,8 +271,8 @@ async def test_one_turn_that_fails_among_more_than_a_statement_takes_fails_alone
 ) -> None:
     names = [f"n{number}" for number in range(130)]
     opened = [store.open_turn(node(name, name), session(name), minute(1)) for name in names]
-    ended = [store.finish_turn(end(name, turn_key=name), minute(2)) for name in ("no such node", *names)]
-    outcomes = await asyncio.gather(*opened, *reversed(ended), return_exceptions=True)
+    ended = [store.finish_turn(end(name, turn_key=name), minute(2)) for name in (*names, "no such node")]
+    outcomes = await asyncio.gather(*opened, *ended, return_exceptions=True)
     assert [outcome for outcome in outcomes if outcome is not None] == [outcomes[-1]]
     assert isinstance(outcomes[-1], StoreError)
     assert outside.value("SELECT count(*) FROM nodes WHERE state = 'complete'") == 130
