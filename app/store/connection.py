@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -112,7 +113,7 @@ class Database:
         self._is_durable = True  # as `connect` leaves it
         self._waiting: list[_Write] = []
         self._waits_for_disk = False  # one of these
-        self._writing: asyncio.Task[None] | None = None
+        self._under_way: asyncio.Future[None] | None = None  # done when nothing is being written
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
@@ -148,31 +149,51 @@ class Database:
 
     async def settle(self) -> None:
         """Wait until nothing is being written."""
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
 
     def _add(self, work: Callable[..., Any], item: object, *, durable: bool) -> "asyncio.Future[Any]":
         done = self._loop.create_future()
         self._waiting.append(_Write(work, item, done))
         self._waits_for_disk |= durable
-        if self._writing is None:
-            self._writing = self._loop.create_task(self._write_all(), name="write to the database")
+        if self._under_way is None:
+            self._under_way = self._loop.create_future()
+            self._begin()
         return done
 
-    async def _write_all(self) -> None:
+    def _begin(self) -> None:
+        """Have all that waits written in SQLite's thread, which aiosqlite has no public method for.
+
+        Its own way there takes a task, and turns of the event loop on both sides.
+        """
+        batch, durable = self._waiting, self._waits_for_disk
+        self._waiting, self._waits_for_disk = [], False
+        if self._writer._connection is None:
+            self._end(batch, [ValueError("The connection is closed.")] * len(batch))
+        else:
+            self._writer._tx.put_nowait((None, partial(self._transact, batch, durable=durable)))
+
+    def _transact(self, batch: Sequence[_Write], *, durable: bool) -> None:
+        """Do the work, in SQLite's thread."""
         try:
-            while self._waiting:
-                batch = self._waiting
-                durable = self._waits_for_disk
-                self._waiting, self._waits_for_disk = [], False
-                try:
-                    outcomes = await self._transact(batch, durable=durable)
-                except Exception as problem:  # the connection itself is closed or broken
-                    outcomes = [problem] * len(batch)
-                for write, outcome in zip(batch, outcomes, strict=True):
-                    self._tell(write.done, outcome)
-        finally:
-            self._writing = None
+            connection = self._writer._conn
+            if durable is not self._is_durable:
+                connection.execute(_SYNCHRONOUS[durable])
+                self._is_durable = durable
+            outcomes = _together(connection, batch)
+        except Exception as problem:  # the connection itself is closed or broken
+            outcomes = [problem] * len(batch)
+        self._loop.call_soon_threadsafe(self._end, batch, outcomes)
+
+    def _end(self, batch: Sequence[_Write], outcomes: Sequence[Any]) -> None:
+        """Tell what became of writes, and go on with those that came meanwhile."""
+        for write, outcome in zip(batch, outcomes, strict=True):
+            self._tell(write.done, outcome)
+        if self._waiting:
+            self._begin()
+        elif self._under_way is not None:
+            self._under_way.set_result(None)
+            self._under_way = None
 
     def _tell(self, done: "asyncio.Future[Any]", outcome: Any) -> None:
         if isinstance(outcome, sqlite3.DatabaseError):
@@ -184,19 +205,6 @@ class Database:
             done.set_exception(outcome)
         else:
             _log.error("What nobody waited for could not be written: %s", outcome, exc_info=outcome)
-
-    async def _transact(self, batch: Sequence[_Write], *, durable: bool) -> list[Any]:
-        """Do the work in SQLite's thread: one way there and back, which aiosqlite has no public method for."""
-
-        def work() -> list[Any]:
-            connection = self._writer._conn
-            if durable is not self._is_durable:
-                connection.execute(_SYNCHRONOUS[durable])
-                self._is_durable = durable
-            return _together(connection, batch)
-
-        outcomes: list[Any] = await self._writer._execute(work)
-        return outcomes
 
 
 def _together(connection: sqlite3.Connection, batch: Sequence[_Write]) -> list[Any]:
