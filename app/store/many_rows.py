@@ -23,14 +23,14 @@ class Insert:
         names = columns.split(", ")
         self._width = len(names)
         into = f"INSERT INTO {table} ({', '.join(name.rstrip('?') for name in names)})"
-        values = ", ".join(
-            f"nullif(column{number}, '')" if name.endswith("?") else f"column{number}"
-            for number, name in enumerate(names, 1)
-        )
         row = f"({', '.join('?' * self._width)})"
-        self._texts = tuple(
-            f"{into} SELECT {values} FROM (VALUES {', '.join([row] * 2**power)}) WHERE column1 <> 0"  # noqa: S608 - put together from constants
-            for power in range(MOST_ROWS.bit_length())
+        many = ", ".join(_value(name, f"column{number}") for number, name in enumerate(names, 1))
+        self._texts = (
+            f"{into} VALUES ({', '.join(_value(name, '?') for name in names)})",  # a lone row needs no table in memory
+            *(
+                f"{into} SELECT {many} FROM (VALUES {', '.join([row] * 2**power)}) WHERE column1 <> 0"  # noqa: S608 - put together from constants
+                for power in range(1, MOST_ROWS.bit_length())
+            ),
         )
 
     def _text(self, rows: int) -> str:
@@ -45,3 +45,7 @@ class Insert:
             values = [value for row in part for value in row]
             values += [0] * (spare * self._width)
             connection.execute(self._text(len(part)), values)
+
+
+def _value(name: str, given: str) -> str:
+    return f"nullif({given}, '')" if name.endswith("?") else given
