@@ -130,11 +130,11 @@ def scenarios(scale: float) -> list[Scenario]:
         return Scenario(name, partial(_paced, streams=streams), "late_p99_ms", streams)
 
     return [
-        repeat("short answers", 1, 400, "chunks=1", stream=False),
-        repeat("short answers", 32, 30, "chunks=1", stream=False),
+        repeat("short answers", 1, 1000, "chunks=1", stream=False),
+        repeat("short answers", 32, 100, "chunks=1", stream=False),
         repeat("streams of 20 chunks", 1, 300, "", stream=True, key="first_p50_ms"),
         repeat("streams of 200 chunks", 1, 100, "chunks=200", stream=True, key="p50_ms"),
-        repeat("streams of 20 chunks", 32, 30, "", stream=True),
+        repeat("streams of 20 chunks", 32, 60, "", stream=True),
         converse("32 conversations of 100 turns", 32, rounds(100), "per_second"),
         converse("one conversation of 100 turns", 1, 100, "turn_100_ms"),
         paced(50),
