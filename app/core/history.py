@@ -5,7 +5,7 @@ user text, over the whole tool loop.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -82,11 +82,11 @@ class History(Struct, frozen=True, gc=False):
 
     def user_of(self, turn: TurnRead) -> str:
         """Return the text of a turn's user in canonical form."""
-        return "".join([canonical_user(self.spoken[place].text) for place in turn.said])
+        return user_text(self.spoken, turn.said)
 
     def answer_of(self, turn: TurnRead) -> str:
         """Return the answer of a turn in canonical form, over all its messages."""
-        return "".join([canonical_assistant(self.spoken[place].text) for place in turn.replied])
+        return answer_text(self.spoken, turn.replied)
 
     def placed(self, turns: int, key: str) -> "History":
         """Return this history with its first turns known by a key that it cannot compute: the client trimmed them."""
@@ -145,6 +145,16 @@ class History(Struct, frozen=True, gc=False):
                 for number, turn in enumerate(self.turns[start:-1], start)
             ]
         )
+
+
+def user_text(spoken: Sequence[Message], places: Iterable[int]) -> str:
+    """Return what a user says in some of the messages, in canonical form."""
+    return "".join([canonical_user(spoken[place].text) for place in places])
+
+
+def answer_text(spoken: Sequence[Message], places: Iterable[int]) -> str:
+    """Return what an assistant says in some of the messages, in canonical form."""
+    return "".join([canonical_assistant(spoken[place].text) for place in places])
 
 
 def turn_and_step(

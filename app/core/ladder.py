@@ -141,10 +141,10 @@ class Ladder:
             return Doubt("too little was said to know it by")
         newest_first = history.turns[turns - 1 :: -1]
         tails = await self._store.find_tails(newest_first, history.keys.root, same_user=True, limit=MOST_TAILS)
-        choice = choose_tail(history, turns, tails)
+        choice = choose_tail(history, newest_first, tails)
         if isinstance(choice, Doubt) and len(tails) < MOST_TAILS:
             tails = await self._store.find_tails(newest_first, history.keys.root, same_user=False, limit=MOST_TAILS)
-            choice = choose_tail(history, turns, tails)
+            choice = choose_tail(history, newest_first, tails)
         if len(tails) >= MOST_TAILS:
             return Doubt("too many conversations end like it")
         return choice if isinstance(choice, Doubt) else choice.key
@@ -153,8 +153,8 @@ class Ladder:
         """The last answer was cut, and the client has another part of it than we have."""
         history, anchor = climb.history, climb.history.anchors[0]
         turn = history.turns[anchor.turn]
-        answer = history.answer_of(turn)
-        if anchor.results is not None or not answer:
+        answer = "" if anchor.results is not None else history.answer_of(turn)
+        if not answer:
             return "the last message is not an answer"
         befores = [climb.before]
         if self._window and anchor.turn:

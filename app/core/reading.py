@@ -6,8 +6,8 @@ from sys import getsizeof
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.canonical import canonical_assistant, canonical_user, is_tool_result
-from app.core.history import Anchor, TurnRead
+from app.core.canonical import is_tool_result
+from app.core.history import Anchor, TurnRead, answer_text, user_text
 from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.told import Telling, ToldItem, told_by
@@ -162,7 +162,8 @@ class _Reader:
         return TurnRead(
             said=said,
             replied=replied,
-            user_key=self._user_keys.get(_marks_of(said, self._marks)) or self._keys.user(self._user(), files),
+            user_key=self._user_keys.get(_marks_of(said, self._marks))
+            or self._keys.user(user_text(self._spoken, said), files),
             answer_key=self._answer_keys.get(_marks_of(replied, self._marks)) or self._keys.answer(self._answer()),
             results=self._results,
             end=self._index,
@@ -171,15 +172,11 @@ class _Reader:
             files=files,
         )
 
-    def _user(self) -> str:
-        """Return the canonical text of the turn's user."""
-        return "".join([canonical_user(self._spoken[place].text) for place in self._said])
-
     def _answer(self) -> str:
         """Return the canonical text of the turn's answers; each is brought into that form once."""
         new = self._replied[self._in_form :]
         if new:
-            self._canonical += "".join([canonical_assistant(self._spoken[place].text) for place in new])
+            self._canonical += answer_text(self._spoken, new)
             self._in_form = len(self._replied)
         return self._canonical
 

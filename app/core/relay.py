@@ -178,10 +178,8 @@ class Relay:
 
     def _last(self, pieces: Sequence[Piece]) -> list[AnswerEvent]:
         out: list[AnswerEvent] = []
-        if pieces:
-            self._say(pieces, out)
-        if rest := self._citations.rest():
-            self._write(rest, out)
+        self._say(pieces, out)
+        self._write(self._citations.rest(), out)
         return out
 
     def _say(self, pieces: Sequence[Piece], out: list[AnswerEvent]) -> None:

@@ -50,13 +50,12 @@ def enough_said(history: History, turns: int) -> bool:
     return first.has_user and len(history.answer_of(first)) >= ENOUGH_CHARS
 
 
-def choose_tail(history: History, turns: int, tails: Sequence[Tail]) -> Tail | Doubt:
-    """Choose the stored conversation that the first turns of the client's history are the end of.
+def choose_tail(history: History, newest_first: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt:
+    """Choose the stored conversation that these turns of the client's history are the end of.
 
     A whole one before a trimmed one, then by the number of equal user texts. If two are alike, neither.
     """
     ranked: dict[tuple[bool, int], list[Tail]] = {}
-    newest_first = history.turns[turns - 1 :: -1]
     for tail in tails:
         agreement = [agrees(history, asked, stored) for asked, stored in zip(newest_first, tail.turns, strict=True)]
         if None not in agreement:
