@@ -116,10 +116,10 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Ended(Struct, frozen=True, gc=False):
-    """The answer is whole and its node is committed; `usage` is None where upstream did not count."""
+    """How a whole answer ended; `usage` is None where upstream did not count."""
 
     finish_reason: FinishReason
     usage: Usage | None
 
 
-AnswerEvent = ReasoningDelta | TextDelta | Picture | CallStarted | CallArguments | VideoTask | Citations | Ended
+AnswerEvent = ReasoningDelta | TextDelta | Picture | CallStarted | CallArguments | VideoTask | Citations

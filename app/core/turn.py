@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from app.core.watch import AnswerWatch
 from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 Send = Callable[[Sequence[AnswerEvent]], Awaitable[None]]
 """Brings a batch of an answer to the client. Raises ConnectionError when the client is gone."""
@@ -123,10 +124,11 @@ class Turn:
             self.leave()
             raise
 
-    async def answer(self, send: Send) -> None:
-        """Relay the answer in batches; the last one is `Ended`, when the node is committed.
+    async def answer(self, send: Send, prepare: Callable[[Ended], _T]) -> _T:
+        """Relay the answer in batches; return what `prepare` makes of its end, once the node is committed.
 
-        Raises UpstreamError and StoreError, and what `send` does; from now on the prompt counts as accepted.
+        The client is told of the end only then; what tells it is made ready while the disk works. Raises UpstreamError
+        and StoreError, and what `send` does; from now on the prompt counts as accepted.
         """
         out: list[AnswerEvent] = []
         while True:
@@ -150,8 +152,7 @@ class Turn:
             self._relay.again()
         out += self._relay.last_words()
         await self._pass_on(out, send)  # the last words need not wait for the disk
-        await self._complete()
-        await send([Ended(self._relay.reason, self.used)])
+        return await self._complete(prepare)
 
     async def _pass_on(self, out: Sequence[AnswerEvent], send: Send) -> None:
         if out:
@@ -211,12 +212,15 @@ class Turn:
         await self._around.background.outlast(self._opening, name)
         return True
 
-    async def _complete(self) -> None:
+    async def _complete(self, prepare: Callable[[Ended], _T]) -> _T:
         """Commit the node; a client that leaves now cannot cut that in half."""
         self._is_recorded = True
         self.closing = self._close("complete", self._relay.reason, None)
+        self.leave()  # the next request may have the connection
         try:
+            prepared = prepare(Ended(self._relay.reason, self.used))
             await self._around.background.outlast(self.closing, "commit a node")
+            return prepared
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance
             raise

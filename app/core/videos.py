@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec.structs import replace
 
 from app.core.delivery import retrying
-from app.core.events import AnswerEvent, TextDelta, VideoTask
+from app.core.events import AnswerEvent, Ended, TextDelta, VideoTask
 from app.core.gateway import Gateway
 from app.core.ids import new_hex
 from app.core.messages import ChatRequest
@@ -58,9 +58,11 @@ class Videos:
         async def keep(batch: Sequence[AnswerEvent]) -> None:
             events.extend(batch)
 
+        def task_of(_: Ended) -> str:
+            return next((event.task_id for event in events if isinstance(event, VideoTask)), "")
+
         with turn:
-            await turn.answer(keep)
-        task_id = next((event.task_id for event in events if isinstance(event, VideoTask)), "")
+            task_id = await turn.answer(keep, task_of)
         node = turn.draft.node
         if not task_id:
             await self._let_go(node.session_id, "no video")

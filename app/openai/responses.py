@@ -55,19 +55,16 @@ def _usage(usage: Usage | None) -> TokenUsage | None:
     return TokenUsage(given, written, given + written, cached, reasoning)
 
 
-def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions: bool = False) -> bytes:
-    """Write a whole answer; `events` end with `Ended`. `old_functions`: a call is a `function_call`."""
+def completion(heading: Heading, events: Iterable[AnswerEvent], end: Ended, *, old_functions: bool = False) -> bytes:
+    """Write a whole answer. `old_functions`: a call is a `function_call`."""
     text: list[str] = []
     reasoning: list[str] = []
     calls: list[AnsweredCall] = []
     images: list[AnsweredImage] = []
     annotations: list[Annotation] = []
-    end: Ended | None = None
     for event in events:
         if isinstance(event, TextDelta):
             text.append(event.text)
-        elif isinstance(event, Ended):
-            end = event
         elif isinstance(event, ReasoningDelta):
             reasoning.append(event.text)
         elif isinstance(event, CallStarted):
@@ -78,7 +75,6 @@ def completion(heading: Heading, events: Iterable[AnswerEvent], *, old_functions
             images.append(_image(len(images), event))
         elif isinstance(event, Citations):
             annotations = _annotations(event)
-    assert end is not None
     message = AnswerMessage("assistant", "".join(text) or (None if calls else ""), None)
     if calls and old_functions:
         message.function_call = calls[0].function
@@ -131,10 +127,7 @@ class ChunkWriter:
 
     def write(self, events: Sequence[AnswerEvent]) -> bytes:
         """Write a batch of events as one piece of the stream."""
-        written: list[bytes] = []
-        if not self._begun:
-            self._begun = True
-            written += self._chunk(b'{"role":"assistant","content":"","refusal":null}')
+        written = [self._beginning()]
         for event in events:
             if isinstance(event, TextDelta):
                 written += (self._open_text, _encode(event.text), self._close_text)
@@ -147,9 +140,22 @@ class ChunkWriter:
                 self._images += 1
             elif isinstance(event, Citations):
                 written += self._chunk(_encode({"content": "", "annotations": _annotations(event)}))
-            elif isinstance(event, Ended):
-                written.append(self._end(event))
         return b"".join(written)
+
+    def end(self, end: Ended) -> bytes:
+        """Write the last piece of the stream."""
+        reason = _encode(_reason(end.finish_reason, self._old_functions))
+        last = b'%b%b{},"logprobs":null,"finish_reason":%b}]%b' % (self._beginning(), self._open, reason, self._tail)
+        if self._include_usage:
+            last += b'%b[],"usage":%b}\n\n' % (self._head, _encode(_usage(end.usage)))
+        return last + DONE
+
+    def _beginning(self) -> bytes:
+        """Write what the stream begins with, once."""
+        if self._begun:
+            return b""
+        self._begun = True
+        return b"".join(self._chunk(b'{"role":"assistant","content":"","refusal":null}'))
 
     def _chunk(self, delta: bytes) -> tuple[bytes, bytes, bytes]:
         return self._open, delta, self._close
@@ -164,13 +170,6 @@ class ChunkWriter:
             function = {"name": event.name, "arguments": ""}
             return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
         return {"tool_calls": [{"index": event.index, "function": {"arguments": event.text}}]}
-
-    def _end(self, end: Ended) -> bytes:
-        reason = _encode(_reason(end.finish_reason, self._old_functions))
-        last = b'%b{},"logprobs":null,"finish_reason":%b}]%b' % (self._open, reason, self._tail)
-        if self._include_usage:
-            last += b'%b[],"usage":%b}\n\n' % (self._head, _encode(_usage(end.usage)))
-        return last + DONE
 
 
 def model_fields(model: ModelInfo) -> dict[str, Any]:

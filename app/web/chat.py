@@ -8,7 +8,7 @@ from app.core.events import AnswerEvent, Ended
 from app.core.turn import Send, Turn
 from app.errors import GatewayError
 from app.openai.errors import error_body
-from app.openai.requests import decode_chat
+from app.openai.requests import ChatCall, decode_chat
 from app.openai.responses import DONE, ChunkWriter, Heading, completion
 from app.web.event_stream import EventStream
 from app.web.forms import read_json
@@ -24,29 +24,18 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     call = decode_chat(await read_json(request), request[OWNER])
     with await services.gateway.answer(call.request) as turn:
         request[VISIT].turn = turn
-        node = turn.draft.node
-        heading = Heading(
-            id=f"chatcmpl-{node.id.removeprefix('node_')}",
-            created=int(services.clock.now().timestamp()),
-            model=node.model,
-        )
-        headers = {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **ignored_header(call.ignored)}
-        if call.stream:
-            writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
-            stream = EventStream(request, headers, keep_alive=services.settings.keep_alive_seconds)
-            await _stream(turn, services, stream, writer)
-            return stream.response
-        events: list[AnswerEvent] = []
+        return await (_stream(request, turn, call) if call.stream else _whole(services, turn, call))
 
-        async def keep(batch: Sequence[AnswerEvent]) -> None:
-            events.extend(batch)
 
-        await turn.answer(_shown(services, keep))
-        return web.Response(
-            body=completion(heading, events, old_functions=call.old_functions),
-            content_type="application/json",
-            headers=headers,
-        )
+def _heading(services: Services, turn: Turn) -> Heading:
+    node = turn.draft.node
+    created = int(services.clock.now().timestamp())
+    return Heading(id=f"chatcmpl-{node.id.removeprefix('node_')}", created=created, model=node.model)
+
+
+def _headers(turn: Turn, call: ChatCall) -> dict[str, str]:
+    node = turn.draft.node
+    return {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **ignored_header(call.ignored)}
 
 
 def _shown(services: Services, send: Send) -> Send:
@@ -54,16 +43,34 @@ def _shown(services: Services, send: Send) -> Send:
     return send if services.settings.images_as == "url" else with_data(services.upstream, send)
 
 
-async def _stream(turn: Turn, services: Services, stream: EventStream, writer: ChunkWriter) -> None:
+async def _whole(services: Services, turn: Turn, call: ChatCall) -> web.Response:
+    """Collect the answer; what can be written at its end only is written while the disk works."""
+    heading = _heading(services, turn)
+    events: list[AnswerEvent] = []
+
+    async def keep(batch: Sequence[AnswerEvent]) -> None:
+        events.extend(batch)
+
+    def written(end: Ended) -> web.Response:
+        body = completion(heading, events, end, old_functions=call.old_functions)
+        return web.Response(body=body, content_type="application/json", headers=_headers(turn, call))
+
+    return await turn.answer(_shown(services, keep), written)
+
+
+async def _stream(request: web.Request, turn: Turn, call: ChatCall) -> web.StreamResponse:
     """Relay the answer as it comes. An error after the first byte becomes a frame of its own."""
+    services = request.app[SERVICES]
+    heading = _heading(services, turn)
+    writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
+    stream = EventStream(request, _headers(turn, call), keep_alive=services.settings.keep_alive_seconds)
 
     async def send(batch: Sequence[AnswerEvent]) -> None:
-        frames = writer.write(batch)
-        await (stream.end(frames) if isinstance(batch[-1], Ended) else stream.send(frames))
+        await stream.send(writer.write(batch))
 
     async with stream:
         try:
-            await turn.answer(_shown(services, send))
+            await stream.end(await turn.answer(_shown(services, send), writer.end))
         except ConnectionError:
             raise
         except Exception as problem:
@@ -72,3 +79,4 @@ async def _stream(turn: Turn, services: Services, stream: EventStream, writer: C
             turn.abandon(problem)
             error = problem if isinstance(problem, GatewayError) else own_fault(problem)
             await stream.end(b"data: " + error_body(error) + b"\n\n" + DONE)
+    return stream.response

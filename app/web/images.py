@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from msgspec.structs import replace
 
-from app.core.events import AnswerEvent, Picture
+from app.core.events import AnswerEvent, Ended, Picture
 from app.core.pictures import picture_bytes
 from app.errors import UpstreamError
 from app.openai.images import ImageCall, decode_edit, decode_generation, image_list
@@ -37,10 +37,9 @@ async def _answer(request: web.Request, call: ImageCall) -> web.Response:
     album = _Album(services, call)
     with await services.gateway.answer(wanted) as turn:
         request[VISIT].turn = turn
-        await turn.answer(album.take)
+        body = await turn.answer(album.take, album.written)
     if album.lost is not None and not album.data:
         raise album.lost
-    body = image_list(int(services.clock.now().timestamp()), album.data, turn.used)
     return web.Response(body=body, content_type="application/json", headers=ignored_header(call.ignored))
 
 
@@ -57,12 +56,16 @@ class _Album:
         for event in batch:
             if isinstance(event, Picture) and len(self.data) < self._call.request.count:
                 try:
-                    self.data.append(await self._written(event))
+                    self.data.append(await self._picture(event))
                 except UpstreamError as problem:
                     _log.warning("A picture is lost, because it could not be fetched: %s", problem)
                     self.lost = problem
 
-    async def _written(self, picture: Picture) -> dict[str, str]:
+    def written(self, end: Ended) -> bytes:
+        """Write the whole answer."""
+        return image_list(int(self._services.clock.now().timestamp()), self.data, end.usage)
+
+    async def _picture(self, picture: Picture) -> dict[str, str]:
         """Write a picture at once: its chat is deleted soon after the answer."""
         if not self._call.as_data:
             return {"url": picture.url}

@@ -24,8 +24,8 @@ def frames(stream: bytes) -> list[Any]:
 
 
 def test_a_whole_answer_has_every_field() -> None:
-    events: list[AnswerEvent] = [ReasoningDelta("hm"), TextDelta("Hello "), TextDelta('"you"'), Ended("stop", USAGE)]
-    assert json.loads(completion(HEADING, events)) == {
+    events: list[AnswerEvent] = [ReasoningDelta("hm"), TextDelta("Hello "), TextDelta('"you"')]
+    assert json.loads(completion(HEADING, events, Ended("stop", USAGE))) == {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1790000000,
@@ -43,12 +43,12 @@ def test_a_whole_answer_has_every_field() -> None:
 
 
 def test_usage_that_upstream_did_not_count_is_not_invented() -> None:
-    assert json.loads(completion(HEADING, [TextDelta("a"), Ended("length", None)]))["usage"] is None
+    assert json.loads(completion(HEADING, [TextDelta("a")], Ended("length", None)))["usage"] is None
 
 
 def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done() -> None:
     writer = ChunkWriter(HEADING, include_usage=False)
-    stream = writer.write([ReasoningDelta("hm")]) + writer.write([TextDelta("你好"), Ended("stop", USAGE)])
+    stream = writer.write([ReasoningDelta("hm")]) + writer.write([TextDelta("你好")]) + writer.end(Ended("stop", USAGE))
     *chunks, done = frames(stream)
     assert done == "data: [DONE]"
     choices = [chunk["choices"][0] for chunk in chunks]
@@ -68,6 +68,12 @@ def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done() -> No
 
 def test_usage_comes_last_in_a_chunk_without_choices() -> None:
     writer = ChunkWriter(HEADING, include_usage=True)
-    *chunks, counted, _done = frames(writer.write([TextDelta("a"), Ended("stop", USAGE)]))
+    *chunks, counted, _done = frames(writer.write([TextDelta("a")]) + writer.end(Ended("stop", USAGE)))
     assert all(chunk["usage"] is None for chunk in chunks)
     assert (counted["choices"], counted["usage"]) == ([], COUNTED)
+
+
+def test_a_stream_without_any_words_begins_with_the_role_all_the_same() -> None:
+    role, end, _done = frames(ChunkWriter(HEADING, include_usage=False).end(Ended("length", None)))
+    assert role["choices"][0]["delta"]["role"] == "assistant"
+    assert end["choices"][0]["finish_reason"] == "length"
