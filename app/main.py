@@ -184,9 +184,8 @@ async def warm_up(services: Services) -> None:
 async def listening(services: Services) -> AsyncIterator[str]:
     """Serve HTTP; gives the address. On leaving, running answers get SHUTDOWN_TIMEOUT seconds to end."""
     settings = services.settings
-    runner = web.AppRunner(
-        make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=settings.shutdown_timeout
-    )
+    # What its timeout is for, `web/stopping.py` has done by then; aiohttp waits twice for it, and for ever for 0.
+    runner = web.AppRunner(make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)

@@ -18,7 +18,7 @@ from app.core.relay import Relay
 from app.core.surroundings import Surroundings
 from app.core.video import following
 from app.core.watch import AnswerWatch
-from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError
+from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError, reason_of
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -230,6 +230,7 @@ class Turn:
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
+        problem = reason_of(problem)
         self.watch.failed(problem)
         if isinstance(problem, GatewayError) and self._record.response_id:
             problem.accepted = True

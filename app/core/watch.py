@@ -5,7 +5,7 @@ import asyncio
 from app.clock import Clock
 from app.core.events import Usage
 from app.core.ports import Match, Meter
-from app.errors import GatewayError
+from app.errors import GatewayError, reason_of
 
 
 class AnswerWatch:
@@ -60,6 +60,7 @@ class AnswerWatch:
 
 def _name(problem: BaseException) -> str:
     """Return a short name out of a bounded set."""
+    problem = reason_of(problem)
     if isinstance(problem, GatewayError):
         return problem.code or problem.type
     left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)

@@ -26,6 +26,7 @@
     ├── UnsupportedMediaType        415
     ├── ResponseFormatUnmet         422  the model did not answer in the form that was asked for
     ├── QueueFull                   429
+    ├── ServerStopping              503
     ├── StoreError                  503
     │   ├── StoreBusy               503  another process holds the write lock
     │   └── StoreUnusable           503  newer, foreign or damaged
@@ -54,7 +55,7 @@ The last three are mended by the gateway (docs/sessions.md, Recovery) and reach 
 docs/errors.md lists what each one means for the person at the client.
 """
 
-from app.errors.base import GatewayError
+from app.errors.base import GatewayError, reason_of
 from app.errors.files import (
     FileKindNotUnderstood,
     FileLimit,
@@ -77,6 +78,7 @@ from app.errors.request import (
     QueueFull,
     ResponseFormatUnmet,
     RouteNotFound,
+    ServerStopping,
     UnsupportedFeature,
     UnsupportedMediaType,
     VideoElsewhere,
@@ -130,6 +132,7 @@ __all__ = [
     "QueueFull",
     "ResponseFormatUnmet",
     "RouteNotFound",
+    "ServerStopping",
     "StoreBusy",
     "StoreError",
     "StoreInUse",
@@ -157,4 +160,5 @@ __all__ = [
     "VideoFailed",
     "VideoNotFound",
     "VideoNotReady",
+    "reason_of",
 ]

@@ -1,5 +1,6 @@
 """What every error is made of."""
 
+import asyncio
 import logging
 from typing import ClassVar
 
@@ -34,3 +35,9 @@ class GatewayError(Exception):
     def should_retry(self) -> bool:
         """Whether a client's automatic retry can help and does no harm."""
         return self.retry and not self.accepted
+
+
+def reason_of(problem: BaseException) -> BaseException:
+    """Return why something ended: the error that a cancellation carries, or the problem itself."""
+    carried = problem.args[0] if isinstance(problem, asyncio.CancelledError) and problem.args else None
+    return carried if isinstance(carried, GatewayError) else problem

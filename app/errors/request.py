@@ -142,6 +142,15 @@ class ResponseFormatUnmet(GatewayError):
     advice_zh = "请要求更简单的格式，或者换一个模型。"
 
 
+class ServerStopping(GatewayError):
+    """The server was told to stop before the answer was whole; what was written so far is kept."""
+
+    status = 503
+    code = "server_stopping"
+    advice = "Send it again once the server runs."
+    advice_zh = "请等服务器重新启动后再发一次。"
+
+
 class QueueFull(GatewayError):
     """As many generations wait as QUEUE_SIZE allows."""
 

@@ -1,12 +1,13 @@
 """`POST /v1/chat/completions`."""
 
+import asyncio
 from collections.abc import Sequence
 
 from aiohttp import web
 
 from app.core.events import AnswerEvent, Ended
 from app.core.turn import Send, Turn
-from app.errors import GatewayError
+from app.errors import reason_of
 from app.openai.errors import error_body
 from app.openai.requests import ChatCall, decode_chat
 from app.openai.responses import DONE, ChunkWriter, Heading, completion
@@ -14,7 +15,7 @@ from app.web.event_stream import EventStream
 from app.web.forms import read_json
 from app.web.ignored import ignored_header
 from app.web.keys import OWNER, SERVICES, VISIT, Services
-from app.web.middleware import own_fault
+from app.web.middleware import told
 from app.web.pictures import with_data
 
 
@@ -73,10 +74,10 @@ async def _stream(request: web.Request, turn: Turn, call: ChatCall) -> web.Strea
             await stream.end(await turn.answer(_shown(services, send), writer.end))
         except ConnectionError:
             raise
-        except Exception as problem:
-            if not stream.opened:
+        except (Exception, asyncio.CancelledError) as problem:
+            reason = reason_of(problem)
+            if not stream.opened or isinstance(reason, asyncio.CancelledError):
                 raise
-            turn.abandon(problem)
-            error = problem if isinstance(problem, GatewayError) else own_fault(problem)
-            await stream.end(b"data: " + error_body(error) + b"\n\n" + DONE)
+            turn.abandon(reason)
+            await stream.end(b"data: " + error_body(told(reason)) + b"\n\n" + DONE)
     return stream.response

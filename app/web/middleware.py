@@ -1,5 +1,6 @@
 """What every request passes, outermost first: its id and log line, errors to JSON, the guards."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -9,12 +10,21 @@ from aiohttp import hdrs, web
 
 from app import log
 from app.core.ids import new_hex
-from app.errors import BodyTooLarge, ForbiddenOrigin, GatewayError, InvalidRequest, MethodNotAllowed, RouteNotFound
+from app.errors import (
+    BodyTooLarge,
+    ForbiddenOrigin,
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+    reason_of,
+)
 from app.openai.errors import error_body, error_headers
 from app.telemetry.metrics import OTHER
 from app.web.access_log import Visit
 from app.web.guards import Guards
 from app.web.keys import OWNER, VISIT, Services
+from app.web.stopping import Stopping
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
@@ -25,7 +35,8 @@ _SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 class Passage:
     """The one middleware: each further one would be one more coroutine that every wait below it goes through."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, stopping: Stopping) -> None:
+        self._stopping = stopping
         self._clock = services.clock
         self._metrics = services.metrics
         self._access_log = services.access_log
@@ -37,15 +48,24 @@ class Passage:
         visit = self._arrived(request)
         response: web.StreamResponse | None = None
         try:
+            self._stopping.enter(request)
             try:
                 self._guards.check_host(request)
                 self._guards.check_form(request)
                 request[OWNER] = self._guards.owner(request)
                 response = await handler(request)
+            except asyncio.CancelledError as problem:
+                reason = reason_of(problem)
+                if not isinstance(reason, GatewayError) or visit.first_byte is not None:
+                    raise
+                response = _failed(request, reason)
             except Exception as problem:
                 response = _failed(request, problem)
+            if self._stopping.has_begun:
+                response.force_close()
             return response
         finally:
+            self._stopping.leave(request)
             self._left(request, visit, response)
 
     def _arrived(self, request: web.Request) -> Visit:
@@ -95,17 +115,13 @@ def route_of(request: web.Request) -> str:
 
 def _failed(request: web.Request, problem: Exception) -> web.Response:
     """Answer an error, aiohttp's own included, in OpenAI's shape."""
-    if isinstance(problem, GatewayError):
-        error = problem
-    elif isinstance(problem, web.HTTPException):
+    if isinstance(problem, web.HTTPException):
         if problem.status < 400:
             raise problem
-        error = _translate(request, problem)
+        problem = _translate(request, problem)
     elif isinstance(problem, ConnectionError):
         return web.Response(status=_CLIENT_LEFT)  # nobody reads it, but the log does
-    else:
-        error = own_fault(problem)
-    _log.log(error.log_level, "%s %s: %s", type(error).__name__, error.code or "", error)
+    error = told(problem)
     return web.Response(
         status=error.status, body=error_body(error), content_type="application/json", headers=error_headers(error)
     )
@@ -125,7 +141,10 @@ def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError
     return InvalidRequest(problem.text or problem.reason)
 
 
-def own_fault(problem: Exception) -> GatewayError:
-    """Log what nobody foresaw; return what the client is told of it."""
+def told(problem: BaseException) -> GatewayError:
+    """Log a failure; return what the client is told of it, little of what nobody foresaw."""
+    if isinstance(problem, GatewayError):
+        _log.log(problem.log_level, "%s %s: %s", type(problem).__name__, problem.code or "", problem)
+        return problem
     _log.error("This is a fault in qwen-thread itself", exc_info=problem)
     return GatewayError("The server met an unexpected error; its log says more under this request's id.")

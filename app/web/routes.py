@@ -6,6 +6,7 @@ from app.web import chat, files, images, info, metrics, models, openapi, videos
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, Passage
+from app.web.stopping import Stopping
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", info.server_info),
@@ -33,10 +34,12 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
 
 def make_app(services: Services) -> web.Application:
     """Build the application around services that the caller opened and closes."""
-    passage = Passage(services)
+    stopping = Stopping(services.settings.shutdown_timeout)
+    passage = Passage(services, stopping)
     app = web.Application(middlewares=[passage.serve], client_max_size=services.settings.max_body_bytes)
     app[SERVICES] = services
     app.on_response_prepare.append(passage.mark)
+    app.on_shutdown.append(stopping.run)
     add = {"GET": app.router.add_get, "POST": app.router.add_post, "DELETE": app.router.add_delete}
     for method, path, handler in ROUTES:
         add[method](path.replace("{model}", "{model:.+}"), handler)

@@ -1,6 +1,7 @@
 """The thread survives what happens to processes: stops, kills, second starts, bad settings."""
 
 import asyncio
+import json
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
@@ -53,19 +54,37 @@ async def test_a_signal_lets_a_running_answer_end(
             assert await asyncio.wait_for(server.process.wait(), 10) == 0
 
 
-async def test_a_stop_that_cannot_wait_ends_the_answer_upstream(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("seconds", ["0.2", "0"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_stop_that_cannot_wait_cuts_the_answer_and_says_why(
+    tmp_path: Path, session: aiohttp.ClientSession, seconds: str, stream: bool
+) -> None:
     async with emulating() as emulator:
-        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token(), "SHUTDOWN_TIMEOUT": "0.2"}
-        async with server_process(tmp_path, **settings) as server:
-            hold = emulator.script.hold("never")
-            asked = asyncio.create_task(Client(session, server.url).chat([{"role": "user", "content": "hi"}]))
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token(), "KEEP_ALIVE_SECONDS": "0.1"}
+        async with server_process(tmp_path, SHUTDOWN_TIMEOUT=seconds, **settings) as server:
+            hold = emulator.script.hold("", pieces=["One ", "two."], before=1)
+            body = {"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+            asked = asyncio.create_task(_answer(session, server.url, body))
             await hold.reached()
+            await asyncio.sleep(0.3)  # the first piece is on its way to the client
+            began = asyncio.get_running_loop().time()
             assert await server.stop() == 0
-            await asyncio.wait([asked])
-            assert asked.exception() is not None
+            assert asyncio.get_running_loop().time() - began < 5
+            status, text = await asked
+            assert status == (200 if stream else 503)
+            *_, error = [line for line in text.splitlines() if '"error"' in line]
+            assert json.loads(error.removeprefix("data: "))["error"]["code"] == "server_stopping"
+            assert text.endswith("data: [DONE]\n\n") is stream
         assert emulator.stops
         with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
-            assert database.execute("SELECT state FROM nodes").fetchall() == [("failed",)]
+            assert database.execute("SELECT state, error FROM nodes").fetchall() == [
+                ("aborted", "The server is being stopped.")
+            ]
+
+
+async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> tuple[int, str]:
+    async with session.post(f"{url}/v1/chat/completions", json=body) as response:
+        return response.status, await response.text()
 
 
 async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, session: aiohttp.ClientSession) -> None:
