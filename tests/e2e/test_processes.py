@@ -60,7 +60,7 @@ async def test_a_stop_that_cannot_wait_cuts_the_answer_and_says_why(
     tmp_path: Path, session: aiohttp.ClientSession, seconds: str, stream: bool
 ) -> None:
     async with emulating() as emulator:
-        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token(), "KEEP_ALIVE_SECONDS": "0.1"}
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         async with server_process(tmp_path, SHUTDOWN_TIMEOUT=seconds, **settings) as server:
             hold = emulator.script.hold("", pieces=["One ", "two."], before=1)
             body = {"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
