@@ -7,6 +7,8 @@ import re
 import unicodedata
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from app.core.messages import Message
 
 _BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u180e]+")
@@ -14,7 +16,7 @@ _THINKING = re.compile(r"<(think|thinking|thought|seed:think)>")
 _OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DOTALL)
 _DETAILS = re.compile(r"<details\s")
 _DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b")
-_TOOL_USE = re.compile(r"<tool_use>.*?(?:</tool_use>|\Z)", re.DOTALL)
+_CALL = re.compile(r"<(tool_use|tool_call)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _PICTURE = re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*+\]\(([^()]*)\)")  # no part of it can be read in two ways
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
@@ -36,17 +38,32 @@ def canonical_user(text: str) -> str:
 
 
 def canonical_assistant(text: str) -> str:
-    """Return what an answer is known by: without thinking, tool calls, quoted reasoning and pictures."""
+    """Return what an answer is known by: without thinking, tool calls and pictures."""
     if "<" in text:
         text = _without_thinking(text)
         text = _OPEN_THINKING.sub("", text) if _OPEN_THINKING.match(text) else text
         text = _without_details(text)
-        text = _TOOL_USE.sub("", text)
+        text = _CALL.sub("", text)
     if "![" in text:
         text = _PICTURE.sub("", text)
-    if text.lstrip()[:1] == ">":
-        text = _QUOTED_HEAD.sub("", text, count=1)
     return squeeze(text)
+
+
+def without_quoted_heads(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return messages whose answers lose the quoted lines that they begin with; the same ones where none does.
+
+    NextChat puts a model's reasoning there. An answer may begin with a quotation of its own, so this is a second way to
+    read a history, not a part of what answers are known by.
+    """
+    quoting = [message.role == "assistant" and _QUOTED_HEAD.match(message.text) is not None for message in messages]
+    if not any(quoting):
+        return messages
+    return tuple(
+        [
+            replace(message, text=_QUOTED_HEAD.sub("", message.text, count=1)) if quotes else message
+            for message, quotes in zip(messages, quoting, strict=True)
+        ]
+    )
 
 
 def picture_links(text: str) -> list[str]:

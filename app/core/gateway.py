@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from app.core.admission import Admission
 from app.core.answer_form import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
 from app.core.budget import check_budget, fits_budget
+from app.core.canonical import without_quoted_heads
 from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader, Marks
 from app.core.cut import Cut
@@ -133,13 +135,19 @@ class Gateway:
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
         taught = answer_instructions(request, SCHEME)
-        history = self._histories.read(messages, request.owner, account, taught, keep=not shape)
+        read = partial(self._histories.read, owner=request.owner, account=account, taught=taught, keep=not shape)
+        history = read(messages)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if request.purpose == "video":
             delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
         found = None if shape or delete_because else await self._find(history, request.owner)
+        if not delete_because and (found is None or found.match == "branch"):
+            plain = without_quoted_heads(messages)
+            if plain is not messages:
+                _log.info("Looking once more, without the quotations that answers begin with")
+                found = await self._find(read(plain), request.owner) or found
         if found is not None:
             place = found.place
             try:

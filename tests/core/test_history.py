@@ -134,7 +134,7 @@ def test_what_wraps_an_answer_does_not_matter() -> None:
         "<think>They greet me.</think>\nHello there",
         "<thinking>hm</thinking>Hello there\n",
         '<details type="reasoning" done="true"><summary>Thought</summary>hm</details>\nHello there',
-        "> They greet me.\n> I greet back.\n\nHello there",
+        "<tool_call>{}</tool_call>Hello there",
         f"Hello {CALL_TEXT}there",
     ):
         assert read(*conversation([("hi", shown)])).turn_key == plain, shown

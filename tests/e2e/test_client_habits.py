@@ -148,3 +148,49 @@ async def test_many_turns_of_every_habit_at_once(server: Server) -> None:
         assert reply.match == ("exact" if number else "new")
     assert len(server.emulator.chats) == 1
     assert max(len(text) for text in sent(server)) < 60
+
+
+async def test_answers_that_begin_with_a_quotation_are_told_apart(server: Server) -> None:
+    server.emulator.script.answer("Good.")
+    await server.client.chat([user("I read Hamlet.")])
+    history = [user("I read Hamlet."), assistant("Good."), user("Quote it.")]
+    for answer in ("> To be, or not to be.", "> Something is rotten."):
+        server.emulator.script.answer(answer)
+        await server.client.chat(history)
+    server.emulator.script.answer("Hamlet does.")
+    reply = await server.client.chat([*history, assistant("> To be, or not to be."), user("Who says that?")])
+    assert reply.match == "exact"
+    assert [text for _, text in server.emulator.shown[-1].seen[-2:]] == ["> To be, or not to be.", "Who says that?"]
+
+
+async def test_reasoning_quoted_before_some_answers_only(server: Server) -> None:
+    first = await server.client.chat([user(DOG)])
+    history = [user(DOG), assistant(first.text), user("And my cat is called Tom.")]
+    second = await server.client.chat(history)
+    history += [assistant(f"> I think of cats.\n\n{second.text}"), user(ASK)]
+    reply = await server.client.chat(history)
+    assert (reply.match, sent(server)[-1]) == ("exact", ASK)
+
+
+async def test_a_loop_whose_last_step_begins_with_a_quotation_may_be_collapsed(server: Server) -> None:
+    script, topic = server.emulator.script, Topic(server.client)
+    script.answer("I look it up.\n\n" + call_text())
+    reply = await topic.say("How warm is it in Paris?")
+    script.answer("> 22 degrees, says the station.\n\nIt is a fine day there.")
+    await topic.step(result_text("22"), reply.text)
+    script.answer("Welcome.")
+    assert (await topic.say("Thanks.")).match == "exact"
+
+
+async def test_calls_that_a_client_reads_in_the_text_by_itself_are_no_part_of_a_collapsed_turn(server: Server) -> None:
+    call = '<tool_call>\n{"name": "look", "arguments": {}}\n</tool_call>'
+    server.emulator.script.answer(f"I look it up.\n{call}")
+    first = await server.client.chat([user("How warm is it?")])
+    history = [user("How warm is it?"), assistant(first.text)]
+    server.emulator.script.answer("It is warm.")
+    second = await server.client.chat(
+        [*history, user("<tool_use_result><name>look</name><result>22</result></tool_use_result>")]
+    )
+    server.emulator.script.answer("Welcome.")
+    collapsed = [user("How warm is it?"), assistant(f"I look it up.\n\n{second.text}"), user("Thanks.")]
+    assert (await server.client.chat(collapsed)).match == "exact"
