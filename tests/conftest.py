@@ -4,6 +4,7 @@ import inspect
 import os
 from collections.abc import Iterator
 
+import jsonschema.validators  # noqa: F401 - the program loads it with the first schema, the one time it stands still
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
