@@ -13,7 +13,7 @@ from app.openai.requests import ChatCall, decode_chat
 from app.openai.responses import DONE, ChunkWriter, Heading, completion
 from app.web.event_stream import EventStream
 from app.web.forms import read_json
-from app.web.ignored import ignored_header
+from app.web.headers import turn_headers
 from app.web.keys import OWNER, SERVICES, VISIT, Services
 from app.web.middleware import told
 from app.web.pictures import with_data
@@ -34,11 +34,6 @@ def _heading(services: Services, turn: Turn) -> Heading:
     return Heading(id=f"chatcmpl-{node.id.removeprefix('node_')}", created=created, model=node.model)
 
 
-def _headers(turn: Turn, call: ChatCall) -> dict[str, str]:
-    node = turn.draft.node
-    return {"X-Session-Id": node.session_id, "X-Session-Match": node.match, **ignored_header(call.ignored)}
-
-
 def _shown(services: Services, send: Send) -> Send:
     """Return what sends pictures in the form that IMAGES_AS says."""
     return send if services.settings.images_as == "url" else with_data(services.upstream, send)
@@ -54,7 +49,7 @@ async def _whole(services: Services, turn: Turn, call: ChatCall) -> web.Response
 
     def written(end: Ended) -> web.Response:
         body = completion(heading, events, end, old_functions=call.old_functions)
-        return web.Response(body=body, content_type="application/json", headers=_headers(turn, call))
+        return web.Response(body=body, content_type="application/json", headers=turn_headers(turn, call.ignored))
 
     return await turn.answer(_shown(services, keep), written)
 
@@ -64,7 +59,7 @@ async def _stream(request: web.Request, turn: Turn, call: ChatCall) -> web.Strea
     services = request.app[SERVICES]
     heading = _heading(services, turn)
     writer = ChunkWriter(heading, include_usage=call.include_usage, old_functions=call.old_functions)
-    stream = EventStream(request, _headers(turn, call), keep_alive=services.settings.keep_alive_seconds)
+    stream = EventStream(request, turn_headers(turn, call.ignored), keep_alive=services.settings.keep_alive_seconds)
 
     async def send(batch: Sequence[AnswerEvent]) -> None:
         await stream.send(writer.write(batch))

@@ -12,7 +12,7 @@ from app.core.pictures import picture_bytes
 from app.errors import UpstreamError
 from app.openai.images import ImageCall, decode_edit, decode_generation, image_list
 from app.web.forms import read_form, read_json
-from app.web.ignored import ignored_header
+from app.web.headers import turn_headers
 from app.web.keys import OWNER, SERVICES, VISIT, Services
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ async def _answer(request: web.Request, call: ImageCall) -> web.Response:
         body = await turn.answer(album.take, album.written)
     if album.lost is not None and not album.data:
         raise album.lost
-    return web.Response(body=body, content_type="application/json", headers=ignored_header(call.ignored))
+    return web.Response(body=body, content_type="application/json", headers=turn_headers(turn, call.ignored))
 
 
 class _Album:

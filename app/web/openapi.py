@@ -161,7 +161,7 @@ def _paths() -> dict[str, Any]:
 
 
 def _image_paths() -> dict[str, Any]:
-    made = _json("MadeImages", "The images.")
+    made = {**_json("MadeImages", "The images."), "headers": _HEADERS}
     new = _operation("generateImages", "Make images, in a chat that is deleted afterwards.", made, guarded=True)
     new["requestBody"] = {"required": True, **_content("application/json", _reference("ImageBody"))}
     changed = _operation("editImages", "Make images from images; masks are refused.", made, guarded=True)
@@ -171,7 +171,10 @@ def _image_paths() -> dict[str, Any]:
 
 def _video_paths() -> dict[str, Any]:
     video_id = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-    one, begun = _json("Video", "The video as it is now."), _json("Video", "The video, which is being made.")
+    one, begun = (
+        _json("Video", "The video as it is now."),
+        {**_json("Video", "The video, which is being made."), "headers": _HEADERS},
+    )
     film = {"description": "The video.", **_content("video/mp4", {"type": "string", "format": "binary"})}
     make = _operation("makeVideo", "Begin to make a video.", begun, guarded=True)
     make["requestBody"] = {"required": True, **_content("application/json", _reference("VideoBody"))}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from app.errors import InvalidRequest, UnsupportedFeature, UpstreamError
 from app.openai.videos import decode_video, decode_video_form, video_fields, video_list
 from app.web.forms import FORM, read_form, read_json
-from app.web.ignored import ignored_header
+from app.web.headers import session_headers
 from app.web.keys import OWNER, SERVICES, VISIT
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ async def make_video(request: web.Request) -> web.Response:
         wanted = replace(wanted, model=await services.catalog.default("video"))
     video = await services.videos.make(wanted, call.size)
     request[VISIT].model = video.model
-    return web.json_response(video_fields(video, begun=True), headers=ignored_header(call.ignored))
+    headers = session_headers(video.session_id, "new", call.ignored)
+    return web.json_response(video_fields(video, begun=True), headers=headers)
 
 
 async def show_video(request: web.Request) -> web.Response:

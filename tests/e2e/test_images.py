@@ -126,6 +126,7 @@ async def test_what_has_no_effect_is_named(client: Client, studio: Studio) -> No
     body = {"prompt": "A cat", "quality": "hd", "style": "vivid", "user": "me", "model": "artist-image", "size": "auto"}
     async with client.session.post(f"{client.url}/v1/images/generations", json=body) as response:
         assert response.headers["X-Ignored-Params"] == "quality,style,user"
+        assert (response.headers["X-Session-Match"], response.headers["X-Session-Id"][:8]) == ("new", "session_")
         assert not problems("MadeImages", await response.json())
     assert studio.prompts[-1].size is None
 

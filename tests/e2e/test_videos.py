@@ -225,6 +225,7 @@ async def test_json_does_as_well_and_names_what_has_no_effect(client: Client, st
     async with client.session.post(f"{client.url}/v1/videos", json=body) as response:
         made = await response.json()
         assert response.headers["X-Ignored-Params"] == "seconds"
+        assert (response.headers["X-Session-Match"], response.headers["X-Session-Id"][:8]) == ("new", "session_")
     assert re.fullmatch(r"video_[0-9a-f]{32}", made["id"])
     assert not problems("Video", made)
     assert not problems("VideoPage", (await client.get("/v1/videos")).body)
