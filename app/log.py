@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
+from typing import Any
 
 from app.config_values import Secret
 
@@ -37,8 +38,15 @@ class Redaction:
         return f"{found['name']}=***" if found["name"] else "***"
 
 
+def on_one_line(text: str) -> str:
+    """Return a text with its control characters escaped: clients' words must not look like lines of the log."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 class _Formatter(logging.Formatter):
-    """Adds the request id and redacts the finished line, tracebacks included."""
+    """Adds the request id, keeps messages on one line, and redacts the finished line, tracebacks included."""
 
     def __init__(self, redact: Redaction) -> None:
         super().__init__("{asctime} {levelname:<7} [{request_id}] {name}: {message}", style="{")
@@ -48,6 +56,13 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.request_id = REQUEST_ID.get()
         return self._redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        record.message = on_one_line(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(map(on_one_line, super().formatException(ei).split("\n")))
 
 
 def configure(level: str, secrets: Iterable[Secret] = ()) -> None:

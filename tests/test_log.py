@@ -1,4 +1,4 @@
-"""No secret reaches the log, by value or by shape, and every line names its request."""
+"""No secret reaches the log, by value or by shape; every line names its request, and no message makes a line."""
 
 import logging
 
@@ -53,3 +53,14 @@ def test_lines_carry_the_request_id_and_tracebacks_are_redacted(capsys: pytest.C
     assert "it was ***" in written
     assert "hush-hush" not in written
     assert "not shown" not in written
+
+
+def test_control_characters_are_escaped_and_tracebacks_keep_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info")
+    try:
+        raise ValueError("red \x1b[31m")
+    except ValueError:
+        logging.getLogger("app.test").exception("Grüße, %s", "a\n2026-01-01 ERROR \x1b[31m\x85\u202e\udc9b")
+    first, second, *_, last = capsys.readouterr().err.splitlines()
+    assert first.endswith(r"Grüße, a\n2026-01-01 ERROR \x1b[31m\x85\u202e\udc9b")
+    assert (second, last) == ("Traceback (most recent call last):", r"ValueError: red \x1b[31m")

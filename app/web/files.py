@@ -11,7 +11,7 @@ from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
 from app.errors import InvalidRequest, StoredFileNotFound
 from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
-from app.web.forms import SPOILT, check_form
+from app.web.forms import SPOILT, check_form, words_of
 from app.web.keys import OWNER, SERVICES
 
 _PIECE = 256 * 1024  # bytes
@@ -35,7 +35,7 @@ async def store_file(request: web.Request) -> web.Response:
                 else:
                     await field.release()
         except (*SPOILT, web.RequestPayloadError) as problem:
-            raise InvalidRequest(f"The form could not be read: {str(problem)!a}.") from problem
+            raise InvalidRequest(f"The form could not be read: {words_of(problem)}.") from problem
         check_purpose(purpose)
         if name is None or not incoming.size:
             raise InvalidRequest("'file' is missing or empty.", param="file")

@@ -4,10 +4,16 @@ from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from app.errors import FormExpected, InvalidRequest, UnsupportedMediaType
+from app.log import on_one_line
 from app.openai.forms import FormPart
 
 JSON, FORM = "application/json", "multipart/form-data"
 SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of a form that is none
+
+
+def words_of(problem: Exception) -> str:
+    """Return what aiohttp says of bytes that it cannot read; it draws that on several lines, below a status."""
+    return on_one_line(" ".join(str(problem).removeprefix("400, message:").split()).removesuffix(" ^"))
 
 
 async def read_json(request: web.Request) -> bytes:
@@ -16,7 +22,7 @@ async def read_json(request: web.Request) -> bytes:
     Raises UnsupportedMediaType, InvalidRequest if it was spoilt or cut short, HTTPRequestEntityTooLarge.
     """
     if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:  # it may have parameters
-        raise UnsupportedMediaType(f"The body is {request.content_type}, not JSON.")
+        raise UnsupportedMediaType(f"The body is {on_one_line(request.content_type)}, not JSON.")
     content, pieces, left = request.content, [], request.client_max_size
     try:
         if content.is_eof():  # all of it came with the headers, as mostly
@@ -26,7 +32,7 @@ async def read_json(request: web.Request) -> bytes:
                 pieces.append(piece)
                 left -= len(piece)
     except web.RequestPayloadError as problem:
-        raise InvalidRequest(f"The request body could not be read: {problem}.") from problem
+        raise InvalidRequest(f"The request body could not be read: {words_of(problem)}.") from problem
     body = b"".join(pieces)
     if len(body) > request.client_max_size:
         raise web.HTTPRequestEntityTooLarge(request.client_max_size)
@@ -36,7 +42,7 @@ async def read_json(request: web.Request) -> bytes:
 def check_form(request: web.Request) -> None:
     """Raise FormExpected where the body is none."""
     if request.content_type != FORM:
-        raise FormExpected(f"The body is {request.content_type}, not a multipart form.")
+        raise FormExpected(f"The body is {on_one_line(request.content_type)}, not a multipart form.")
 
 
 async def read_form(request: web.Request, *, most: int) -> list[FormPart]:
@@ -57,5 +63,5 @@ async def read_form(request: web.Request, *, most: int) -> list[FormPart]:
             kind = part.headers.get("Content-Type", "")
             parts.append(FormPart(part.name, part.filename, kind, bytes(part.decode(data))))
     except (*SPOILT, web.RequestPayloadError) as problem:
-        raise InvalidRequest(f"The form could not be read: {str(problem)!a}.") from problem
+        raise InvalidRequest(f"The form could not be read: {words_of(problem)}.") from problem
     return parts

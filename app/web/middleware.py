@@ -97,11 +97,12 @@ class Passage:
             at = self._clock.now() - timedelta(seconds=ended - visit.began)
             self._access_log.write(visit, at=at, owner=request.get(OWNER), route=route, status=status, ended=ended)
         if _log.isEnabledFor(logging.INFO):
+            path = request.rel_url.raw_path
             _log.log(
-                logging.DEBUG if request.path in {"/health", "/ready"} else logging.INFO,
+                logging.DEBUG if path in {"/health", "/ready"} else logging.INFO,
                 "%s %s: %s in %.0f ms",
                 request.method,
-                request.path,
+                path,
                 "client left" if status == _CLIENT_LEFT else status,
                 (ended - visit.began) * 1000,
             )
@@ -128,17 +129,17 @@ def _failed(request: web.Request, problem: Exception) -> web.Response:
 
 
 def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError:
-    """Return aiohttp's own error as one of ours."""
+    """Return aiohttp's own error as one of ours; paths as they were sent, because they may hold any character."""
+    path = request.rel_url.raw_path
     if isinstance(problem, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(problem.allowed_methods))
-        return MethodNotAllowed(f"{request.path} does not take {request.method}, but {allowed}.", allowed=allowed)
+        return MethodNotAllowed(f"{path} does not take {request.method}, but {allowed}.", allowed=allowed)
     if isinstance(problem, web.HTTPNotFound):
-        return RouteNotFound(f"There is no {request.path} here. GET / lists what there is.")
+        return RouteNotFound(f"There is no {path} here. GET / lists what there is.")
     if isinstance(problem, web.HTTPRequestEntityTooLarge):
         return BodyTooLarge(f"The request body is larger than {request.client_max_size:,} bytes (MAX_BODY_BYTES).")
-    if isinstance(problem, web.HTTPForbidden):
-        return ForbiddenOrigin(f"{problem.text}.")
-    return InvalidRequest(problem.text or problem.reason)
+    text = log.on_one_line(problem.text or problem.reason)
+    return ForbiddenOrigin(f"{text}.") if isinstance(problem, web.HTTPForbidden) else InvalidRequest(text)
 
 
 def told(problem: BaseException) -> GatewayError:
