@@ -55,11 +55,13 @@ async def _take(field: BodyPartReader, incoming: IncomingFile) -> None:
 
 
 async def _text(field: BodyPartReader) -> str:
-    """Read a short field. Raises InvalidRequest."""
-    raw = await field.read_chunk(_FIELD_BYTES)
-    if not field.at_eof() and await field.read_chunk(_FIELD_BYTES):
-        raise InvalidRequest(f"{field.name!r} is too long.", param=field.name)
-    return raw.decode("utf-8", "replace").strip()
+    """Read a short field, which may come in several pieces. Raises InvalidRequest."""
+    text = bytearray()
+    while piece := await field.read_chunk(_FIELD_BYTES):
+        text += piece
+        if len(text) > _FIELD_BYTES:
+            raise InvalidRequest(f"{field.name!r} is too long.", param=field.name)
+    return text.decode("utf-8", "replace").strip()
 
 
 async def list_files(request: web.Request) -> web.Response:

@@ -148,6 +148,24 @@ async def test_a_form_that_is_not_whole_is_refused_and_leaves_nothing(
     assert await asyncio.to_thread(stored, server) == []
 
 
+@pytest.mark.usefixtures("client")  # which deletes what was stored
+async def test_a_form_is_read_wherever_its_pieces_end(server: Server) -> None:
+    fields = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
+    body = fields + b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhello\r\n--b--\r\n'
+    head = b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-one\r\n"
+    head += b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n" % len(body)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+    for cut in range(1, len(body)):
+        writer.write(head + body[:cut])
+        await asyncio.sleep(0.002)  # until the server has read it
+        writer.write(body[cut:])
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 "), body[:cut]
+        await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_what_is_no_form_is_refused(server: Server) -> None:
     for route in ("/v1/files", "/v1/images/edits"):
         status, _, body = await raw(server, route, "POST", data=b"words", headers={**KEY, "Content-Type": "text/plain"})
