@@ -1,7 +1,7 @@
 """`/v1/files`: files that clients store here and name by their id in messages (docs/files-and-media.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -12,16 +12,19 @@ from app.core.ports import IncomingFile
 from app.errors import InvalidRequest, StoredFileNotFound
 from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
 from app.web.forms import SPOILT, check_form, words_of
+from app.web.headers import ignored_header
 from app.web.keys import OWNER, SERVICES
 
 _PIECE = 256 * 1024  # bytes
 _FIELD_BYTES = 1024
+_MOST_NAMED = 100  # of the fields that are ignored: a form may be long
 
 
 async def store_file(request: web.Request) -> web.Response:
     """Store a file; it goes to the disk as it comes."""
     check_form(request)
     name, purpose = None, ""
+    ignored: list[str] = []
     async with request.app[SERVICES].files.receive() as incoming:
         try:
             async for field in _fields(request):
@@ -34,12 +37,15 @@ async def store_file(request: web.Request) -> web.Response:
                     purpose = await _text(field)
                 else:
                     await field.release()
+                    if field.name and len(ignored) < _MOST_NAMED:
+                        ignored.append(field.name)
         except (*SPOILT, web.RequestPayloadError) as problem:
             raise InvalidRequest(f"The form could not be read: {words_of(problem)}.") from problem
         check_purpose(purpose)
         if name is None or not incoming.size:
             raise InvalidRequest("'file' is missing or empty.", param="file")
-        return _json(file_object(await incoming.keep(request[OWNER], name, purpose)))
+        file = await incoming.keep(request[OWNER], name, purpose)
+        return _json(file_object(file), ignored_header(ignored))
 
 
 async def _fields(request: web.Request) -> AsyncIterator[BodyPartReader]:
@@ -103,5 +109,5 @@ async def delete_file(request: web.Request) -> web.Response:
     return _json(FileDeleted(id=file_id, object="file", deleted=True))
 
 
-def _json(answer: msgspec.Struct) -> web.Response:
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+def _json(answer: msgspec.Struct, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json", headers=headers)

@@ -61,6 +61,22 @@ async def test_a_file_is_stored_described_given_back_and_deleted(server: Server,
         await client.files.retrieve(file.id)
 
 
+async def test_fields_without_effect_are_named(client: openai.AsyncOpenAI) -> None:
+    store = client.files.with_raw_response.create
+    plain = await store(file=("a.txt", TEXT), purpose="user_data")
+    assert "X-Ignored-Params" not in plain.headers
+    odd = {"größe": "1", **{f"field{n}": "" for n in range(500)}}
+    kept = await store(
+        file=("a.txt", TEXT),
+        purpose="user_data",
+        expires_after={"anchor": "created_at", "seconds": 3600},
+        extra_body=odd,
+    )
+    named = kept.headers["X-Ignored-Params"]
+    assert named.startswith("expires_after_anchor_,expires_after_seconds_,gr__e,field0,")
+    assert len(named) <= 1024
+
+
 async def test_files_are_listed_by_pages(client: openai.AsyncOpenAI) -> None:
     made = [await client.files.create(file=(f"{n}.txt", b"%d" % n), purpose="assistants") for n in range(5)]
     other = await client.files.create(file=("x.txt", b"x"), purpose="user_data")
