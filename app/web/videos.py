@@ -13,6 +13,7 @@ from app.web.keys import OWNER, SERVICES, VISIT
 
 _log = logging.getLogger(__name__)
 _MOST_LISTED = 100
+_MOST_DIGITS = 9  # int() takes thousands of them for a fault
 
 
 async def make_video(request: web.Request) -> web.Response:
@@ -40,7 +41,7 @@ async def show_video(request: web.Request) -> web.Response:
 async def list_videos(request: web.Request) -> web.Response:
     """List videos, the newest first unless `order` says otherwise."""
     limit, order = request.query.get("limit", "20"), request.query.get("order", "desc")
-    if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_LISTED:
+    if not limit.isdecimal() or len(limit) > _MOST_DIGITS or not 1 <= int(limit) <= _MOST_LISTED:
         raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED}.", param="limit")
     if order not in {"asc", "desc"}:
         raise InvalidRequest("'order' must be asc or desc.", param="order")

@@ -256,7 +256,7 @@ async def test_a_picture_to_begin_with_is_refused(client: Client) -> None:
         assert (await response.json())["error"]["param"] == "input_reference"
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "order=newest"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "limit=" + "9" * 5000, "order=newest"])
 async def test_a_page_that_is_none_is_refused(client: Client, query: str) -> None:
     assert (await client.get(f"/v1/videos?{query}")).status == 400
 

@@ -189,7 +189,7 @@ async def test_what_is_no_form_is_refused(server: Server) -> None:
     headers = {"Authorization": "Bearer secret-one", "Content-Type": "multipart/form-data; boundary=x"}
     status, _, body = await raw(server, "/v1/files", "POST", data=b"no boundary here", headers=headers)
     assert (status, body["error"]["type"]) == (400, "invalid_request_error")
-    for query in ("limit=0", "limit=x", "order=up"):
+    for query in ("limit=0", "limit=x", "limit=" + "9" * 5000, "order=up"):
         assert (await raw(server, f"/v1/files?{query}"))[0] == 400
     status, _, body = await raw(server, "/v1/files?after=file-none")
     assert (status, body["error"]["param"]) == (404, "after")
