@@ -79,12 +79,27 @@ class Passage:
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Name the request on its answer; a signal, because streams send their headers before the middleware ends."""
-        visit = request[VISIT]
+        try:
+            visit = request[VISIT]
+        except KeyError:
+            visit = self._unexpected(request, response)
         visit.first_byte = self._clock.monotonic()
         headers = response.headers
         headers["X-Request-Id"] = visit.request_id
         headers["X-Content-Type-Options"] = "nosniff"
         headers[hdrs.SERVER] = "qwen-thread"
+
+    def _unexpected(self, request: web.Request, response: web.StreamResponse) -> Visit:
+        """Put our error into aiohttp's answer to an `Expect` that it does not know: no middleware sees it."""
+        visit = self._arrived(request)
+        if isinstance(response, web.HTTPException):
+            ours = _failed(request, response)
+            response.body = ours.body
+            response.headers.update(ours.headers)
+            response.headers[hdrs.CONTENT_LENGTH] = str(ours.content_length)  # that of its own text was told before
+            request.writer.length = ours.content_length
+        self._left(request, visit, response)
+        return visit
 
     def _left(self, request: web.Request, visit: Visit, response: web.StreamResponse | None) -> None:
         """Count a request that is over, log how it went, and write its line where that is asked for."""

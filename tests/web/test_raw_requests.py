@@ -85,3 +85,15 @@ async def test_what_a_client_sends_makes_no_line_of_the_log(
     assert len([line for line in lines if f"[{answer.headers['X-Request-Id']}]" in line]) == 2
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines if line.startswith("2026-01-01")]
+
+
+@pytest.mark.parametrize("path", [b"/v1/models", b"/nowhere", b"/v1/chat/completions"])
+async def test_an_expectation_that_nobody_knows_is_refused(server: Server, written: StringIO, path: bytes) -> None:
+    for method in (b"GET", b"POST"):
+        answer = await send(
+            server, method + b" " + path + b" HTTP/1.1\r\n" + HEAD + b"Expect: miracles \xc2\x9b\r\n\r\n"
+        )
+        assert (answer.status, answer.headers["Server"]) == (417, "qwen-thread")
+        assert answer.error["message"] == r"Unknown Expect: miracles \x9b"
+        assert f"[{answer.headers['X-Request-Id']}] app.web.middleware: {method.decode()} " in written.getvalue()
+    assert "Traceback" not in written.getvalue()
