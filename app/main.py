@@ -44,6 +44,7 @@ from app.tasks.token_keeper import TokenKeeper
 from app.telemetry.metrics import Metrics
 from app.upstream.qwen import KeptByLogin, QwenUpstream, Renewal, TokenSource
 from app.web.access_log import AccessLog
+from app.web.connections import Runner
 from app.web.keys import Services
 from app.web.routes import make_app
 
@@ -185,7 +186,7 @@ async def listening(services: Services) -> AsyncIterator[str]:
     """Serve HTTP; gives the address. On leaving, running answers get SHUTDOWN_TIMEOUT seconds to end."""
     settings = services.settings
     # What its timeout is for, `web/stopping.py` has done by then; aiohttp waits twice for it, and for ever for 0.
-    runner = web.AppRunner(make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    runner = Runner(make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)

@@ -13,7 +13,7 @@ SPOILT = (ValueError, RuntimeError, HttpProcessingError)  # what aiohttp says of
 
 def words_of(problem: Exception) -> str:
     """Return what aiohttp says of bytes that it cannot read; it draws that on several lines, below a status."""
-    return on_one_line(" ".join(str(problem).removeprefix("400, message:").split()).removesuffix(" ^"))
+    return on_one_line(" ".join(str(problem).removeprefix("400, message:").split()).rstrip(" ^.:"))
 
 
 async def read_json(request: web.Request) -> bytes:

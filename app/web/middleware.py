@@ -137,7 +137,11 @@ def _failed(request: web.Request, problem: Exception) -> web.Response:
         problem = _translate(request, problem)
     elif isinstance(problem, ConnectionError):
         return web.Response(status=_CLIENT_LEFT)  # nobody reads it, but the log does
-    error = told(problem)
+    return error_answer(told(problem))
+
+
+def error_answer(error: GatewayError) -> web.Response:
+    """Write an error in OpenAI's shape."""
     return web.Response(
         status=error.status, body=error_body(error), content_type="application/json", headers=error_headers(error)
     )
@@ -157,7 +161,7 @@ def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError
     return ForbiddenOrigin(f"{text}.") if isinstance(problem, web.HTTPForbidden) else InvalidRequest(text)
 
 
-def told(problem: BaseException) -> GatewayError:
+def told(problem: BaseException | None) -> GatewayError:
     """Log a failure; return what the client is told of it, little of what nobody foresaw."""
     if isinstance(problem, GatewayError):
         _log.log(problem.log_level, "%s %s: %s", type(problem).__name__, problem.code or "", problem)

@@ -36,7 +36,9 @@ class Broken:
 
 
 @asynccontextmanager
-async def served(root: Path, expires: datetime | None = None) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+async def served(
+    root: Path, expires: datetime | None = None, metrics: Metrics | None = None
+) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     broken: Any = Broken(expires)
     settings = dataclasses.replace(load(root, {}), port=0)
     services = Services(
@@ -48,7 +50,7 @@ async def served(root: Path, expires: datetime | None = None) -> AsyncIterator[t
         upstream=broken,
         store=broken,
         files=broken,
-        metrics=Metrics("qwen"),
+        metrics=metrics or Metrics("qwen"),
     )
     async with listening(services) as url, aiohttp.ClientSession() as session:
         yield session, url
@@ -88,6 +90,20 @@ async def test_a_fault_of_our_own_is_logged_whole_and_told_without_details(
         assert (response.status, body["error"]["type"]) == (500, "api_error")
         assert "fault of our own" not in str(body)
     assert "ZeroDivisionError: a fault of our own" in caplog.text
+
+
+class BrokenMetrics(Metrics):
+    def answered(self, route: str, outcome: str) -> None:
+        raise ZeroDivisionError("a fault beside the handlers")
+
+
+async def test_a_fault_outside_the_middleware_is_answered_too(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(root, metrics=BrokenMetrics("qwen")) as (session, url), session.get(f"{url}/health") as response:
+        body = await response.json()
+        assert (response.status, body["error"]["type"]) == (500, "api_error")
+        assert "fault beside" not in str(body)
+        assert response.headers["Server"] == "qwen-thread"
+    assert "ZeroDivisionError: a fault beside the handlers" in caplog.text
 
 
 async def test_probes_may_be_asked_with_head(root: Path) -> None:

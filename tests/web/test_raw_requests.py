@@ -14,7 +14,8 @@ import pytest
 from app import log
 from tests.e2e.harness import Server
 
-HEAD = b"Host: localhost\r\nConnection: close\r\n"
+HOST = b"Host: localhost"
+HEAD = HOST + b"\r\nConnection: close\r\n"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ async def test_what_a_client_sends_makes_no_line_of_the_log(
     answer = await send(server, request_)
     assert words in answer.error["message"]
     assert answer.error["message"].isprintable()
-    lines = [line for line in written.getvalue().splitlines() if "aiohttp" not in line]
+    lines = written.getvalue().splitlines()
     assert len([line for line in lines if f"[{answer.headers['X-Request-Id']}]" in line]) == 2
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines if line.startswith("2026-01-01")]
@@ -97,3 +98,37 @@ async def test_an_expectation_that_nobody_knows_is_refused(server: Server, writt
         assert answer.error["message"] == r"Unknown Expect: miracles \x9b"
         assert f"[{answer.headers['X-Request-Id']}] app.web.middleware: {method.decode()} " in written.getvalue()
     assert "Traceback" not in written.getvalue()
+
+
+def get(*headers: bytes, target: bytes = b"/health", version: bytes = b"HTTP/1.1") -> bytes:
+    return b"GET " + target + b" " + version + b"\r\n" + b"".join(line + b"\r\n" for line in headers) + b"\r\n"
+
+
+NO_REQUESTS = {
+    "a long address": (get(HOST, target=b"/" + b"x" * 9000), "Got more than 8190 bytes when reading"),
+    "a long header": (get(HOST, b"X: " + b"x" * 9000), "Got more than 8190 bytes when reading"),
+    "many headers": (get(HOST, *[b"X: x"] * 500), "Too many headers received"),
+    "a header that is none": (get(HOST, b"X\x1b[31m: x"), r"Invalid header token: b'X\x1b[31m: x'"),
+    "no host": (get(), "Missing 'Host' header in request."),
+    "two hosts": (get(HOST, b"Host: b"), "Duplicate 'Host' header found."),
+    "an address that is none": (get(HOST, target=b"http://[::1/"), "http://[::1/"),
+    "bytes in the address": (get(HOST, target=b"/\xc2\x9b"), "Invalid char in url path: b'GET /"),
+    "another version": (get(HOST, version=b"HTTP/9.9"), "Invalid HTTP version: b'GET /health HTTP/9.9'"),
+    "another method": (b"MAKE" + get(HOST), "Invalid method encountered: b'MAKEGET"),
+    "an unknown encoding": (post(b"Content-Encoding: br"), "Can not decode content-encoding: brotli"),
+    "a length beside chunks": (post(b"Transfer-Encoding: chunked", body=b"zz"), "Content-Length can't be present"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTPS traffic on an HTTP port."),
+}
+
+
+@pytest.mark.parametrize("name", NO_REQUESTS)
+async def test_what_is_no_request_is_told_so_in_one_line(server: Server, written: StringIO, name: str) -> None:
+    request, words = NO_REQUESTS[name]
+    answer = await send(server, request)
+    message = answer.error["message"]
+    assert message.startswith("The request could not be read: ")
+    assert words in message
+    assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
+    assert (answer.headers["Server"], answer.headers["x-should-retry"]) == ("qwen-thread", "false")
+    (line,) = written.getvalue().splitlines()
+    assert line.endswith(f"[{answer.headers['X-Request-Id']}] app.web.middleware: InvalidRequest : {message}")
