@@ -154,11 +154,20 @@ def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError
         allowed = ", ".join(sorted(problem.allowed_methods))
         return MethodNotAllowed(f"{path} does not take {request.method}, but {allowed}.", allowed=allowed)
     if isinstance(problem, web.HTTPNotFound):
-        return RouteNotFound(f"There is no {path} here. GET / lists what there is.")
+        meant = _route_meant(request, path)
+        but = f", but {meant}" if meant else ""
+        return RouteNotFound(f"There is no {path} here{but}. A client's base URL ends in /v1; GET / lists the routes.")
     if isinstance(problem, web.HTTPRequestEntityTooLarge):
         return BodyTooLarge(f"The request body is larger than {request.client_max_size:,} bytes (MAX_BODY_BYTES).")
     text = log.on_one_line(problem.text or problem.reason)
     return ForbiddenOrigin(f"{text}.") if isinstance(problem, web.HTTPForbidden) else InvalidRequest(text)
+
+
+def _route_meant(request: web.Request, path: str) -> str | None:
+    """Find the route that a path ends in: a base URL without /v1, or a slash behind all of it, is soon written."""
+    routes = (resource.canonical for resource in request.app.router.resources())
+    ends = path.rstrip("/")
+    return next((each for each in routes if each.startswith("/v1/") and ends.endswith(each.removeprefix("/v1"))), None)
 
 
 def told(problem: BaseException | None) -> GatewayError:

@@ -76,6 +76,24 @@ async def test_unknown_routes_and_methods_are_openai_errors(
 
 
 @pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/chat/completions", ", but /v1/chat/completions"),
+        ("/v1/chat/completions/", ", but /v1/chat/completions"),
+        ("/v1/v1/images/edits", ", but /v1/images/edits"),
+        ("/v1/chat/completions/models", ", but /v1/models"),
+        ("/v1", ""),
+        ("/v1/", ""),
+        ("/v1/embeddings", ""),
+    ],
+)
+async def test_a_wrong_base_url_is_told_by_the_route_that_was_meant(server: Server, path: str, meant: str) -> None:
+    _, _, body = await send(server, "POST", path)
+    told = f"There is no {path} here{meant}. A client's base URL ends in /v1; GET / lists the routes."
+    assert body["error"]["message"] == told
+
+
+@pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [
         (b"{}", {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
