@@ -186,3 +186,11 @@ ANTI_BOT = {
     "data": {"url": "https://chat.qwen.ai/_____tmd_____/punish?x5secdata=verysecretvalue"},
 }
 WAF_PAGE = b'<!doctypehtml><meta charset="UTF-8"><meta name="aliyun_waf_aa" content="x">\n\n<body></body>'
+MALFORMED = (
+    b'{"success":false,"data":{"code":"X","details":"\xe4\xb8"}}',
+    b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"error":' + b"[" * 700 + b"]" * 700 + b"}",
+    b'{"error":' + b'{"a":' * 700 + b"1" + b"}" * 700 + b"}",
+    b'{"success":false,"data":{"code":1' + b"0" * 9000 + b"}}",
+)
+"""Answers that begin like JSON: not UTF-8, deeper than a stack, deep enough to break who reads them, endless."""

@@ -26,7 +26,7 @@ from app.errors import (
 )
 from app.upstream.qwen import QwenUpstream, TokenSource
 from tests.upstream.conftest import StillClock, make_settings, make_token
-from tests.upstream.scripted import ANTI_BOT, CHAT, WAF_PAGE, Act, Site, chunk, good, head, refusal, reply
+from tests.upstream.scripted import ANTI_BOT, CHAT, MALFORMED, WAF_PAGE, Act, Site, chunk, good, head, refusal, reply
 
 NEW, MODELS, SETTINGS = "POST /api/v2/chats/new", "GET /api/v2/models/", "GET /api/v2/users/user/settings"
 DELETE, STOP = f"DELETE /api/v2/chats/{CHAT}", "POST /api/v2/chat/completions/stop"
@@ -181,6 +181,8 @@ async def test_nothing_to_stop_is_no_error(upstream: QwenUpstream, site: Site, a
         (raw_bytes(b"SMTP ready\r\n\r\n"), UpstreamProtocolError),
         (raw_bytes(head(200) + b"5\r\nhe"), UpstreamUnreachable),
         (raw_bytes(head(200, "application/json", "Content-Encoding: gzip", length=4) + b"oops"), UpstreamProtocolError),
+        *((reply(body), UpstreamProtocolError) for body in MALFORMED),
+        (reply(refusal("RateLimited", num=10**400)), UpstreamRateLimited),
     ],
 )
 async def test_every_failure_of_a_call_is_one_of_our_errors(

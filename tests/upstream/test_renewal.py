@@ -16,7 +16,7 @@ from app.errors import (
 from app.upstream.qwen.credentials import Credential, read_token
 from app.upstream.qwen.renewal import Renewal
 from tests.upstream.conftest import NOW, StillClock, make_settings, make_token
-from tests.upstream.scripted import ANTI_BOT, Act, Site, good, refusal, reply
+from tests.upstream.scripted import ANTI_BOT, MALFORMED, Act, Site, good, refusal, reply
 
 REFRESH, PROFILE = "GET /api/v2/auths/refresh", "GET /api/v1/auths/"
 SESSION, ROTATING = make_token(), make_token(life=timedelta(days=29), type="refresh_token")
@@ -113,6 +113,7 @@ async def test_a_refusal_of_both_cookies_is_tried_once_more_with_the_long_one(si
         (good({"access_token": 7}), UpstreamProtocolError),
         (good({"access_token": "wörter"}), UpstreamProtocolError),
         (reply(b"nothing"), UpstreamProtocolError),
+        *((reply(body), UpstreamProtocolError) for body in MALFORMED),
         (reply(refusal("Bad_Request", "Missing origin")), UpstreamError),
         (reply(ANTI_BOT), UpstreamBlocked),
         (reply(b"<html><h1>502 Bad Gateway</h1></html>", 502, kind="text/html"), UpstreamUnreachable),

@@ -353,9 +353,10 @@ def test_reads_how_long_an_answer_may_be() -> None:
     lengths = [
         {"max_generation_length": 8, "max_summary_generation_length": 9},
         {"max_summary_generation_length": 9},
+        {"max_generation_length": 10**30},
         {"max_generation_length": -1},
     ]
-    assert [read_models([model(**meta)])[0].answer_tokens for meta in lengths] == [8, 9, None]
+    assert [read_models([model(**meta)])[0].answer_tokens for meta in lengths] == [8, 9, None, None]
 
 
 def test_a_bare_entry_is_a_model() -> None:

@@ -22,6 +22,7 @@ from tests.upstream.hearing import Heard, hear, joined
 from tests.upstream.scripted import (
     ANTI_BOT,
     FINISH,
+    MALFORMED,
     PLAIN,
     WAF_PAGE,
     created,
@@ -277,6 +278,25 @@ def test_a_page_in_mid_stream_is_recognised() -> None:
     assert isinstance(Heard(events(PLAIN[:2]) + WAF_PAGE).failure, UpstreamBlocked)
     gateway = b"<html><head><title>502 Bad Gateway</title></head></html>\n"
     assert isinstance(Heard(events(PLAIN[:2]) + gateway).failure, UpstreamUnreachable)
+
+
+@pytest.mark.parametrize("payload", MALFORMED)
+def test_an_event_that_is_malformed_inside_is_an_error_too(payload: bytes) -> None:
+    for data in (payload, b'{"choices":[{"delta":{"extra":' + payload + b"}}]}"):
+        heard = Heard(events(PLAIN[:2]) + b"data: " + data + b"\n\n" + event(FINISH))
+        assert isinstance(heard.failure, UpstreamProtocolError)
+        assert heard.text == "No: 91 = "
+
+
+def test_a_malformed_member_that_nobody_reads_is_noted_and_passed_over() -> None:
+    heard = Heard(events(PLAIN[:2]) + b'data: {"new":"\xe4"}\n\n' + events(PLAIN[2:]))
+    assert (heard.text, heard.notes) == ("No: 91 = 7 x 13.", ["an event with malformed members"])
+
+
+@pytest.mark.parametrize("number", [10**400, 2**70], ids=["400 digits", "22 digits"])
+def test_an_impossible_count_is_none(number: int) -> None:
+    heard = hear(created(), delta("Hi", usage=usage(number)), delta("!", usage={**usage(), "output_tokens": number}))
+    assert heard.usage is None
 
 
 def test_an_event_that_is_not_json_is_an_error_and_a_torn_last_one_a_cut() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from app.config_values import Secret, parse_secret
+from app.errors import UpstreamProtocolError
+from app.upstream.qwen.decoding import decode
 
 _log = logging.getLogger(__name__)
 NO_SECRET = Secret()
@@ -26,6 +28,9 @@ class _Claims(msgspec.Struct):
     exp: Any = None
     iat: Any = None
     type: Any = None
+
+
+_CLAIMS = msgspec.json.Decoder(_Claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +226,8 @@ def _claims(token: str) -> _Claims:
     if len(parts) == 3:
         try:
             payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-            return msgspec.json.decode(payload, type=_Claims)
-        except (binascii.Error, ValueError, msgspec.DecodeError):
+            return decode(payload, _CLAIMS)
+        except (binascii.Error, ValueError, UpstreamProtocolError):
             _log.debug("A token looks like a JSON Web Token and is none")
     return _Claims()
 

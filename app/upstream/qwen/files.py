@@ -191,10 +191,10 @@ class Fetched:
     """A file on its way from the site, as `app.core.ports.Download` says."""
 
     def __init__(self, response: Response, settings: Settings) -> None:
-        kind = response.headers.get(b"content-type", b"").decode("utf-8", "surrogateescape")
+        kind = response.headers.get(b"content-type", b"").decode("utf-8", "replace")
         self.content_type = kind.partition(";")[0].strip()
         length = response.headers.get(b"content-length", b"")
-        self.size = int(length) if length.isdigit() else None
+        self.size = int(length) if length.isdigit() and len(length) < 16 else None
         self._response = response
         self._settings = settings
 

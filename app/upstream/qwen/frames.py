@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from app.errors import UpstreamProtocolError
+from app.upstream.qwen.decoding import decode
 from app.upstream.qwen.replies import Outer
 
 
@@ -45,16 +47,16 @@ _FRAME = msgspec.json.Decoder(Frame)
 def decode_frame(payload: bytes) -> Frame | None:
     """Return the event, None for anything but a JSON object."""
     try:
-        return _FRAME.decode(payload)
-    except msgspec.DecodeError:
+        return decode(payload, _FRAME)
+    except UpstreamProtocolError:
         return _sound(payload)
 
 
 def _sound(payload: bytes) -> Frame | None:
     """Return the event as far as its members are of the right type; the count is dropped with those that are not."""
     try:
-        value = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+        value: Any = decode(payload)
+    except UpstreamProtocolError:
         return None
     if not isinstance(value, dict):
         return None

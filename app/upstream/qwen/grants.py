@@ -20,6 +20,7 @@ _CLASSES: dict[FileKind, tuple[str, str]] = {
     "audio": ("audio", "audio"),
     "document": ("file", "document"),
 }
+_REGION = re.compile(r"[0-9A-Za-z-]{5,40}")
 _ADDRESS = re.compile(r"(https?)://([0-9A-Za-z.-]+)((?::\d{1,5})?)(?:[/?][\x21-\x7e]*)?")
 _STORE = re.compile(r"qwen-webui-[a-z]+\.oss-[a-z0-9-]+\.aliyuncs\.com")
 _CDN = re.compile(r"([a-z0-9-]+\.)+qwenlm\.ai")
@@ -68,7 +69,7 @@ def read_grant(data: object, origin: str) -> Grant:
         found["file_path"],
         found["file_url"],
         bucket,
-        region.removeprefix("oss-") if isinstance(region, str) and region else "ap-southeast-1",
+        region.removeprefix("oss-") if isinstance(region, str) and _REGION.fullmatch(region) else "ap-southeast-1",
     )
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
-import msgspec
-
 from app.core.events import Event, Picture, ReasoningDelta, Source, Sources
+from app.errors import UpstreamProtocolError
+from app.upstream.qwen.decoding import decode
 from app.upstream.qwen.frames import Delta
 from app.upstream.qwen.pieces import Thoughts
 
@@ -23,6 +23,7 @@ TOOLS = frozenset(_DEEDS)
 _LONGEST_LINE = 240
 _LONGEST_URL = 4096
 _LONGEST_TITLE = 300
+_LONGEST_SIDE = 1_000_000
 _MOST_CALLS = 500
 _MOST_PICTURES = 100
 _MOST_SOURCES = 1000
@@ -159,17 +160,21 @@ def _whole_arguments(text: object) -> dict[str, Any] | None:
     """Read a call's arguments; None while they are torn."""
     if isinstance(text, str) and text.rstrip().endswith("}"):
         try:
-            text = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            text = decode(text)
+        except UpstreamProtocolError:
             return None
     return text if isinstance(text, dict) else None
 
 
 def _read_size(pair: object) -> tuple[int | None, int | None]:
     """Return the width and the height of a `[height, width]`."""
-    if isinstance(pair, list) and len(pair) == 2 and all(type(side) is int and side > 0 for side in pair):
+    if isinstance(pair, list) and len(pair) == 2 and all(map(_is_side, pair)):
         return pair[1], pair[0]
     return None, None
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 0 < value <= _LONGEST_SIDE
 
 
 def _member(value: object, key: str) -> Any:

@@ -8,6 +8,7 @@ from app.core.ports import Mode, ModelInfo
 from app.errors import UpstreamProtocolError
 
 _UNDERSTOOD: dict[str, FileKind] = {"vision": "image", "document": "document", "video": "video", "audio": "audio"}
+_LARGEST = 2**53  # beyond it a number is none of tokens or seconds, and none that JSON carries everywhere
 _MODES: dict[str, Mode] = {
     "t2t": "chat",
     "search": "search",
@@ -98,4 +99,4 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST else 0

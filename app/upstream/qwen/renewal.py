@@ -21,6 +21,7 @@ from app.upstream.qwen.credentials import (
     read_set_cookies,
     read_token,
 )
+from app.upstream.qwen.decoding import decode
 from app.upstream.qwen.headers import USER_AGENT, Letterhead
 from app.upstream.qwen.replies import Outer, read_reply
 from app.upstream.qwen.seam import explained
@@ -35,6 +36,9 @@ _FOREIGN = "The cookies belong to another account than the token, so the login w
 
 class _Profile(msgspec.Struct):
     token: str = ""
+
+
+_PROFILE = msgspec.json.Decoder(_Profile)
 
 
 class Renewal:
@@ -76,8 +80,8 @@ class Renewal:
         lines = letterhead.lines("GET", old, chat_id=None, streams=False)
         _, body, _ = await self._ask(self._base_url, "/api/v1/auths/", lines)
         try:
-            token = msgspec.json.decode(body, type=_Profile).token
-        except msgspec.DecodeError:
+            token = decode(body, _PROFILE).token
+        except UpstreamProtocolError:
             return None
         new = _read(token, old.cookie)
         if new is None or new.is_access or new.expires_at is None or new.account != old.account:

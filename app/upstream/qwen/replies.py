@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.errors import UpstreamBlocked, UpstreamError, UpstreamProtocolError, UpstreamUnreachable
 from app.upstream.qwen.causes import BLOCKED, Failure, Subject, classify, excerpt
+from app.upstream.qwen.decoding import decode
 from app.upstream.qwen.sse import Splitter
 
 _MARKERS = re.compile(
@@ -71,8 +72,8 @@ def read_reply(reply: Reply, subject: Subject) -> Outer:
         splitter = Splitter()
         body = next(iter([*splitter.feed(body), *splitter.close()]), b"")
     try:
-        outer = _OUTER.decode(body)
-    except msgspec.DecodeError:
+        outer = decode(body, _OUTER)
+    except UpstreamProtocolError:
         if reply.bad_status is not None:
             raise classify(_by_status(reply, excerpt(body.decode("utf-8", "replace"))), "account") from None
         raise _unknown_shape(reply, body) from None
@@ -156,7 +157,7 @@ def _hours(num: object) -> float | None:
     """Read the hours of a limit; a wait that is not above zero, or above a month, is no information."""
     try:
         hours = float(num) if isinstance(num, str | int | float) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return hours if 0 < hours <= 24 * 31 else None
 

@@ -9,6 +9,7 @@ from app.core.events import Event, Finished, Started, TextDelta, Usage, UsageRep
 from app.core.ports import Mode
 from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError
 from app.upstream.qwen.causes import classify
+from app.upstream.qwen.decoding import decode
 from app.upstream.qwen.frames import Delta, Frame, decode_frame
 from app.upstream.qwen.phases import Content, is_keep_alive
 from app.upstream.qwen.replies import failure_in, page_error
@@ -146,7 +147,7 @@ class AnswerReader:
         failure = failure_in(frame)
         if failure is None:
             self.progress += 1
-            self._note(f"an event with {', '.join(sorted(msgspec.json.decode(payload)))[:80]}")
+            self._note(f"an event with {_names(payload)[:80]}")
             return
         problem = classify(failure, "chat")
         if self._is_other(frame.response_id):
@@ -185,8 +186,8 @@ class AnswerReader:
     def _find_task(self, payload: bytes, events: list[Event]) -> None:
         """Look for the task of a video, which may stand anywhere: nobody recorded this stream."""
         try:
-            value = msgspec.json.decode(payload)
-        except msgspec.DecodeError:
+            value: Any = decode(payload)
+        except UpstreamProtocolError:
             return
         video = read_video_reply(value.get("data") or value if isinstance(value, dict) else value)
         if not video.task_id:
@@ -240,7 +241,15 @@ def _is_whole(payload: bytes) -> bool:
 
 def _is_json(payload: bytes) -> bool:
     try:
-        msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+        decode(payload)
+    except UpstreamProtocolError:
         return False
     return True
+
+
+def _names(payload: bytes) -> str:
+    """Return the names of an object's members; where one that nobody reads is malformed, that."""
+    try:
+        return ", ".join(sorted(decode(payload)))
+    except UpstreamProtocolError:
+        return "malformed members"

@@ -1,15 +1,20 @@
 """The site's count of tokens (docs/upstream-protocol.md, Usage). Pure."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from app.core.events import Usage
+from app.errors import UpstreamProtocolError
+from app.upstream.qwen.decoding import decode
+
+_MOST = 2**40
+_Tokens = Annotated[int, msgspec.Meta(le=_MOST)]
 
 
 class _WireUsage(msgspec.Struct):
-    input_tokens: int
-    output_tokens: int
+    input_tokens: _Tokens
+    output_tokens: _Tokens
     output_tokens_details: Any = None
     prompt_tokens_details: Any = None
 
@@ -23,8 +28,8 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     The site's numbers run on, so the last one holds.
     """
     try:
-        wire = _USAGE.decode(raw)
-    except msgspec.ValidationError:
+        wire = decode(bytes(raw), _USAGE)
+    except UpstreamProtocolError:
         return None
     if wire.input_tokens <= 0:
         return None
@@ -39,4 +44,4 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
 
 def _count(details: object, key: str) -> int:
     value = details.get(key) if isinstance(details, dict) else None
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and value <= _MOST else 0
