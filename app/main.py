@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -203,11 +204,11 @@ async def serve(settings: Settings) -> None:
     stop, manager = _signalled(), ServiceManager(os.environ)
     async with (
         open_program(settings, SystemClock()) as program,
-        running(program.cleaner.run(), "clean up"),
-        running(program.recovery.run(), "read cut answers back"),
-        running(program.titler.run(), "name chats"),
-        running(program.keeper.run(), "keep the login"),
-        running(warm_up(program.services), "warm up"),
+        running(program.cleaner.run, "clean up"),
+        running(program.recovery.run, "read cut answers back"),
+        running(program.titler.run, "name chats"),
+        running(program.keeper.run, "keep the login"),
+        running(partial(warm_up, program.services), "warm up"),
         listening(program.services) as address,
     ):
         _calm_collector()

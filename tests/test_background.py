@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -67,9 +68,48 @@ async def test_a_failure_is_told_to_the_caller_who_awaits_it_and_logged_once_it_
 
 async def test_what_runs_beside_the_program_may_fail_without_ending_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        async with running(fail(), "clean up"):
+        async with running(fail, "clean up"):
             await asyncio.sleep(0.01)
-    assert "Could not clean up" in caplog.text
+    assert "Could not clean up; it is begun again in 5 s" in caplog.text
+    assert "ValueError: no luck" in caplog.text
+
+
+async def test_what_failed_beside_the_program_is_begun_again_after_longer_and_longer_pauses(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun: list[float] = []
+    works = asyncio.Event()
+
+    async def work() -> None:
+        begun.append(asyncio.get_running_loop().time())
+        if len(begun) < 4:
+            await fail()
+        works.set()
+        await asyncio.Event().wait()
+
+    async with running(work, "clean up", first_pause=0.02):
+        await asyncio.wait_for(works.wait(), 5)
+        assert len(begun) == 4
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
+    assert all(pause >= wanted for pause, wanted in zip(pauses, (0.02, 0.04, 0.08), strict=True))
+    assert caplog.text.count("Traceback") == 3
+
+
+async def test_what_waits_to_be_begun_again_ends_with_the_program() -> None:
+    async with asyncio.timeout(2), running(fail, "clean up", first_pause=60):
+        await asyncio.sleep(0.01)
+    assert "clean up" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_what_is_done_is_not_begun_again(caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[int] = []
+
+    async def work() -> None:
+        begun.append(1)
+
+    async with running(work, "warm up", first_pause=0.0):
+        await asyncio.sleep(0.02)
+    assert (begun, caplog.text) == ([1], "")
 
 
 async def test_a_stop_that_meets_a_wake_ends_the_clean_up() -> None:

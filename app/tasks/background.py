@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 600.0
 
 
 class BackgroundTasks:
@@ -70,10 +71,15 @@ def _wake(waiting: "asyncio.Future[None]", _: "asyncio.Future[Any]") -> None:
 
 
 @asynccontextmanager
-async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Run `work` beside the program and cancel it at the end. If it fails, that is logged and the program goes on."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_failure)
+async def running(
+    work: Callable[[], Coroutine[Any, Any, None]], name: str, *, first_pause: float = 5.0
+) -> AsyncIterator[None]:
+    """Run `work` beside the program and cancel it at the end.
+
+    If it fails, that is logged and it is begun again: after `first_pause` seconds, then after twice as long each time,
+    10 minutes at most. One that ran for that long without a failure counts as sound.
+    """
+    task = asyncio.create_task(_begun_again(work, name, first_pause), name=name)
     try:
         yield
     finally:
@@ -81,6 +87,17 @@ async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[N
         await asyncio.wait([task])
 
 
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        _log.error("Could not %s", task.get_name(), exc_info=problem)
+async def _begun_again(work: Callable[[], Coroutine[Any, Any, None]], name: str, first_pause: float) -> None:
+    loop, pause = asyncio.get_running_loop(), first_pause
+    while True:
+        begun = loop.time()
+        try:
+            await work()
+        except Exception:
+            if loop.time() - begun > _LONGEST_PAUSE:
+                pause = first_pause
+            _log.exception("Could not %s; it is begun again in %.0f s", name, pause)
+        else:
+            return
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -156,10 +156,10 @@ async def serving(folder: Path, emulator: Emulator, clock: Clock = CLOCK, /, **s
     await lay_empty_database(loaded.database_path)
     async with (
         open_program(loaded, clock, QUICK, title_delay=0.02) as program,
-        running(program.cleaner.run(), "clean up"),
-        running(program.recovery.run(), "read cut answers back"),
-        running(program.titler.run(), "name chats"),
-        running(program.keeper.run(), "keep the login"),
+        running(program.cleaner.run, "clean up"),
+        running(program.recovery.run, "read cut answers back"),
+        running(program.titler.run, "name chats"),
+        running(program.keeper.run, "keep the login"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):

@@ -178,8 +178,8 @@ async def studio_server(folder: Path, studio: Studio, **settings: str) -> AsyncI
     loaded = await asyncio.to_thread(load, folder, environ)
     async with (
         open_program(loaded, CLOCK, QUICK, title_delay=0.01, opener=studio.open) as program,
-        running(program.cleaner.run(), "clean up"),
-        running(program.recovery.run(), "read cut answers back"),
+        running(program.cleaner.run, "clean up"),
+        running(program.recovery.run, "read cut answers back"),
         listening(program.services) as url,
         aiohttp.ClientSession() as session,
     ):
