@@ -93,6 +93,20 @@ async def test_connections_and_cookies_are_kept_between_calls(upstream: QwenUpst
     assert site.requests[1].headers["cookie"] == f"acw_tc=abc; token={make_token()}"
 
 
+async def test_a_cookie_that_is_no_text_is_not_kept(upstream: QwenUpstream, site: Site) -> None:
+    cookies = b"Set-Cookie: pref=caf\xe9; Path=/\r\nSet-Cookie: nick=caf\xc3\xa9\r\nSet-Cookie: cna=1\r\n"
+    body = b'{"data": {"id": "%s"}}' % CHAT.encode()
+
+    async def act(writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, length=len(body))[:-2] + cookies + b"\r\n" + body)
+
+    site.on(NEW, act)
+    await upstream.create_chat("m")
+    await upstream.create_chat("m")
+    sent = site.requests[1].headers["cookie"].encode("latin-1").decode()
+    assert sent == f"nick=café; cna=1; token={make_token()}"
+
+
 async def test_lists_the_models(upstream: QwenUpstream, site: Site) -> None:
     site.on(
         MODELS, good({"data": [{"id": "b"}, {"id": "a", "info": {"is_active": False}}]}), reply({"data": [{"id": "c"}]})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 import httptools
@@ -149,7 +150,8 @@ class Connection(asyncio.Protocol):
         name, value = name.lower(), value.strip()
         self._headers[name] = value
         if name == b"set-cookie":
-            self._cookies += (value.decode("utf-8", "surrogateescape"),)
+            with suppress(UnicodeDecodeError):  # one that is no text could not be written into the next request
+                self._cookies += (value.decode(),)
 
     def on_headers_complete(self) -> None:
         """Hand the response over, unless it only announces the real one (httptools)."""
