@@ -70,6 +70,9 @@ async def test_cookies_that_are_over_or_of_another_account_are_not_sent(site: Si
         ("", ["refresh_token=header; Max-Age=2592000"], "cna=1; token=S; refresh_token=header"),
         ("body", ["token=new; Domain=.qwen.ai"], "cna=1; token=new; refresh_token=body"),
         ("body", ["other=1", "cna=; Max-Age=0"], "token=S; refresh_token=body; other=1"),
+        ("body", ["nick=café", "pref=a\tb", "x=1"], "cna=1; token=S; refresh_token=body; x=1"),
+        ("body", ["cna=é"], "cna=1; token=S; refresh_token=body"),
+        ("bödy", [], "cna=1; token=S; refresh_token=R"),
         ("", [], "cna=1; token=S; refresh_token=R"),
     ],
 )

@@ -1,6 +1,7 @@
 """Asks the site for new tokens, in its two ways (docs/upstream-protocol.md, Refresh, and Profile and renewal)."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ _REFUSED = (
     "as a browser, renewed it in between."
 )
 _FOREIGN = "The cookies belong to another account than the token, so the login was not renewed with them."
+_SENDABLE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")  # as of a setting that goes into headers, without the semicolon
 
 
 class _Profile(msgspec.Struct):
@@ -110,17 +112,20 @@ class Renewal:
         return new
 
     def _rotate(self, old: Credential, given: str, rotated: Iterable[str]) -> dict[str, str]:
-        """Return the cookies after an answer: what it sets wins over what its body gives, and that over what was."""
+        """Return the cookies after an answer: what it sets wins over what its body gives, and that over what was.
+
+        What no header of ours may hold is left out: it alone, or the login that was rotated would be lost with it.
+        """
         pairs = cookie_pairs(old.cookie.reveal())
         if old.session:
             pairs["token"] = old.session.reveal()
-        if given:
+        if given and _SENDABLE.fullmatch(given):
             pairs["refresh_token"] = given
         now = self._clock.now()
         for name, cookie in read_set_cookies(rotated, now).items():
             if cookie.ends is not None and cookie.ends <= now:
                 pairs.pop(name, None)
-            else:
+            elif _SENDABLE.fullmatch(name + cookie.value):
                 pairs[name] = cookie.value
         return pairs
 
