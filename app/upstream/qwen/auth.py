@@ -5,9 +5,7 @@ docs/operating.md says it to the owner; docs/upstream-protocol.md, Auth, says wh
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from typing import Any
 
 from app.clock import Clock
 from app.config import Settings
@@ -16,6 +14,7 @@ from app.errors import UpstreamBlocked, UpstreamError, UpstreamLoginRequired, Up
 from app.upstream.qwen.backoff import Backoff
 from app.upstream.qwen.credentials import Credential, Given
 from app.upstream.qwen.renewal import Renewal
+from app.upstream.qwen.renewing import Renewing
 from app.upstream.qwen.token_file import NOTHING, TokenFile, Vault
 from app.upstream.qwen.wallet import LOOK_EVERY, Wallet
 from app.upstream.qwen.words import announce, expired, how_long, unrenewable
@@ -60,8 +59,7 @@ class TokenSource:
         self._announced: tuple[object, ...] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
         self._backoff = Backoff(clock)
-        self._renewing: tuple[Credential, asyncio.Task[None]] | None = None
-        self._renewals: set[asyncio.Task[None]] = set()
+        self._renewing = Renewing()
         self._slide_not_before = float("-inf")
         self._renewed_at = float("-inf")
         self._is_used = False
@@ -193,7 +191,7 @@ class TokenSource:
         if self._is_due(credential) and (self._is_used or now - self._renewed_at >= _A_DAY):
             await asyncio.shield(self._renew(credential))
         elif self._can_slide(credential) and now >= self._slide_not_before:
-            await asyncio.shield(self._begin(credential, self._slide(credential, self._renewal)))
+            await asyncio.shield(self._renewing.begin(credential, self._slide(credential, self._renewal)))
         return self._seconds_to_renewal()
 
     async def renew_now(self) -> None:
@@ -209,15 +207,14 @@ class TokenSource:
         return "" if self.credential is None else how_long(self.credential, self._clock.now(), renews=self.renews)
 
     async def close(self) -> None:
-        """Let a running renewal end: the site may have rotated the session already."""
-        if self._renewals:
-            await asyncio.wait(self._renewals)
+        """Let a running renewal end, within seconds; what the site has rotated already is stored."""
+        await self._renewing.close()
 
     async def _renewed(self) -> Credential | None:
         """Return the current login, renewed if it has to be; one that is merely short is renewed beside the request."""
         await self.refresh()
         credential = self.credential
-        if credential is not None and (self._is_due(credential) or self._running(credential)):
+        if credential is not None and (self._is_due(credential) or self._renewing.of(credential)):
             renewing = self._renew(credential)
             if credential.is_over(self._clock.now()) or self._is_refused(credential):
                 await asyncio.shield(renewing)
@@ -233,12 +230,6 @@ class TokenSource:
     def _is_refused(self, credential: Credential) -> bool:
         return self._refusal is not None and self._refusal[0] == credential.token
 
-    def _running(self, credential: Credential) -> asyncio.Task[None] | None:
-        """Return the renewal of this login that is under way, if any."""
-        if self._renewing is None or self._renewing[0] is not credential or self._renewing[1].done():
-            return None
-        return self._renewing[1]
-
     def _can_slide(self, credential: Credential) -> bool:
         """Whether it is a long token that nears its end: the profile may bring a later one."""
         if credential.is_access or credential.expires_at is None or credential.is_over(self._clock.now()):
@@ -246,23 +237,15 @@ class TokenSource:
         return credential.expires_at - self._clock.now() < _SLIDE_BEFORE
 
     def _renew(self, credential: Credential) -> asyncio.Task[None]:
-        if running := self._running(credential):
+        if running := self._renewing.of(credential):
             return running
         assert self._renewal is not None, "only what can be renewed is due"
-        return self._begin(credential, self._renew_by_cookies(credential, self._renewal))
-
-    def _begin(self, credential: Credential, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a renewal that no leaving client cancels."""
-        task = asyncio.create_task(work, name="renew the login")
-        self._renewing = (credential, task)
-        self._renewals.add(task)
-        task.add_done_callback(self._renewals.discard)
-        return task
+        return self._renewing.begin(credential, self._renew_by_cookies(credential, self._renewal))
 
     async def _renew_by_cookies(self, old: Credential, renewal: Renewal) -> None:
         was_refused = self._is_refused(old)
         try:
-            new = await renewal.by_cookies(old)
+            new = await self._renewing.answer(renewal.by_cookies(old))
         except UpstreamError as problem:
             if self.credential is not old:
                 return  # its owner gave another meanwhile, which has no part in this
@@ -280,7 +263,7 @@ class TokenSource:
     async def _slide(self, old: Credential, renewal: Renewal) -> None:
         self._slide_not_before = self._clock.monotonic() + _A_DAY
         try:
-            new = await renewal.by_profile(old)
+            new = await self._renewing.answer(renewal.by_profile(old))
         except UpstreamError as problem:
             _log.warning("The session token could not be renewed, next try in a day: %s", problem)
             return
