@@ -277,6 +277,59 @@ async def test_bot_protection_at_the_renewal_is_told_as_such(world: World) -> No
         assert len(world.asked(REFRESH)) == 1, "asking again would deepen the block"
 
 
+async def until_answered(client: Client) -> None:
+    """Ask until there is an answer: after a pause one call tries the site, which may be another one than ours."""
+    async with asyncio.timeout(5):
+        while (await client.chat(HI)).status != 200:
+            await asyncio.sleep(0.02)
+
+
+async def test_while_a_blocked_site_is_left_alone_no_login_is_renewed(world: World) -> None:
+    world.sign_in()
+    async with world.serving(BLOCK_PAUSE_SECONDS="600") as server:
+        assert (await server.client.chat(HI)).status == 200
+        world.pass_time(700)
+        world.emulator.script.fault("anti_bot")
+        assert (await server.client.chat(HI)).status == 503
+        world.pass_time(100)
+        assert 1 < await server.keeper.keep() <= 60
+        world.pass_time(200)
+        reply = await server.client.chat(HI)
+        assert (reply.status, reply.error["code"]) == (503, "upstream_blocked"), "though the token is over by now"
+        assert 290 < int(reply.headers["retry-after"]) <= 300
+        assert world.asked(REFRESH) == []
+        world.pass_time(300)
+        await until_answered(server.client)
+        assert world.asked(REFRESH) == [200]
+
+
+async def test_a_long_token_does_not_slide_while_a_blocked_site_is_left_alone(world: World) -> None:
+    world.write(world.emulator.mint_token(8 * 86400))
+    async with world.serving(BLOCK_PAUSE_SECONDS="600") as server:
+        world.pass_time(2 * 86400)
+        world.emulator.script.fault("anti_bot")
+        assert (await server.client.chat(HI)).status == 503
+        await server.keeper.keep()
+        assert world.asked(PROFILE) == []
+        world.pass_time(600)
+        await server.keeper.keep()
+        assert world.asked(PROFILE) == [200]
+
+
+async def test_a_block_at_the_renewal_leaves_the_whole_site_alone(world: World) -> None:
+    world.sign_in(access=-1)
+    world.emulator.script.fault("anti_bot", target="refresh")
+    async with world.serving(BLOCK_PAUSE_SECONDS="600") as server:
+        assert (await server.client.chat(HI)).status == 503
+        world.sign_in()
+        asked = len(world.emulator.requests)
+        reply = await server.client.chat(HI)
+        assert (reply.status, reply.error["code"]) == (503, "upstream_blocked")
+        assert len(world.emulator.requests) == asked
+        world.pass_time(600)
+        await until_answered(server.client)
+
+
 async def test_a_site_that_refuses_renewed_tokens_too_is_not_asked_in_a_loop(world: World) -> None:
     world.sign_in()
     async with world.serving() as server:

@@ -13,6 +13,7 @@ from app.config_values import Secret
 from app.errors import UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRenewalFailed
 from app.upstream.qwen.backoff import Backoff
 from app.upstream.qwen.credentials import Credential, Given
+from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.renewal import Renewal
 from app.upstream.qwen.renewing import Renewing
 from app.upstream.qwen.token_file import NOTHING, TokenFile, Vault
@@ -59,7 +60,7 @@ class TokenSource:
         self._announced: tuple[object, ...] | None = None
         self._refusal: tuple[Secret, float, str] | None = None
         self._backoff = Backoff(clock)
-        self._renewing = Renewing()
+        self._renewing = Renewing(Pause(clock, first=0))
         self._slide_not_before = float("-inf")
         self._renewed_at = float("-inf")
         self._is_used = False
@@ -81,6 +82,10 @@ class TokenSource:
     def fixed(cls, token: str, clock: Clock, *, quiet: bool = False, renewal: Renewal | None = None) -> "TokenSource":
         """Hold one token, for an emulator."""
         return cls(clock, token=Secret(token), cookie=Secret(), renewal=renewal, quiet=quiet)
+
+    def heed(self, pause: Pause) -> None:
+        """Share a pause: both hosts guard what a renewal calls, so none is begun in it, and a block begins one."""
+        self._renewing.pause = pause
 
     @property
     def credential(self) -> Credential | None:
@@ -190,7 +195,7 @@ class TokenSource:
             return _KEEP_EVERY
         if self._is_due(credential) and (self._is_used or now - self._renewed_at >= _A_DAY):
             await asyncio.shield(self._renew(credential))
-        elif self._can_slide(credential) and now >= self._slide_not_before:
+        elif self._can_slide(credential) and now >= self._slide_not_before and not self._renewing.pause.seconds:
             await asyncio.shield(self._renewing.begin(credential, self._slide(credential, self._renewal)))
         return self._seconds_to_renewal()
 
@@ -225,7 +230,7 @@ class TokenSource:
     def _is_due(self, credential: Credential) -> bool:
         now = self._clock.now()
         wanted = credential.is_short(now) or self._is_refused(credential)
-        return wanted and self.renews and not self._backoff.seconds
+        return wanted and self.renews and not self._backoff.seconds and not self._renewing.pause.seconds
 
     def _is_refused(self, credential: Credential) -> bool:
         return self._refusal is not None and self._refusal[0] == credential.token
@@ -275,6 +280,8 @@ class TokenSource:
     def _unusable(self) -> UpstreamError:
         """Say why there is no token to send."""
         why = self._backoff.problem
+        if why is None and self.renews and self._renewing.pause.seconds:
+            return self._renewing.pause.refusal()
         said = self.problem or "The account's token is over, and its renewal brought none that works."
         if isinstance(why, UpstreamBlocked):
             return UpstreamBlocked(said, cause="token")
@@ -287,5 +294,5 @@ class TokenSource:
         if credential is None or credential.expires_at is None or not self.renews or not self._is_used:
             return _KEEP_EVERY
         short_at = credential.expires_at - credential.margin
-        due = max((short_at - self._clock.now()).total_seconds(), self._backoff.seconds)
+        due = max((short_at - self._clock.now()).total_seconds(), self._backoff.seconds, self._renewing.pause.seconds)
         return min(max(due, LOOK_EVERY), _KEEP_EVERY)

@@ -54,6 +54,7 @@ class Login:
         self._kind = kind
         self._meter = meter
         self._pause = Pause(clock, first=settings.block_pause_seconds)
+        tokens.heed(self._pause)
         self._noted: set[str] = set()
 
     async def __aenter__(self) -> "Login":

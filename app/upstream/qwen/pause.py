@@ -36,6 +36,15 @@ class Pause:
             return f"{self._said} The next request will show whether that is over."
         return f"{self._said} Nothing is sent to it until {self._until:%H:%M:%S} UTC."
 
+    @property
+    def seconds(self) -> float:
+        """For how long the site is left alone, 0 where a call may be made."""
+        return max(0.0, self._left()) if self._until is not None else 0.0
+
+    def refusal(self) -> UpstreamBlocked:
+        """Return the error of a call that is not made."""
+        return UpstreamBlocked(self.problem or "", cause="pause", retry_after=max(1.0, self._left()))
+
     def enter(self) -> bool:
         """Begin a guarded call; return whether it is the one that tries the site, which has to `leave`.
 
@@ -44,7 +53,7 @@ class Pause:
         if self._until is None:
             return False
         if self._left() > 0 or self._probing:
-            raise UpstreamBlocked(self.problem or "", cause="pause", retry_after=max(1.0, self._left()))
+            raise self.refusal()
         self._probing = True
         _log.info("The pause after a block is over; one request tries the site again")
         return True

@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from app.errors import UpstreamTimeout
+from app.errors import UpstreamBlocked, UpstreamTimeout
 from app.upstream.qwen.credentials import Credential
+from app.upstream.qwen.pause import Pause
 
 _T = TypeVar("_T")
 _PATIENCE = 3.0
 
 
 class Renewing:
-    """Runs renewals so that no client who leaves cancels one; only the end does, and only their calls to the site."""
+    """Runs renewals so that no client who leaves cancels one; only the end does, and only their calls to the site.
 
-    def __init__(self) -> None:
+    `pause` is how long the site is left alone after a block, also after one that a renewal met.
+    """
+
+    def __init__(self, pause: Pause) -> None:
+        self.pause = pause
         self._latest: tuple[Credential, asyncio.Task[None]] | None = None
         self._renewals: set[asyncio.Task[None]] = set()
         self._calls: set[asyncio.Task[Any]] = set()
@@ -41,7 +46,11 @@ class Renewing:
         await asyncio.wait([asking])
         if asking.cancelled():
             raise UpstreamTimeout("The site did not answer before the server stopped.", cause="stop")
-        return asking.result()
+        try:
+            return asking.result()
+        except UpstreamBlocked as problem:
+            self.pause.blocked(problem)
+            raise
 
     async def close(self) -> None:
         """Wait a few seconds for answers, since the site may have rotated the session already; store what came."""
