@@ -163,6 +163,12 @@ def test_reads_snapshots_of_the_answer() -> None:
     assert (heard.text, heard.whole) == ("No: 91.", True)
 
 
+@pytest.mark.parametrize("nothing", [None, "", False, 0, {}, []])
+def test_an_error_that_says_nothing_is_none(nothing: object) -> None:
+    heard = hear(created(), delta("hello ", error=nothing), delta("world", error=nothing), {**FINISH, "error": nothing})
+    assert (heard.text, heard.whole) == ("hello world", True)
+
+
 def test_text_held_back_comes_before_the_finish_and_before_an_error() -> None:
     assert hear(created(), delta("1"), delta("12"), FINISH).events[-2:] == [TextDelta("2"), Finished()]
     assert hear(created(), delta("1"), delta("12"), {"error": "x"}).text == "12"

@@ -40,6 +40,11 @@ class Outer(msgspec.Struct, gc=False):
     task_status: Any = None
     content: Any = None
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says no, whatever else it holds: an `error` that is empty, false or 0 is none."""
+        return bool(self.error) or self.success is False
+
 
 class Reply(Struct, frozen=True, gc=False):
     """An answer read whole. `actual` is the header `x-actual-status-code`; `retry_after` is in seconds."""

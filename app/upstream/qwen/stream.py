@@ -85,7 +85,7 @@ class AnswerReader:
         """Take a frame that only goes on with the text of the answer, as most do; say whether it did."""
         if self.response_id is None or frame.response_id != self.response_id:
             return False
-        if frame.error is not None or frame.success is False or self._mode == "video":
+        if frame.is_refusal or self._mode == "video":
             return False
         if delta is None or not self._content.goes_on(delta, pieces):
             return False
@@ -97,7 +97,7 @@ class AnswerReader:
     def _take(self, frame: Frame | None, payload: bytes, events: list[Event]) -> None:
         if frame is None:
             self._take_other(payload)
-        elif frame.choices and frame.error is None and frame.success is not False:
+        elif frame.choices and not frame.is_refusal:
             self.progress += 1
             self._delta(frame, frame.choices[0].delta, events)
         elif frame.created is not None:
