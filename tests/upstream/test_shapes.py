@@ -1,6 +1,7 @@
 """Bodies, headers, cookies and the model list: what is built and read without any I/O."""
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,34 @@ def test_cookies_are_the_owner_s_and_the_site_s_and_the_token() -> None:
     assert cookies.header(pasted) == "acw_tc=new; token=opaque-token; x=1"
     clock.pass_time(61)
     assert cookies.header(pasted) == "token=opaque-token; x=1"
+
+
+def test_an_access_token_is_no_cookie_unless_somebody_made_it_one() -> None:
+    access, other = (make_token(life=timedelta(minutes=15), type="access_token", n=number) for number in (1, 2))
+    alone, twice = read_token(access, Secret("")), read_token(access, Secret(f"cna=1; token={access}"))
+    stale = read_token(access, Secret(f"cna=1; token={other}"))
+    assert alone is not None
+    assert twice is not None
+    assert stale is not None
+    letterhead = Letterhead(StillClock(), "https://chat.qwen.ai", "")
+    lines = letterhead.lines("GET", alone, chat_id=None, streams=False)
+    assert (f"Authorization: Bearer {access}\r\n" in lines, "Cookie" in lines) == (True, False)
+    cookies = Cookies(StillClock())
+    assert cookies.header(twice) == f"cna=1; token={access}"
+    assert cookies.header(stale) == "cna=1"
+    cookies.keep(["token=theirs"])
+    assert cookies.header(stale) == "cna=1; token=theirs"
+
+
+def test_cookies_of_one_account_do_not_go_with_another() -> None:
+    cookies = Cookies(StillClock())
+    mine, theirs = (make_token(user, timedelta(minutes=15), type="access_token") for user in ("user-1", "user-2"))
+    first, second = read_token(mine, Secret("")), read_token(theirs, Secret(""))
+    assert first is not None
+    assert second is not None
+    assert cookies.header(first) == ""
+    cookies.keep(["token=mine"])
+    assert (cookies.header(first), cookies.header(second)) == ("token=mine", "")
 
 
 def test_cookies_pasted_anew_replace_those_of_the_site() -> None:

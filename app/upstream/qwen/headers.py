@@ -17,29 +17,33 @@ _RENEWED = frozenset({"token", "refresh_token"})
 class Cookies:
     """The owner's cookies and those that the site set since; none are invented. There is one host, hence one jar.
 
-    What the site set wins over what the owner pasted, until the owner pastes anew; `token` is always the token in use,
-    the long one where both kinds are known. Renewing the login is no pasting.
+    What the site set wins over what the owner pasted, until the owner pastes anew. The cookie `token` is the long token
+    in use; an access token goes there only where somebody put it there. Renewing the login is no pasting.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pasted: dict[str, str] = {}
+        self._pasted: tuple[str, dict[str, str]] = ("", {})
         self._jar: dict[str, SetCookie] = {}
 
     def header(self, credential: Credential) -> str:
-        """Return the value of the `Cookie` header."""
+        """Return the value of the `Cookie` header, "" for none."""
         pairs = cookie_pairs(credential.cookie.reveal())
-        pasted = {name: value for name, value in pairs.items() if name not in _RENEWED}
+        pasted = credential.account, {name: value for name, value in pairs.items() if name not in _RENEWED}
         if pasted != self._pasted:
             self._pasted = pasted
             self._jar.clear()
+        given = pairs.pop("token", "")
         now = self._clock.now()
         for name, cookie in self._jar.items():
             if cookie.ends is None or cookie.ends > now:
                 pairs[name] = cookie.value
             else:
                 pairs.pop(name, None)
-        pairs["token"] = (credential.session or credential.token).reveal()
+        if credential.session:
+            pairs["token"] = credential.session.reveal()
+        elif given and given == credential.token.reveal():  # any other is over, or another account's
+            pairs.setdefault("token", given)
         return cookie_header(pairs)
 
     def fresh_until(self, now: datetime, latest: datetime) -> datetime:
@@ -91,7 +95,6 @@ class Letterhead:
     def _written(self, method: str, credential: Credential, *, streams: bool) -> dict[str, str]:
         headers = {
             "Authorization": f"Bearer {credential.token.reveal()}",
-            "Cookie": self._cookies.header(credential),
             "Accept": "application/json" if streams else "application/json, text/plain, */*",
             "Accept-Encoding": "gzip",
             "User-Agent": self._user_agent,
@@ -99,6 +102,8 @@ class Letterhead:
             "Version": FRONT_END,
             "Timezone": self._since.strftime("%a %b %d %Y %H:%M:%S GMT%z"),
         }
+        if cookies := self._cookies.header(credential):
+            headers["Cookie"] = cookies
         if method != "GET":
             headers["Origin"] = self._origin
         if method == "POST":
