@@ -55,6 +55,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
 PATIENCE = Patience()
 RECOVERY_PACE = RecoveryPace()
 _BACKGROUND_SECONDS = 10.0
+_LONGEST_PAUSE = 3600.0  # seconds
 _TYPING_SECONDS = 0.02
 _PULL_PAUSE = 0.5  # seconds between two requests to the site
 _TITLE_SECONDS = 5.0  # the site writes its own title within about 3 (docs/upstream-protocol.md, Create)
@@ -173,13 +174,24 @@ async def open_program(
         yield Program(services, cleaner, recovery, titler, TokenKeeper(upstream))
 
 
-async def warm_up(services: Services) -> None:
-    """Fetch the model list and the account's settings, so that the first request need not wait for them."""
+async def warm_up(services: Services, *, first_pause: float = 30.0) -> None:
+    """Fetch the model list, so that the first request need not wait for it, and the account's settings.
+
+    Whoever needs the list asks for it again; for the settings nobody else does, so they are tried until they are there.
+    """
     try:
         await services.catalog.models()
-        await services.upstream.load_settings()
     except UpstreamError as problem:
         _log.warning("The site could not be asked for its models yet: %s", problem.message)
+    pause = first_pause
+    while True:
+        try:
+            await services.upstream.load_settings()
+            return
+        except UpstreamError as problem:
+            _log.info("The account's settings could not be fetched, next try in %.0f s: %s", pause, problem)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 @asynccontextmanager
