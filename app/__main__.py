@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
     try:
         settings = config.load(ROOT, os.environ)
     except config.ConfigError as problem:
-        print("The configuration cannot be used:", *problem.problems, sep="\n  ", file=sys.stderr)
+        told = map(log.Redaction(), problem.problems)  # a value that is no setting's may be a token
+        print("The configuration cannot be used:", *told, sep="\n  ", file=sys.stderr)
         return 2
     log.configure(settings.log_level, config.secrets(settings))
     from app import main as program  # a bad configuration is told before anything heavy is loaded

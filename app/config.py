@@ -4,15 +4,12 @@ Each field of `Settings` is a row of the table: its name in upper case is the na
 in lower case the key in `config.toml`; the metadata holds the help text. `docs/configuration.md` is made from it.
 """
 
-import difflib
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
+from app.config_files import read_env_file, read_toml
 from app.config_values import (
     ApiKey,
     Secret,
@@ -31,7 +28,6 @@ from app.config_values import (
 )
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
-ALIASES = "model_aliases"
 
 
 class ConfigError(Exception):
@@ -193,9 +189,9 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     toml_path = root / Path(environ.get("CONFIG_FILE") or named["config_file"].metadata["default"]).expanduser()
     if environ.get("CONFIG_FILE") and not toml_path.is_file():
         problems.append(f"CONFIG_FILE: there is no file {toml_path}")
-    from_toml, aliases = _read_toml(toml_path, named, problems)
+    from_toml, aliases = read_toml(toml_path, named, problems)
     env_file = environ.get("ENV_FILE") or from_toml.get("env_file") or named["env_file"].metadata["default"]
-    from_env_file = _read_env_file(root / Path(env_file).expanduser(), named, problems)
+    from_env_file = read_env_file(root / Path(env_file).expanduser(), named, problems)
     from_environ = {key: environ[key.upper()] for key in named if key.upper() in environ}
 
     values: dict[str, Any] = {}
@@ -214,61 +210,6 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
         if not problems:
             return settings
     raise ConfigError(problems)
-
-
-def _read_toml(
-    path: Path, named: Mapping[str, Field[Any]], problems: list[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the settings of `config.toml` as text by key, and the model aliases."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}, {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        problems.append(f"CONFIG_FILE: {path.name} cannot be read: {problem}")
-        return {}, {}
-    texts: dict[str, str] = {}
-    aliases = table.pop(ALIASES, {})
-    if not isinstance(aliases, dict) or not all(isinstance(target, str) and target for target in aliases.values()):
-        problems.append(f'{ALIASES}: must be a table of alias = "model id"')
-        aliases = {}
-    for name, value in table.items():
-        key = name.lower()
-        if key not in named:
-            problems.append(_unknown(name, path.name, [*named, ALIASES]))
-        elif key in {"qwen_auth_token", "qwen_cookie", "config_file"}:
-            problems.append(f"{key.upper()}: belongs into .env or the environment, not into {path.name}")
-        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
-            texts[key] = ",".join(value)
-        elif isinstance(value, str | int | float):
-            texts[key] = str(int(value)) if isinstance(value, bool) else str(value)
-        else:
-            problems.append(f"{key.upper()}: must be a text or a number")
-    return texts, aliases
-
-
-def _read_env_file(path: Path, named: Mapping[str, Field[Any]], problems: list[str]) -> dict[str, str]:
-    """Return the settings of `.env` by key."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            values = dotenv_values(stream=stream, interpolate=False)
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as problem:
-        problems.append(f"ENV_FILE: {path.name} cannot be read: {problem}")
-        return {}
-    for name in values:
-        if name.lower() not in named:
-            problems.append(_unknown(name, path.name, [key.upper() for key in named]))
-        elif name.lower() in {"env_file", "config_file"}:
-            problems.append(f"{name.upper()}: says where settings are read, so it belongs into the environment")
-    return {name.lower(): text for name, text in values.items() if text is not None}
-
-
-def _unknown(name: str, file: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists them"
-    return f"{name}: {file} has no such setting{hint}"
 
 
 def _contradictions(settings: Settings) -> list[str]:

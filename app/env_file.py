@@ -1,11 +1,45 @@
-"""Writes settings into `.env`: in one step, for its owner only, with every other line as it was."""
+"""Reads `.env`, and writes settings into it: in one step, for its owner only, with every other line as it was."""
 
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+ENCODING = "utf-8-sig"  # some editors write a mark of three bytes before the text
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that holds something: without `name` it cannot be read, without `value` there is no `=` in it.
+
+    Anything in it may be a secret that was put into the wrong place, so it shows only its number.
+    """
+
+    number: int
+    name: str | None = field(repr=False)
+    value: str | None = field(repr=False)
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return what a file holds, line by line. Raises OSError or UnicodeDecodeError."""
+    lines = []
+    with path.open(encoding=ENCODING) as stream:
+        for found in parse_stream(stream):
+            if found.error or found.key is not None:
+                text = found.original.string
+                blank_lines = text[: len(text) - len(text.lstrip())].count("\n")
+                lines.append(Line(found.original.line + blank_lines, found.key, found.value))
+    return lines
+
+
+def read_values(path: Path) -> dict[str, str]:
+    """Return the settings of a file, the last of each name. Raises OSError or UnicodeDecodeError."""
+    return {line.name: line.value for line in read_lines(path) if line.name is not None and line.value is not None}
 
 
 def put_values(path: Path, values: Mapping[str, str]) -> None:
@@ -15,7 +49,7 @@ def put_values(path: Path, values: Mapping[str, str]) -> None:
     """
     target = path.resolve()  # a link stays one
     try:
-        text = target.read_bytes().decode("utf-8")
+        text = target.read_bytes().decode(ENCODING)
     except FileNotFoundError:
         text = ""
     _replace(target, with_values(text, values))

@@ -68,6 +68,50 @@ def test_a_bad_secret_is_not_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{token}", 1),
+        ("QWEN_AUTH_TOKEN=\n\n  {token}", 3),
+        ("PORT=1\n{token}=", 2),
+        ("QWEN_AUTH_TOKEN: {token}", 1),
+        ("# mine\nQWEN_AUTH_TOKEN {token}", 2),
+        ("QWEN_AUTH_TOKEN='{token}", 1),
+        ("export {token}", 1),
+    ],
+)
+def test_a_line_of_the_env_file_that_is_no_setting_is_told_by_its_number_and_never_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, line: int
+) -> None:
+    token = "eyJhbGciOi.eyJpZCI6.c2lnbmF0"
+    (tmp_path / ".env").write_text(text.format(token=token))
+    problems = problems_of(tmp_path, PORT="eighty")
+    assert problems[0].startswith(f"ENV_FILE: line {line} of .env ")
+    assert problems[1].startswith("PORT: ")
+    assert not [part for part in token.split(".") if part in str(problems)]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["DEADBEEF01", "correcthorse1", "aPassWord", "x" * 33])
+def test_a_name_is_shown_only_if_it_looks_like_a_setting(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"{name}=1\n")
+    (tmp_path / "config.toml").write_text(f"{name} = 1\n")
+    in_toml, in_env = problems_of(tmp_path)
+    assert in_toml.startswith("CONFIG_FILE: config.toml names something that is no setting")
+    assert in_env.startswith("ENV_FILE: line 1 of .env names something that is no setting")
+    assert name not in in_toml + in_env
+
+
+def test_a_setting_of_the_env_file_without_a_value_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("QWEN_AUTH_TOKEN\n")
+    assert problems_of(tmp_path)[0].startswith("QWEN_AUTH_TOKEN: line 1 of .env gives it no value")
+
+
+def test_names_of_the_env_file_are_in_upper_case_for_all_who_read_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=1\nqwen_auth_token=a.b.c\n")
+    assert problems_of(tmp_path) == ["QWEN_AUTH_TOKEN: the name on line 2 of .env must be in upper case"]
+
+
+@pytest.mark.parametrize(
     ("environ", "told"),
     [
         ({"HOST": "0.0.0.0"}, "HOST: 0.0.0.0 is reachable from other machines and there are no API_KEYS"),

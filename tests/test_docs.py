@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app import errors
-from app.config import ALIASES, load, rows
+from app.config import load, rows
+from app.config_files import ALIASES
 from app.upstream.qwen.causes import CAUSES
 from app.web.routes import ROUTES
 from tests.settings_zh import CHINESE

@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.env_file import put_values, with_values
+from app.env_file import put_values, read_lines, read_values, with_values
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,16 @@ def test_a_file_that_cannot_be_replaced_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         put_values(tmp_path / ".env", {"A": "new"})
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_a_mark_before_the_text_is_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("A=old\nB=2\n", "utf-8-sig")
+    assert read_values(path) == {"A": "old", "B": "2"}
+    put_values(path, {"A": "new"})
+    assert path.read_text() == "A='new'\nB=2\n"
+
+
+def test_a_line_shows_nothing_of_itself(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("secret\nA=secret\nA secret\n")
+    assert "secret" not in repr(read_lines(tmp_path / ".env"))

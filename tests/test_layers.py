@@ -27,7 +27,7 @@ layers =
     openai | upstream | store | telemetry | files
     core
     config
-    errors | log | clock
+    errors | log | clock | config_files
     config_values | env_file
 
 [importlinter:contract:ports]

@@ -221,6 +221,17 @@ async def test_a_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Pa
     assert not (tmp_path / "qwen-thread.db").exists()
 
 
+async def test_a_token_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6ImFiYyIsImV4cCI6MX0.c2lnbmF0dXJlMTIzNDU2"
+    (tmp_path / ".env").write_text(f"QWEN_AUTH_TOKEN=\n{token}\n")
+    process = await launch(tmp_path, PORT=token)
+    said, told = await process.communicate()
+    assert process.returncode == 2
+    assert "line 2 of .env is no setting" in told.decode()
+    assert "(it is '***')" in told.decode()
+    assert token not in (said + told).decode()
+
+
 async def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "qwen-thread.db"
     path.write_bytes(b"This is no database at all." * 100)

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from dotenv import dotenv_values
-
 from app.config_values import Secret
-from app.env_file import put_values
+from app.env_file import put_values, read_values
 from app.upstream.qwen.credentials import Given
 
 _log = logging.getLogger(__name__)
@@ -112,9 +110,8 @@ class TokenFile:
     def _values(self) -> Given:
         if not self._path.exists():
             return NOTHING
-        with self._path.open(encoding="utf-8") as stream:
-            values = dotenv_values(stream=stream, interpolate=False)
-        return Given(Secret(values.get("QWEN_AUTH_TOKEN") or ""), Secret(values.get("QWEN_COOKIE") or ""))
+        values = read_values(self._path)
+        return Given(Secret(values.get("QWEN_AUTH_TOKEN", "")), Secret(values.get("QWEN_COOKIE", "")))
 
     def _complain(self, problem: Exception) -> None:
         if self._is_unwritable:
