@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         return 2
     log.configure(settings.log_level, config.secrets(settings))
     from app import main as program  # a bad configuration is told before anything heavy is loaded
-    from app.errors import GatewayError
+    from app.errors import CannotListen, GatewayError
 
     try:
         if chosen.command == "sweep":
@@ -70,10 +70,23 @@ def main(arguments: list[str]) -> int:
     except GatewayError as problem:
         logging.getLogger("app").error("%s", problem.message)
         return 1
+    except CannotListen as problem:
+        logging.getLogger("app").error("%s", problem)
+        return 1
     except OSError as problem:
-        logging.getLogger("app").error("Cannot listen on %s port %s: %s", settings.host, settings.port, problem)
+        logging.getLogger("app").error("%s", _refused(problem, settings))
         return 1
     return 0
+
+
+def _refused(problem: OSError, settings: config.Settings) -> str:
+    """Say what the system refused, and what may help."""
+    if not isinstance(problem.filename, str):
+        return f"The system refused what was to be done: {problem}."
+    path, emulated = Path(problem.filename), settings.path(settings.emulator_file)
+    is_emulator = path.is_relative_to(emulated.parent) or emulated.is_relative_to(path)
+    remedy = "Set EMULATOR_FILE to a file that can be written" if is_emulator else "Make it usable"
+    return f"{path} cannot be used: {problem.strerror}. {remedy}, and try again."
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
 from app.core.uploads import Uploads
 from app.core.videos import Videos
-from app.errors import StoreInUse, UpstreamError
+from app.errors import CannotListen, StoreInUse, UpstreamError
 from app.files.fetching import open_fetcher
 from app.files.library import open_library
 from app.store.archive import open_archive
@@ -196,14 +196,20 @@ async def warm_up(services: Services, *, first_pause: float = 30.0) -> None:
 
 @asynccontextmanager
 async def listening(services: Services) -> AsyncIterator[str]:
-    """Serve HTTP; gives the address. On leaving, running answers get SHUTDOWN_TIMEOUT seconds to end."""
+    """Serve HTTP; gives the address. On leaving, running answers get SHUTDOWN_TIMEOUT seconds to end.
+
+    Raises CannotListen.
+    """
     settings = services.settings
     # What its timeout is for, `web/stopping.py` has done by then; aiohttp waits twice for it, and for ever for 0.
     runner = Runner(make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as problem:
+            raise CannotListen(settings.host, settings.port, problem) from problem
         host, port = runner.addresses[0][:2]
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -45,8 +46,7 @@ def run(chosen: argparse.Namespace, archive: SessionArchive, clock: Clock, sweep
         if chosen.output is None:
             _write(lines, sys.stdout)
         else:
-            with chosen.output.open("x", encoding="utf-8") as file:
-                _write(lines, file)
+            _write_new(chosen.output, lines)
             print(f"Sessions written to {chosen.output}: {len(sessions)}")
     else:
         return _delete([one(archive, name) for name in chosen.session], chosen.yes, archive, clock, sweep)
@@ -152,6 +152,27 @@ def _messages(branch: Branch) -> list[dict[str, Any]]:
 def _write(lines: Iterator[str], file: TextIO) -> None:
     for line in lines:
         file.write(line + "\n")
+
+
+def _write_new(path: Path, lines: Iterator[str]) -> None:
+    """Write a file that its owner alone can read, like the database; what fails leaves none behind."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise InvalidRequest(f"{path} exists already and was left as it is; name a new file.") from None
+    except FileNotFoundError:
+        raise InvalidRequest(f"There is no folder {path.parent}; make it, or name another.") from None
+    except OSError as problem:
+        raise InvalidRequest(f"{path} could not be made: {problem.strerror}. Name another file.") from problem
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            _write(lines, file)
+    except OSError as problem:
+        path.unlink(missing_ok=True)
+        raise InvalidRequest(f"{path} could not be written: {problem.strerror}; nothing is left of it.") from problem
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _delete(

@@ -52,7 +52,7 @@
         └── ParentUnknown           502  the message to continue from is not in the chat
 
 The last three are mended by the gateway (docs/sessions.md, Recovery) and reach a client only when that fails too.
-docs/errors.md lists what each one means for the person at the client.
+docs/errors.md lists what each one means for the person at the client. CannotListen is told at the command line only.
 """
 
 from app.errors.base import GatewayError, reason_of
@@ -86,6 +86,7 @@ from app.errors.request import (
     VideoNotFound,
     VideoNotReady,
 )
+from app.errors.start import CannotListen
 from app.errors.store import StoreBusy, StoreError, StoreInUse, StoreUnusable
 from app.errors.upstream import (
     ChatGone,
@@ -111,6 +112,7 @@ from app.errors.upstream import (
 
 __all__ = [
     "BodyTooLarge",
+    "CannotListen",
     "ChatGone",
     "ChatInProgress",
     "ContextTooLong",

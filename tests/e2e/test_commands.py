@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import json
 import logging
 import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -175,8 +177,22 @@ async def test_sessions_are_listed_shown_and_exported(
         ["user", "assistant"] * 2
     ] * 2
     assert branches[0]["messages"][0]["content"] == DOG
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "as the database that it came from"
     code, told = await shell.run("sessions", "export", "--output", str(file))
-    assert (code, "exists" in told) == (1, True)
+    assert (code, f"{file} exists already and was left as it is; name a new file." in told) == (1, True)
+    code, told = await shell.run("sessions", "export", "--output", str(tmp_path / "missing" / "history.md"))
+    assert (code, f"There is no folder {tmp_path / 'missing'}; make it" in told) == (1, True)
+    assert "Cannot listen" not in told
+
+
+async def test_an_export_that_fails_leaves_no_file_behind(shell: Shell, emulator: Emulator, tmp_path: Path) -> None:
+    await emulator.browse(None, DOG, "A fine name.")
+    await shell.run("pull")
+    file = tmp_path / "history.md"
+    with mock.patch("app.commands.sessions._write", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        code, told = await shell.run("sessions", "export", "--output", str(file))
+    assert (code, "No space left on device; nothing is left of it" in told) == (1, True)
+    assert not file.exists()
 
 
 async def test_a_session_is_erased_here_and_on_the_site(

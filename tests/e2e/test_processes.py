@@ -209,7 +209,24 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         second = await launch(tmp_path / "other", PORT=port)
         _, told = await second.communicate()
         assert second.returncode == 1
-        assert f"Cannot listen on 127.0.0.1 port {port}" in told.decode()
+        assert f"Cannot listen on 127.0.0.1 port {port}: another program has this port" in told.decode()
+        assert "set PORT to another number" in told.decode()
+
+
+@pytest.mark.parametrize("command", ["serve", "sweep"])
+async def test_a_file_that_cannot_be_made_is_not_taken_for_the_port(tmp_path: Path, command: str) -> None:
+    process = await launch(tmp_path, command, EMULATOR_FILE="/dev/null/emulator.jsonl")
+    _, told = await process.communicate()
+    assert process.returncode == 1
+    assert "Set EMULATOR_FILE to a file that can be written" in told.decode()
+    assert "Cannot listen" not in told.decode()
+
+
+async def test_a_host_that_is_not_this_machine_is_told(tmp_path: Path) -> None:
+    process = await launch(tmp_path, HOST="host.invalid", ALLOW_OPEN="1")
+    _, told = await process.communicate()
+    assert process.returncode == 1
+    assert "this is no address of this machine. Set HOST" in told.decode()
 
 
 async def test_a_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
