@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from app.clock import Clock, timestamp
-from app.core.ports import Branch, SessionArchive, SessionSummary
+from app.core.ports import Branch, Said, SessionArchive, SessionSummary
 from app.errors import InvalidRequest
 
 _TITLE_CHARS = 48
@@ -79,7 +79,7 @@ def listed(sessions: Sequence[SessionSummary]) -> str:
                 str(session.turns),
                 str(session.branches),
                 session.model,
-                _short(session.title or _NOT_KEPT),
+                _NOT_KEPT if session.title is None else _short(session.title or "(no text)"),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -104,11 +104,22 @@ def markdown(session: SessionSummary, archive: SessionArchive) -> Iterator[str]:
             yield ""
             yield f"**{who}**, {said.at[:19].replace('T', ' ')} UTC"
             yield ""
-            yield said.text or ("" if said.files else _NOT_KEPT)
+            yield _text_of(said)
             if said.files:
                 yield ""
                 yield f"Attached: {', '.join(said.files)}"
     yield ""
+
+
+def _text_of(said: Said) -> str:
+    """Return what was said, or why there is nothing to show."""
+    if said.text or said.files:
+        return said.text or ""
+    if said.role == "assistant" and said.state == "open":
+        return "(being answered)"
+    if said.role == "assistant" and said.state == "failed":
+        return f"(failed: {said.error})"
+    return _NOT_KEPT if said.text is None else "(no text)"
 
 
 def json_lines(session: SessionSummary, archive: SessionArchive) -> Iterator[str]:
@@ -118,7 +129,7 @@ def json_lines(session: SessionSummary, archive: SessionArchive) -> Iterator[str
             {
                 "session": session.id,
                 "branch": branch.number,
-                "title": session.title,
+                "title": session.title or "",
                 "owner": session.owner,
                 "model": session.model,
                 "chat_id": session.chat_id,
@@ -140,10 +151,11 @@ def _messages(branch: Branch) -> list[dict[str, Any]]:
     return [
         {
             "role": said.role,
-            "content": said.text,
+            "content": said.text or "",
             **({"files": list(said.files)} if said.files else {}),
             "at": said.at,
             "state": said.state,
+            **({"error": said.error} if said.error else {}),
         }
         for said in branch.said
     ]
@@ -185,7 +197,9 @@ def _delete(
     print(listed(sessions))
     ours = sum(session.origin == "made" and session.state == "live" for session in sessions)
     if not sure:
-        question = f"Erase {len(sessions)} here, and {ours} chats on the site? This cannot be undone. [y/N] "
+        question = (
+            f"To erase here: {len(sessions)}; chats to delete on the site: {ours}. It cannot be undone. Do it? [y/N] "
+        )
         if not sys.stdin.isatty():
             raise InvalidRequest("Nothing was erased: there is no terminal to ask at. Say --yes if you are sure.")
         if input(question).strip().lower() not in {"y", "yes"}:

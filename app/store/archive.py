@@ -58,7 +58,8 @@ class SqliteArchive:
         said: dict[int, list[Said]] = {}
         for row in self._connection.execute(statements.HISTORY, (session_id,)):
             files = tuple(json.loads(row["files"]))
-            told = Said(row["role"], row["text"] or "", row["at"], row["model"], row["state"], files)
+            error = row["error"] or ""
+            told = Said(row["role"], row["text"], row["at"], row["model"], row["state"], error, files)
             said.setdefault(row["branch"], []).append(told)
         return [Branch(number, tuple(texts)) for number, texts in said.items()]
 
@@ -117,7 +118,7 @@ class SqliteArchive:
 def _summary(row: sqlite3.Row) -> SessionSummary:
     return SessionSummary(
         id=row["session"],
-        title=row["title"] or "",
+        title=row["title"],
         owner=row["owner"],
         model=row["model"],
         state=row["state"],

@@ -173,6 +173,7 @@ HISTORY = """
     )
     SELECT p.branch, r.role, n.model, CASE WHEN n.recovered THEN 'recovered' ELSE n.state END AS state,
            CASE r.role WHEN 'user' THEN n.user_text ELSE n.answer_text END AS text,
+           CASE r.role WHEN 'user' THEN NULL ELSE n.error END AS error,
            CASE r.role WHEN 'user' THEN (
                SELECT json_group_array(coalesce(name, kind)) FROM (
                    SELECT name, kind FROM node_files WHERE node_id = n.id ORDER BY position

@@ -185,6 +185,37 @@ async def test_sessions_are_listed_shown_and_exported(
     assert "Cannot listen" not in told
 
 
+async def test_an_answer_that_failed_is_shown_with_its_reason(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+        emulator.script.fault("inspection")
+        reply = await Client(session, server.url).chat([{"role": "user", "content": DOG}])
+        assert reply.status == 400
+        await eventually(lambda: shell.rows("SELECT 1 FROM nodes WHERE state = 'failed'"))
+        await server.stop()
+    code, told = await shell.run("sessions", "show", "session_")
+    assert (code, DOG in told, "not kept" in told) == (0, True, False)
+    assert "(failed: The site's content inspection refused" in told
+    code, told = await shell.run("sessions", "export", "--format", "jsonl")
+    answer = json.loads(told)["messages"][1]
+    assert (answer["content"], answer["state"]) == ("", "failed")
+    assert answer["error"].startswith("The site's content inspection refused")
+
+
+async def test_only_what_is_not_kept_is_shown_as_not_kept(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    await emulator.browse(None, "", "An answer to nothing.")
+    await shell.run("pull")
+    assert "not kept" not in (await shell.run("sessions", "list"))[1]
+    async with server_process(shell.folder, **shell.settings, STORE_TEXT="0", **UNMEASURED) as server:
+        reply = await Conversation(Client(session, server.url)).say(DOG)
+        await server.stop()
+    assert (await shell.run("sessions", "list"))[1].count("(not kept: STORE_TEXT=0)") == 1
+    assert (await shell.run("sessions", "show", reply.session))[1].count("(not kept: STORE_TEXT=0)") == 2
+
+
 async def test_an_export_that_fails_leaves_no_file_behind(shell: Shell, emulator: Emulator, tmp_path: Path) -> None:
     await emulator.browse(None, DOG, "A fine name.")
     await shell.run("pull")

@@ -7,10 +7,13 @@ from msgspec import Struct
 
 
 class SessionSummary(Struct, frozen=True):
-    """One session; times are UTC text, `turns` is the length of its longest branch."""
+    """One session; times are UTC text, `turns` is the length of its longest branch.
+
+    `title` is None where texts are not kept.
+    """
 
     id: str
-    title: str
+    title: str | None
     owner: str
     model: str
     state: str
@@ -25,16 +28,18 @@ class SessionSummary(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """Something that somebody said; `state` is that of the answer. An empty text may mean that texts are not kept.
+    """Something that somebody said; `state` is that of the answer, `error` says why it is not whole.
 
-    `files` are the names of what a user attached.
+    `text` is None where texts are not kept, and of an answer that is not there yet. `files` are the names of what a
+    user attached.
     """
 
     role: Literal["user", "assistant"]
-    text: str
+    text: str | None
     at: str
     model: str
     state: str
+    error: str
     files: tuple[str, ...] = ()
 
 
