@@ -11,6 +11,7 @@ The first run makes `.venv` from `requirements.lock`. The program itself is in `
 import hashlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,13 @@ CHECKS = [
     ["mypy"],
     ["pytest", "--cov", "--cov-report=term", "-n", WORKERS, "--dist", "worksteal"],
 ]
+TEST_HELP = """\
+usage: run.py test
+
+Run every check, and stop at the first that fails: ruff, mypy, the whole test suite with its coverage.
+What they need is installed into .venv first. It takes no arguments; for a single test, when it is there:
+
+    .venv/bin/python -m pytest tests/test_config.py"""
 
 
 @contextmanager
@@ -70,12 +78,30 @@ def prepare(locks: "list[Path]") -> None:
 
 def step(command: "list[str]", purpose: str) -> None:
     """Run a command of the set-up; end with its purpose if it fails."""
-    if subprocess.run(command, cwd=ROOT).returncode:
+    # In a session of its own, because each of its processes would say in many lines that Ctrl-C ended it.
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as running:
+        try:
+            code = running.wait()
+        except KeyboardInterrupt:
+            end_all(running)
+            raise
+    if code:
         sys.exit(f"Could not {purpose}; the lines above say why. Mend it and run the same command again.")
 
 
-def test() -> None:
+def end_all(running: "subprocess.Popen[bytes]") -> None:
+    """End a process and, where there are sessions of processes, all that it started."""
+    if sys.platform == "win32":
+        running.kill()
+    else:
+        os.killpg(running.pid, signal.SIGKILL)
+
+
+def test(arguments: "list[str]") -> None:
     """Run every check; stop at the first that fails."""
+    if arguments:
+        print(TEST_HELP)
+        sys.exit(0 if arguments[0] in {"-h", "--help"} else 2)
     prepare([*RUNTIME, ROOT / "tests" / "requirements.lock"])
     for command in CHECKS:
         print("$", *command, flush=True)
@@ -90,7 +116,7 @@ def main() -> None:
     if sys.version_info < (3, 11):
         sys.exit(f"qwen-thread needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
     if sys.argv[1:2] == ["test"]:
-        test()
+        test(sys.argv[2:])
         return
     prepare(RUNTIME)
     arguments = sys.argv[1:]
@@ -103,4 +129,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells say it of a command that Ctrl-C ended

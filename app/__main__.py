@@ -16,6 +16,7 @@ OF_RUN_PY = {
     "emulator": "run the stand-in for chat.qwen.ai by itself, see emulator --help",
 }
 ROOT = Path(__file__).parent.parent
+INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("login", help="put your account's token into .env: paste it, or a request copied as cURL")
     pulling = commands.add_parser("pull", help="bring chats made in the browser into the history, while no server runs")
     pulling.add_argument("--owner", default=DEFAULT_OWNER, help="whose they will be (default: the owner of plain keys)")
-    pulling.add_argument("--most", type=int, help="look at so many chats only, the newest")
+    pulling.add_argument("--most", type=sessions.at_least_one, help="look at so many chats only, the newest")
     sessions.add_arguments(commands.add_parser("sessions", help="list, show, export and delete sessions"))
     for name, text in OF_RUN_PY.items():
         commands.add_parser(name, help=text)
@@ -39,7 +40,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; return the exit code: 1 for a failure, 2 for a configuration that cannot be used."""
+    """Run a command; return the exit code.
+
+    That is 1 for a failure, 2 for a configuration that cannot be used, 130 for a Ctrl-C before the server runs.
+    """
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.command in OF_RUN_PY:
@@ -51,6 +55,14 @@ def main(arguments: list[str]) -> int:
         print("The configuration cannot be used:", *told, sep="\n  ", file=sys.stderr)
         return 2
     log.configure(settings.log_level, config.secrets(settings))
+    try:
+        return _run(chosen, settings)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # what the shell says next begins a line of its own
+        return INTERRUPTED
+
+
+def _run(chosen: argparse.Namespace, settings: config.Settings) -> int:
     from app import main as program  # a bad configuration is told before anything heavy is loaded
     from app.errors import CannotListen, GatewayError
 

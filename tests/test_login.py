@@ -3,8 +3,10 @@
 import asyncio
 import os
 import re
+import signal
 import stat
 import sys
+import termios
 from pathlib import Path
 
 import aiohttp
@@ -223,6 +225,33 @@ async def test_what_is_pasted_into_a_terminal_is_not_shown_and_may_be_long(tmp_p
     assert "yyyy" not in told
     assert "The token and the cookies are in" in told
     assert f"QWEN_COOKIE='x={'y' * 6000}'" in (tmp_path / ".env").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+async def test_ctrl_c_at_the_prompt_ends_quietly_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        "login",
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await asyncio.to_thread(_until, ours, "内容不会显示。")
+    while termios.tcgetattr(theirs)[3] & termios.ECHO:
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, told = await process.communicate()
+    assert (process.returncode, told.strip()) == (130, b"")
+    assert termios.tcgetattr(theirs) == before
+    assert not (tmp_path / ".env").exists()
+    os.close(theirs)
+    os.close(ours)
 
 
 def _until(device: int, mark: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,16 +13,25 @@ from app.clock import Clock, timestamp
 from app.core.ports import Branch, Said, SessionArchive, SessionSummary
 from app.errors import InvalidRequest
 
+_LISTED = 50
 _TITLE_CHARS = 48
 _NOT_KEPT = "(not kept: STORE_TEXT=0)"
 
 
+def at_least_one(text: str) -> int:
+    """Read a number of things to look at."""
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more (it is {text!r})")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", help="without one: list")
+    parser.set_defaults(action="list", owner=None, limit=_LISTED)
     listing = actions.add_parser("list", help="list sessions, the last used first")
     listing.add_argument("--owner", help="only those of one owner")
-    listing.add_argument("--limit", type=int, default=50, help="how many at most (default 50)")
+    listing.add_argument("--limit", type=at_least_one, default=_LISTED, help="how many at most (default %(default)s)")
     show = actions.add_parser("show", help="print what was said in a session, branch by branch")
     show.add_argument("session", help="its id or chat id, or the beginning of one")
     export = actions.add_parser("export", help="write sessions as Markdown or as JSON Lines")
@@ -202,7 +212,7 @@ def _delete(
         )
         if not sys.stdin.isatty():
             raise InvalidRequest("Nothing was erased: there is no terminal to ask at. Say --yes if you are sure.")
-        if input(question).strip().lower() not in {"y", "yes"}:
+        if _asked(question) not in {"y", "yes"}:
             print("Nothing was erased.")
             return 1
     erased = archive.erase([session.id for session in sessions], timestamp(clock.now()))
@@ -210,6 +220,15 @@ def _delete(
     if erased.queued:
         print(sweep())
     return 0
+
+
+def _asked(question: str) -> str:
+    """Return the answer of the person at the terminal; the end of the input is none."""
+    try:
+        return input(question).strip().lower()
+    except EOFError:
+        print()
+        return ""
 
 
 def _short(title: str) -> str:

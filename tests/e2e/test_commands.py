@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-import errno
 import io
 import json
 import logging
 import os
+import resource
+import shutil
 import sqlite3
 import stat
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import pytest
 from app.__main__ import main
 from app.emulator import Emulator
 from tests.e2e.harness import AGE_SESSIONS, Client, Conversation, emulating, eventually, serving
-from tests.e2e.processes import UNMEASURED, environment, server_process
+from tests.e2e.processes import ROOT, UNMEASURED, environment, server_process
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -217,13 +219,65 @@ async def test_only_what_is_not_kept_is_shown_as_not_kept(
 
 
 async def test_an_export_that_fails_leaves_no_file_behind(shell: Shell, emulator: Emulator, tmp_path: Path) -> None:
-    await emulator.browse(None, DOG, "A fine name.")
+    await emulator.browse(None, DOG, "A fine name. " * 20_000)
     await shell.run("pull")
     file = tmp_path / "history.md"
-    with mock.patch("app.commands.sessions._write", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
         code, told = await shell.run("sessions", "export", "--output", str(file))
-    assert (code, "No space left on device; nothing is left of it" in told) == (1, True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (code, "could not be written: File too large; nothing is left of it" in told) == (1, True)
     assert not file.exists()
+
+
+async def test_sessions_without_more_lists_them(shell: Shell, emulator: Emulator) -> None:
+    for text in ("One", "Two"):
+        await emulator.browse(None, text, "1")
+    await shell.run("pull")
+    listed = await shell.run("sessions", "list")
+    assert await shell.run("sessions") == listed
+    assert len(listed[1].splitlines()) == 3
+    assert len((await shell.run("sessions", "list", "--limit", "1"))[1].splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("sessions", "list", "--limit", "0"), ("sessions", "list", "--limit", "-1"), ("pull", "--most", "0")]
+)
+async def test_a_number_that_looks_at_nothing_is_refused(shell: Shell, arguments: tuple[str, ...]) -> None:
+    code, told = await shell.run(*arguments)
+    assert (code, "must be a whole number of 1 or more" in told) == (2, True)
+
+
+@pytest.mark.skipif(not shutil.which("setsid"), reason="nothing here gives a process a terminal")
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+async def test_ctrl_c_or_ctrl_d_instead_of_an_answer_erases_nothing(
+    shell: Shell, emulator: Emulator, tmp_path: Path, key: str
+) -> None:
+    await emulator.browse(None, DOG, "A fine name.")
+    await shell.run("pull")
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *("setsid", "--ctty", "--wait", sys.executable, "-m", "app", "sessions", "delete", "session_"),
+        cwd=ROOT,
+        env=environment(tmp_path, **shell.settings),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    told = ""
+    with contextlib.suppress(OSError):  # a terminal whose last program ended
+        while piece := await asyncio.to_thread(os.read, ours, 65536):
+            told += piece.decode()
+            if told.endswith("[y/N] "):
+                os.write(ours, key.encode())
+    os.close(ours)
+    assert "To erase here: 1; chats to delete on the site: 0." in told
+    assert await process.wait() == (130 if key == "\x03" else 1)
+    assert "Traceback" not in told
+    assert shell.rows("SELECT count(*) FROM sessions") == [(1,)]
 
 
 async def test_a_session_is_erased_here_and_on_the_site(
