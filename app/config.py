@@ -14,6 +14,7 @@ from app.config_values import (
     ApiKey,
     Secret,
     holds_login,
+    is_every_page,
     one_of,
     parse_api_keys,
     parse_database_url,
@@ -23,6 +24,7 @@ from app.config_values import (
     parse_origins,
     parse_secret,
     parse_text,
+    parse_token,
     seconds,
     whole,
 )
@@ -51,7 +53,7 @@ class Settings:
     model_aliases: Mapping[str, str]
     token_in_environment: Secret
 
-    qwen_auth_token: Secret = _row("", parse_secret, "The account's token: `.env` or environment only", secret=True)
+    qwen_auth_token: Secret = _row("", parse_token, "The account's token: `.env` or environment only", secret=True)
     env_file: str = _row(".env", parse_text, "Where the token is read and watched")
     config_file: str = _row("config.toml", parse_text, "The file of settings")
     qwen_cookie: Secret = _row(
@@ -198,30 +200,35 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     for key, row in named.items():
         # an empty variable counts as not set
         text = from_environ.get(key) or from_env_file.get(key) or from_toml.get(key, row.metadata["default"])
+        read = row.metadata["parse"]
         try:
-            values[key] = row.metadata["parse"](text.strip())
+            values[key] = read(text.strip())
         except ValueError as problem:
             shown = "" if row.metadata["secret"] else f" (it is {text!r})"
             problems.append(f"{key.upper()}: {problem}{shown}")
-    if not problems:
-        token = Secret(from_environ.get("qwen_auth_token", "").strip())
-        settings = Settings(root=root, model_aliases=aliases, token_in_environment=token, **values)
-        problems = _contradictions(settings)
-        if not problems:
-            return settings
-    raise ConfigError(problems)
+            values[key] = read(row.metadata["default"])
+    token = Secret(from_environ.get("qwen_auth_token", "").strip())
+    settings = Settings(root=root, model_aliases=aliases, token_in_environment=token, **values)
+    problems += _contradictions(settings, is_login_told=any(problem.startswith("QWEN_") for problem in problems))
+    if problems:
+        raise ConfigError(problems)
+    return settings
 
 
-def _contradictions(settings: Settings) -> list[str]:
-    """Return the problems that only several settings together have."""
+def _contradictions(settings: Settings, *, is_login_told: bool) -> list[str]:
+    """Return the problems that only several settings together have; what cannot be read counts as not set."""
     problems = []
     if settings.host not in LOOPBACK_HOSTS and not settings.api_keys and not settings.allow_open:
         problems.append(
-            f"HOST: {settings.host} is reachable from other machines and there are no API_KEYS; "
+            f"HOST: {settings.host} is reachable from other machines and there are no API_KEYS that guard it; "
             "set API_KEYS, or ALLOW_OPEN=1 if everyone who can reach it may use your account"
         )
-    if "*" in settings.cors_origins and not settings.api_keys:
-        problems.append("CORS_ORIGINS: * lets every web page use your account; set API_KEYS, or list the origins")
-    if settings.upstream == "qwen" and not settings.has_login:
+    every = next(filter(is_every_page, settings.cors_origins), None)
+    if every and not settings.api_keys:
+        problems.append(
+            f"CORS_ORIGINS: {every} lets every web page use your account, without API_KEYS that guard it; "
+            "set API_KEYS, or list the origins"
+        )
+    if settings.upstream == "qwen" and not settings.has_login and not is_login_told:
         problems.append("QWEN_AUTH_TOKEN: UPSTREAM=qwen needs the account's token; put it into .env (see the README)")
     return problems

@@ -12,6 +12,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
+from app.config_values import parse_flag
 from app.env_file import ENCODING, Line, read_lines
 
 ALIASES = "model_aliases"
@@ -31,10 +32,7 @@ def read_toml(
         problems.append(f"CONFIG_FILE: {path.name} cannot be read: {problem}")
         return {}, {}
     texts: dict[str, str] = {}
-    aliases = table.pop(ALIASES, {})
-    if not isinstance(aliases, dict) or not all(isinstance(target, str) and target for target in aliases.values()):
-        problems.append(f'{ALIASES}: must be a table of alias = "model id"')
-        aliases = {}
+    aliases = _aliases(table.pop(ALIASES, {}), problems)
     for name, value in table.items():
         key = name.lower()
         if key not in named:
@@ -43,11 +41,26 @@ def read_toml(
             problems.append(f"{key.upper()}: belongs into .env or the environment, not into {path.name}")
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             texts[key] = ",".join(value)
+        elif isinstance(value, bool) and named[key].metadata["parse"] is not parse_flag:
+            problems.append(f"{key.upper()}: must not be true or false")
         elif isinstance(value, str | int | float):
-            texts[key] = str(int(value)) if isinstance(value, bool) else str(value)
+            texts[key] = str(value)
         else:
             problems.append(f"{key.upper()}: must be a text or a number")
     return texts, aliases
+
+
+def _aliases(table: object, problems: list[str]) -> dict[str, str]:
+    """Return the model aliases that can be used."""
+    if not isinstance(table, dict):
+        problems.append(f'{ALIASES}: must be a table of alias = "model id"')
+        return {}
+    bad = [alias for alias, target in table.items() if not isinstance(target, str) or not target]
+    problems += [
+        f'{ALIASES}: {alias} must be a model id in quotes (an alias with a dot needs quotes too: "a.b" = "model id")'
+        for alias in bad
+    ]
+    return {alias: target for alias, target in table.items() if alias not in bad}
 
 
 def read_env_file(path: Path, named: Mapping[str, Field[Any]], problems: list[str]) -> dict[str, str]:

@@ -61,6 +61,16 @@ def parse_secret(text: str) -> Secret:
     return Secret(parse_line(text))
 
 
+def parse_token(text: str) -> Secret:
+    """Read the account's token; an empty text is none."""
+    token = parse_secret(text)
+    if text and text.count(".") < 2:
+        raise ValueError(
+            "must be a token, a long text with two dots in it; copy it again, or run `python3 run.py login` without it"
+        )
+    return token
+
+
 def holds_login(cookie: str) -> bool:
     """Say whether a Cookie header has a cookie that signs in: `token` or `refresh_token`."""
     return re.search(r"(?:^|;)\s*(?:refresh_)?token=[^;\s]", cookie) is not None
@@ -125,12 +135,27 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def is_every_page(origin: str) -> bool:
+    """Say whether an origin of `parse_origins` stands for every host of the web."""
+    found = re.fullmatch(r"(?:https?://)?([^/:]+)(?::.*)?", origin)
+    return found is not None and set(found[1]) <= {"*", "."}
+
+
 def parse_http_url(text: str) -> str:
     """Read an http(s) address, without a trailing slash."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not _is_http_url(text):
         raise ValueError("must be an address such as https://chat.qwen.ai")
     return text.rstrip("/")
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number or too large, a bracket that stays open
+        return False
+    is_plain = not re.search(r"\s", text) and not parts.query and not parts.fragment
+    return parts.scheme in {"http", "https"} and is_host and is_plain
 
 
 def parse_database_url(text: str) -> str:

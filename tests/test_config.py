@@ -123,10 +123,56 @@ def test_names_of_the_env_file_are_in_upper_case_for_all_who_read_it(tmp_path: P
         ({"API_KEYS": "an owner:12345678"}, "API_KEYS: must hold keys as KEY or OWNER:KEY"),
         ({"API_KEYS": "12345678,12345678"}, "API_KEYS: must not hold the same key twice"),
         ({"IS_DELETE": "maybe"}, "IS_DELETE: must be 0 or 1"),
+        ({"CORS_ORIGINS": "app://*,http://*"}, "CORS_ORIGINS: http://* lets every web page use your account"),
+        ({"CORS_ORIGINS": "https://*:*"}, "CORS_ORIGINS: https://*:* lets every web page use your account"),
+        ({"CORS_ORIGINS": "https://*.*"}, "CORS_ORIGINS: https://*.* lets every web page use your account"),
+        ({"QWEN_BASE_URL": "https://x:99999"}, "QWEN_BASE_URL: must be an address"),
+        ({"QWEN_AUTH_URL": "https://x:port"}, "QWEN_AUTH_URL: must be an address"),
+        ({"QWEN_BASE_URL": "https://[x"}, "QWEN_BASE_URL: must be an address"),
+        ({"QWEN_BASE_URL": "https://chat qwen.ai"}, "QWEN_BASE_URL: must be an address"),
+        (
+            {"QWEN_AUTH_TOKEN": "eyJhbGciOiJIUzI1NiJ9"},
+            "QWEN_AUTH_TOKEN: must be a token, a long text with two dots",
+        ),
     ],
 )
 def test_settings_that_would_harm_are_refused(tmp_path: Path, environ: dict[str, str], told: str) -> None:
     assert told in "\n".join(problems_of(tmp_path, **environ))
+
+
+def test_what_contradicts_is_told_along_with_what_cannot_be_read(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, API_KEYS="short", CORS_ORIGINS="*", HOST="0.0.0.0")
+    assert [problem.split(":")[0] for problem in problems] == ["API_KEYS", "HOST", "CORS_ORIGINS"]
+
+
+def test_a_login_that_cannot_be_read_is_not_also_told_as_missing(tmp_path: Path) -> None:
+    assert len(problems_of(tmp_path, UPSTREAM="qwen", QWEN_AUTH_TOKEN="no-token")) == 1
+
+
+def test_a_pattern_for_some_hosts_needs_no_keys(tmp_path: Path) -> None:
+    origins = "https://*.example.org,http://localhost:*,app://*"
+    assert load(tmp_path, {"CORS_ORIGINS": origins}).cors_origins == tuple(origins.split(","))
+
+
+def test_a_mark_before_the_text_of_a_file_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("port = 1\n", "utf-8-sig")
+    (tmp_path / ".env").write_text("LOG_LEVEL=debug\n", "utf-8-sig")
+    settings = load(tmp_path, {})
+    assert (settings.port, settings.log_level) == (1, "debug")
+
+
+def test_every_alias_that_is_no_model_id_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[model_aliases]\ngood = "m"\nempty = ""\nnumber = 3\ngpt-3.5 = "m"\n')
+    problems = problems_of(tmp_path)
+    assert [problem.split(" must ")[0] for problem in problems] == [
+        f"model_aliases: {alias}" for alias in ("empty", "number", "gpt-3")
+    ]
+
+
+@pytest.mark.parametrize("name", ["port", "pace_seconds", "host"])
+def test_true_and_false_are_for_switches_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.toml").write_text(f"is_delete = true\n{name} = true\n")
+    assert problems_of(tmp_path) == [f"{name.upper()}: must not be true or false"]
 
 
 def test_beyond_loopback_is_allowed_with_keys_or_by_an_explicit_word(tmp_path: Path) -> None:
@@ -166,10 +212,10 @@ def test_a_value_of_no_use_in_toml_is_told(tmp_path: Path) -> None:
 
 
 def test_secrets_show_in_no_repr(tmp_path: Path) -> None:
-    settings: Settings = load(tmp_path, {"QWEN_AUTH_TOKEN": "tok-secret-1", "API_KEYS": "key-secret-2"})
+    settings: Settings = load(tmp_path, {"QWEN_AUTH_TOKEN": "tok.en.-secret-1", "API_KEYS": "key-secret-2"})
     assert "-secret-" not in repr(settings)
     assert str(Secret("abc")) == "Secret('***')"
-    assert {secret.reveal() for secret in secrets(settings)} == {"tok-secret-1", "key-secret-2", ""}
+    assert {secret.reveal() for secret in secrets(settings)} == {"tok.en.-secret-1", "key-secret-2", ""}
 
 
 def test_every_setting_has_a_help_text_and_a_readable_default() -> None:

@@ -85,14 +85,14 @@ async def test_the_env_file_is_read_again_when_it_changes(tmp_path: Path, clock:
 async def test_a_file_that_was_written_just_now_is_looked_at_again(tmp_path: Path, clock: StillClock) -> None:
     env = tmp_path / ".env"
     soon = time.time_ns() + 60 * 10**9
-    _write(env, "QWEN_AUTH_TOKEN=token-aaa")
+    _write(env, "QWEN_AUTH_TOKEN=a.token.aaa")
     os.utime(env, ns=(soon, soon))
     source = await source_for(tmp_path, clock)
-    assert await taken(source) == "token-aaa"
-    _write(env, "QWEN_AUTH_TOKEN=token-bbb")
+    assert await taken(source) == "a.token.aaa"
+    _write(env, "QWEN_AUTH_TOKEN=a.token.bbb")
     os.utime(env, ns=(soon, soon))
     clock.pass_time(1)
-    assert await taken(source) == "token-bbb"
+    assert await taken(source) == "a.token.bbb"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ async def test_a_file_that_was_written_just_now_is_looked_at_again(tmp_path: Pat
         (make_token(life=LONG), make_token(life=LONGER), "environment"),
         (make_token(life=LONGER), make_token(life=LONG), "file"),
         (make_token(life=LONG), make_token(life=LONG), "file"),
-        ("opaque", make_token(life=LONGER), "file"),
-        (make_token(life=LONG), "opaque", "file"),
+        ("an.opaque.token", make_token(life=LONGER), "file"),
+        (make_token(life=LONG), "an.opaque.token", "file"),
         ("", make_token(life=LONG), "environment"),
         (make_token(life=LONG), "", "file"),
     ],
@@ -121,8 +121,8 @@ async def test_without_a_token_nothing_is_sent(tmp_path: Path, clock: StillClock
     assert source.problem == "There is no token for the account."
     with pytest.raises(UpstreamLoginRequired, match="no token"):
         await source.take()
-    await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=opaque")
-    assert await taken(source) == "opaque"
+    await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=an.opaque.token")
+    assert await taken(source) == "an.opaque.token"
     (tmp_path / ".env").unlink()
     clock.pass_time(1)
     with pytest.raises(UpstreamLoginRequired):
@@ -174,13 +174,13 @@ async def test_a_token_that_was_refused_and_then_taken_is_no_problem(clock: Stil
 
 
 async def test_a_new_token_is_used_at_once_after_a_refusal(tmp_path: Path, clock: StillClock) -> None:
-    await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=first")
+    await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=the.first.one")
     source = await source_for(tmp_path, clock)
     old = await source.take()
     source.refused(old, "Refused.")
-    await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=second-one")
+    await write(tmp_path / ".env", "QWEN_AUTH_TOKEN=the.second.one")
     new = await source.take()
-    assert new.token == Secret("second-one")
+    assert new.token == Secret("the.second.one")
     source.accepted(new)
     assert source.problem is None
 
@@ -189,15 +189,15 @@ async def test_an_unreadable_file_leaves_the_token_in_use(
     tmp_path: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     env = tmp_path / ".env"
-    await write(env, "QWEN_AUTH_TOKEN=opaque")
+    await write(env, "QWEN_AUTH_TOKEN=an.opaque.token")
     source = await source_for(tmp_path, clock)
     env.write_bytes(b"QWEN_AUTH_TOKEN=\xff\xfe\n")
-    assert await taken(source) == "opaque"
-    assert await taken(source) == "opaque"
+    assert await taken(source) == "an.opaque.token"
+    assert await taken(source) == "an.opaque.token"
     assert [record.getMessage()[:21] for record in caplog.records] == [".env cannot be read, "]
     env.unlink()
     env.mkdir()
-    assert await taken(source) == "opaque"
+    assert await taken(source) == "an.opaque.token"
 
 
 async def test_the_end_of_a_token_is_told_once_and_again_when_it_is_near(

@@ -217,7 +217,7 @@ async def test_an_answer_without_end_is_refused_before_it_fills_the_memory(upstr
 
 async def test_silence_names_the_setting(open_upstream: OpenUpstream, site: Site, tmp_path: Path) -> None:
     site.on(MODELS, silent())
-    settings = make_settings(tmp_path, FIRST_EVENT_TIMEOUT="0.1", QWEN_AUTH_TOKEN="opaque")
+    settings = make_settings(tmp_path, FIRST_EVENT_TIMEOUT="0.1", QWEN_AUTH_TOKEN="an.opaque.token")
     async with open_upstream(settings) as upstream:
         with pytest.raises(UpstreamTimeout, match=r"0\.1 s \(FIRST_EVENT_TIMEOUT\)"):
             await upstream.models()

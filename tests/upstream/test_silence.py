@@ -24,7 +24,7 @@ async def test_no_first_event_in_time_names_the_setting(
         (stream(b'{"torn', end=False), {"TOTAL_TIMEOUT": "0.1"}, r"0\.1 s \(TOTAL_TIMEOUT\)"),
     ):
         site.on(SEND, act)
-        settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="opaque", **environ)
+        settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="an.opaque.token", **environ)
         async with open_upstream(settings) as upstream:
             with pytest.raises(UpstreamTimeout, match=name) as caught:
                 await hear(upstream)
@@ -65,7 +65,7 @@ async def test_silence_in_mid_answer_names_the_setting(
     open_upstream: OpenUpstream, site: Site, tmp_path: Path, act: Act, environ: dict[str, str], words: str
 ) -> None:
     site.on(SEND, act)
-    async with open_upstream(make_settings(tmp_path, QWEN_AUTH_TOKEN="opaque", **environ)) as upstream:
+    async with open_upstream(make_settings(tmp_path, QWEN_AUTH_TOKEN="an.opaque.token", **environ)) as upstream:
         before, problem = await fails(upstream, UpstreamTimeout)
     assert before[:2] == PIECES[:2]
     assert problem.accepted
@@ -84,14 +84,14 @@ async def test_keep_alives_carry_an_answer_over_a_long_silence(
         writer.write(chunk(events(PLAIN[2:])) + b"0\r\n\r\n")
 
     site.on(SEND, act)
-    settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="opaque", BETWEEN_EVENTS_TIMEOUT="0.2")
+    settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="an.opaque.token", BETWEEN_EVENTS_TIMEOUT="0.2")
     async with open_upstream(settings) as upstream:
         assert await hear(upstream) == WHOLE
 
 
 async def test_a_slow_caller_is_no_silence_of_the_site(open_upstream: OpenUpstream, site: Site, tmp_path: Path) -> None:
     site.on(SEND, stream(events(PLAIN[:2]), events(PLAIN[2:])))
-    settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="opaque", BETWEEN_EVENTS_TIMEOUT="0.05")
+    settings = make_settings(tmp_path, QWEN_AUTH_TOKEN="an.opaque.token", BETWEEN_EVENTS_TIMEOUT="0.05")
     async with open_upstream(settings) as upstream:
         with closing(await upstream.send(PROMPT)) as batches:
             heard = list(await anext(batches))
