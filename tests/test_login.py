@@ -121,6 +121,8 @@ async def test_a_token_that_works_is_kept_and_used(tmp_path: Path) -> None:
         code, told = await log_in(tmp_path, f"curl '{emulator.url}/' -H 'authorization: Bearer {token}'", emulator.url)
         assert (code, "The site takes this token. It lasts until" in told) == (0, True)
         assert token not in told
+        assert f"It is in {tmp_path / '.env'}, readable by you only." in told
+        assert "was started with a login takes it at once. One that answers from the emulator has to be stopped" in told
         async with server_process(tmp_path, QWEN_BASE_URL=emulator.url) as server, aiohttp.ClientSession() as session:
             reply = await Client(session, server.url).chat([{"role": "user", "content": "hi"}])
         assert reply.status == 200

@@ -143,5 +143,8 @@ def run(path: Path, sign_in: Callable[[Pasted], str]) -> int:
     lasts = sign_in(pasted)
     what = "The token and the cookies are" if pasted.cookie else "It is"
     print(f"The site takes this token. {lasts} {what} in {path}, readable by you only.")
-    print("A running server takes it at once; else start it with: python3 run.py")
+    print(
+        "A running server that reads this file and was started with a login takes it at once. "
+        "One that answers from the emulator has to be stopped first. To start: python3 run.py"
+    )
     return 0
