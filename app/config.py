@@ -147,7 +147,11 @@ class Settings:
     access_log: str = _row(
         "off", one_of("off", "json"), "`json`: a line of JSON for each request on standard output, without texts"
     )
-    log_level: str = _row("info", one_of("debug", "info", "warning", "error"), "How much is logged")
+    log_level: str = _row(
+        "info",
+        one_of("debug", "info", "warning", "error"),
+        "How much is logged: `debug`, `info`, `warning` or `error`",
+    )
 
     def path(self, text: str) -> Path:
         """Return a path of the configuration, relative ones taken from the project folder."""

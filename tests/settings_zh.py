@@ -45,5 +45,5 @@ CHINESE = {
     "window_match": "1：凭最后几轮认出被客户端截短的对话；0：改为重放，模型看到的不多于客户端所发",
     "store_text": "0：只保存哈希和长度，不保存文本",
     "access_log": "`json`：每个请求在标准输出上写一行 JSON，不含文本",
-    "log_level": "日志的详细程度",
+    "log_level": "日志的详细程度：`debug`、`info`、`warning` 或 `error`",
 }

@@ -48,7 +48,7 @@ class UpstreamLoginRequired(UpstreamError):
         "Sign in at chat.qwen.ai, copy the token or a request as cURL, and paste it into `python3 run.py login`; "
         "no restart is needed."
     )
-    advice_zh = "请登录 chat.qwen.ai，重新复制令牌，写入 .env 的 QWEN_AUTH_TOKEN；无需重启。"
+    advice_zh = "请登录 chat.qwen.ai，复制令牌，或把请求复制为 cURL，粘贴到 `python3 run.py login`；无需重启。"
 
 
 class UpstreamRenewalFailed(UpstreamLoginRequired):
