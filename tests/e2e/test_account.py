@@ -389,6 +389,21 @@ async def test_cookies_alone_sign_in(world: World) -> None:
     assert world.kept["QWEN_AUTH_TOKEN"].startswith("eyJ")
 
 
+async def test_a_login_that_is_mended_makes_the_server_ready_although_nobody_asks(world: World) -> None:
+    world.write(world.emulator.mint_token(-60))
+    async with world.serving() as server, aiohttp.ClientSession() as session:
+
+        async def ready() -> int:
+            async with session.get(f"{server.url}/ready") as response:
+                return response.status
+
+        assert await server.keeper.keep() <= 5
+        assert await ready() == 503
+        world.write(world.emulator.mint_token())
+        assert await server.keeper.keep() > 5
+        assert await ready() == 200
+
+
 async def test_a_long_token_slides_in_its_last_week_once_a_day(world: World) -> None:
     world.write(world.emulator.mint_token(8 * 86400))
     async with world.serving() as server:

@@ -23,6 +23,7 @@ from app.upstream.qwen.words import announce, expired, how_long, unrenewable
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
 _KEEP_EVERY = 60.0
+_MENDED_WITHIN = 5.0
 _A_DAY = 86400.0
 _SLIDE_BEFORE = timedelta(days=7)
 _MISSING = "There is no token for the account."
@@ -186,8 +187,13 @@ class TokenSource:
     async def keep(self) -> float:
         """Renew what is due also while nobody asks; return the seconds until it should be looked at again.
 
-        A login that is not in use is renewed once a day, so that its session goes on.
+        A login that is not in use is renewed once a day, so that its session goes on. One that does not work is looked
+        at more often: its owner may be writing another.
         """
+        wait = await self._keep()
+        return wait if self.problem is None else min(wait, _MENDED_WITHIN)
+
+    async def _keep(self) -> float:
         await self.refresh()
         now = self._clock.monotonic()
         credential = self.credential
