@@ -76,7 +76,9 @@ def _run(chosen: argparse.Namespace, settings: config.Settings) -> int:
         elif chosen.command == "sessions":
             return program.look_into_sessions(settings, chosen)
         else:
-            program.run(program.serve(settings))
+            from app.serving import serve
+
+            program.run(serve(settings))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output, such as head, has seen enough
     except GatewayError as problem:

@@ -1,23 +1,16 @@
-"""The composition root: the only place that names concrete adapters, and the life of the process."""
+"""The composition root: the only place that names concrete adapters, and what the commands do with them."""
 
 import argparse
 import asyncio
-import gc
 import logging
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from aiohttp import web
-
-from app import __version__
 from app.clock import Clock, SystemClock
 from app.commands import login, sessions
 from app.config import Settings
@@ -32,22 +25,19 @@ from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
 from app.core.uploads import Uploads
 from app.core.videos import Videos
-from app.errors import CannotListen, StoreInUse, UpstreamError
+from app.errors import StoreInUse
 from app.files.fetching import open_fetcher
 from app.files.library import open_library
 from app.store.archive import open_archive
 from app.store.sqlite import open_sqlite
-from app.tasks.background import BackgroundTasks, running
+from app.tasks.background import BackgroundTasks
 from app.tasks.cleaner import Cleaner
-from app.tasks.service_manager import ServiceManager
 from app.tasks.titler import Titler
 from app.tasks.token_keeper import TokenKeeper
 from app.telemetry.metrics import Metrics
 from app.upstream.qwen import KeptByLogin, QwenUpstream, Renewal, TokenSource
 from app.web.access_log import AccessLog
-from app.web.connections import Runner
 from app.web.keys import Services
-from app.web.routes import make_app
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -55,7 +45,6 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations" / "sqlite"
 PATIENCE = Patience()
 RECOVERY_PACE = RecoveryPace()
 _BACKGROUND_SECONDS = 10.0
-_LONGEST_PAUSE = 3600.0  # seconds
 _TYPING_SECONDS = 0.02
 _PULL_PAUSE = 0.5  # seconds between two requests to the site
 _TITLE_SECONDS = 5.0  # the site writes its own title within about 3 (docs/upstream-protocol.md, Create)
@@ -174,69 +163,6 @@ async def open_program(
         yield Program(services, cleaner, recovery, titler, TokenKeeper(upstream))
 
 
-async def warm_up(services: Services, *, first_pause: float = 30.0) -> None:
-    """Fetch the model list, so that the first request need not wait for it, and the account's settings.
-
-    Whoever needs the list asks for it again; for the settings nobody else does, so they are tried until they are there.
-    """
-    try:
-        await services.catalog.models()
-    except UpstreamError as problem:
-        _log.warning("The site could not be asked for its models yet: %s", problem.message)
-    pause = first_pause
-    while True:
-        try:
-            await services.upstream.load_settings()
-            return
-        except UpstreamError as problem:
-            _log.info("The account's settings could not be fetched, next try in %.0f s: %s", pause, problem)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-@asynccontextmanager
-async def listening(services: Services) -> AsyncIterator[str]:
-    """Serve HTTP; gives the address. On leaving, running answers get SHUTDOWN_TIMEOUT seconds to end.
-
-    Raises CannotListen.
-    """
-    settings = services.settings
-    # What its timeout is for, `web/stopping.py` has done by then; aiohttp waits twice for it, and for ever for 0.
-    runner = Runner(make_app(services), access_log=None, handler_cancellation=True, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as problem:
-            raise CannotListen(settings.host, settings.port, problem) from problem
-        host, port = runner.addresses[0][:2]
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
-
-
-async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
-    _forbid_core_dumps()
-    stop, manager = _signalled(), ServiceManager(os.environ)
-    async with (
-        open_program(settings, SystemClock()) as program,
-        running(program.cleaner.run, "clean up"),
-        running(program.recovery.run, "read cut answers back"),
-        running(program.titler.run, "name chats"),
-        running(program.keeper.run, "keep the login"),
-        running(partial(warm_up, program.services), "warm up"),
-        listening(program.services) as address,
-    ):
-        _calm_collector()
-        _greet(settings, program.services.upstream, address)
-        async with manager.watching(f"Serving on {address}"):
-            await stop.wait()
-        _log.info("Stopping; running answers get %g seconds", settings.shutdown_timeout)
-    _log.info("Stopped")
-
-
 async def sweep(settings: Settings) -> str:
     """Do the clean-up that is due, once; return what came of it."""
     async with open_program(settings, SystemClock()) as program:
@@ -303,56 +229,3 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         new_loop = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
-
-
-def _calm_collector() -> None:
-    """Spare the garbage collector what the start made and stays for good, and look less often (docs/performance.md).
-
-    At all that is left it looks more often: that is little, and connections that ended are in it.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 10, 2)
-
-
-def _forbid_core_dumps() -> None:
-    """Keep the token out of files that a crash would leave behind."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _signalled() -> asyncio.Event:
-    """Return an event that the first signal to stop sets."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, on_signal)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
-    return stop
-
-
-def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
-    """Tell the person at the terminal where the server is and who answers."""
-    lines = [f"qwen-thread {__version__} is ready at {address}/v1"]
-    if settings.uses_emulator:
-        lines += [
-            "No QWEN_AUTH_TOKEN is set: a built-in emulator answers, and its answers are simulated.",
-            "To use your own account: python3 run.py login",
-        ]
-    if problem := upstream.account().problem:
-        lines.append(f"But: {problem}")
-    # standard output holds nothing but JSON where it is the access log
-    print("\n".join(lines), flush=True, file=sys.stderr if settings.access_log == "json" else sys.stdout)
-    _log.info(
-        "Listening at %s, answers come from %s", address, "the emulator" if settings.uses_emulator else "the site"
-    )

@@ -22,6 +22,7 @@ exhaustive_ignores =
     __main__
     emulator
 layers =
+    serving
     main
     web | tasks | commands
     openai | upstream | store | telemetry | files
@@ -68,6 +69,7 @@ type = forbidden
 allow_indirect_imports = True
 source_modules =
     app.main
+    app.serving
     app.web
     app.tasks
     app.openai
@@ -84,6 +86,7 @@ source_modules =
     app.emulator
 forbidden_modules =
     app.main
+    app.serving
     app.web
     app.tasks
     app.openai

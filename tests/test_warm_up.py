@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.errors import UpstreamUnreachable
-from app.main import warm_up
+from app.serving import warm_up
 
 
 class Late:

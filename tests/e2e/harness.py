@@ -14,7 +14,8 @@ from app.clock import Clock, SystemClock
 from app.config import load
 from app.core.surroundings import Patience
 from app.emulator import Emulator, EmulatorOptions
-from app.main import listening, open_program
+from app.main import open_program
+from app.serving import listening
 from app.tasks.background import running
 from app.tasks.token_keeper import TokenKeeper
 from tests.databases import lay_empty_database

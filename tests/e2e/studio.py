@@ -28,7 +28,8 @@ from app.core.ports import (
 )
 from app.core.surroundings import Patience
 from app.errors import ChatGone, UpstreamError, UpstreamRejected
-from app.main import listening, open_program
+from app.main import open_program
+from app.serving import listening
 from app.tasks.background import running
 from tests.core.fakes import model
 from tests.e2e.harness import CLOCK, Client

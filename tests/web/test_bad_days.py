@@ -14,7 +14,7 @@ from app.clock import SystemClock
 from app.config import load
 from app.core.ports import AccountStatus, StoreOverview
 from app.errors import StoreBusy
-from app.main import listening
+from app.serving import listening
 from app.telemetry.metrics import Metrics
 from app.web.keys import Services
 
