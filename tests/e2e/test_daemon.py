@@ -177,7 +177,7 @@ async def test_a_site_that_takes_no_connection_names_the_limit(tmp_path: Path) -
 async def test_the_greeting_names_an_address_that_a_client_can_call(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(tmp_path, HOST="0.0.0.0", ALLOW_OPEN="1") as server:  # noqa: S104
+    async with server_process(tmp_path, HOST="0.0.0.0", ALLOW_OPEN="1") as server:
         assert server.url.startswith("http://127.0.0.1:")
         async with session.get(f"{server.url}/health") as response:
             assert response.status == 200
