@@ -33,11 +33,18 @@ class Turn:
     disturbance: Disturbance | None
 
 
-def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
-    """Start an answer that comes as a stream."""
+async def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
+    """Start an answer that comes as a stream.
+
+    The site has a message as soon as it took it, and goes on writing whatever becomes of us. So the whole answer is
+    kept before the first word is shown, until what really became of it takes its place: a kill of this process, which
+    a real site would not feel, cuts no answer.
+    """
     user, answer = _store(state, turn)
     generation = _kind(turn.asked.chat_type)(_job(state, turn, user, answer, outputs))
-    state.generate(generation)
+    state.generate(generation)  # before anything is awaited: it locks the chat
+    if state.storage.lasts:
+        await state.storage.keep_turn(turn.chat, user, generation.whole())
     return generation
 
 

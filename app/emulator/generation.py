@@ -5,6 +5,8 @@ import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from app.emulator.frames import Frames
 from app.emulator.hosted import Tool, result_of_2025
 from app.emulator.job import Job
 from app.emulator.mishaps import mishap
+from app.emulator.tree import Node
 
 _PIECE = re.compile(r"\s*\S{1,12}")
 _HIDDEN_PROMPT_TOKENS = 500
@@ -47,6 +50,20 @@ class Generation:
         """End the answer where it is."""
         self._stopped.set()
 
+    def whole(self) -> Node:
+        """Return the answer as it will be unless something stops it, without a change to the one that is made."""
+        twin = type(self)(replace(self.job, answer=deepcopy(self.job.answer)))
+        twin._finish_unseen()
+        return twin.job.answer
+
+    def _finish_unseen(self) -> None:
+        answer = self.job.answer
+        answer.thoughts = list(self.job.thoughts)
+        if self.job.disturbance is not Disturbance.EMPTY:
+            self._fill()
+        self._thought, self._said = sum(map(tokens, answer.thoughts)), tokens(answer.text)
+        self._end()
+
     async def follow(self) -> AsyncIterator[bytes]:
         """Read the frames from the first on."""
         position = 0
@@ -75,10 +92,13 @@ class Generation:
     async def _keep(self) -> None:
         """Store the answer once, before its reader sees the end."""
         if not self.job.answer.done:
-            self.job.answer.done = True
-            self.job.answer.ended_at = time.time()
-            self.job.answer.usage = self._usage() or {}
+            self._end()
             await self.job.keep()
+
+    def _end(self) -> None:
+        self.job.answer.done = True
+        self.job.answer.ended_at = time.time()
+        self.job.answer.usage = self._usage() or {}
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())

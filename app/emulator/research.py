@@ -7,6 +7,7 @@ that says so.
 """
 
 import asyncio
+from dataclasses import replace
 
 from app.emulator.faults import Disturbance
 from app.emulator.generation import Generation
@@ -33,14 +34,29 @@ class Research(Generation):
             self._put(self._frames.keep_alive(), self._frames.text(text, self._usage(), phase=phase))
             await asyncio.sleep(self._delay)
             self._put(self._frames.thought(phase))
-            item = {"phase": phase, "content": text, "status": "finished", "role": "assistant", "extra": None}
-            self.job.answer.items.append(item)
+            self._note_step(phase)
             if phase == "DeepThinking":
                 for tool in self.job.tools:
                     self._use(tool)
+        self._report()
+        await self._say()
+
+    def _note_step(self, phase: str) -> None:
+        """Put a step into the stored answer."""
+        item = {"phase": phase, "content": _STEPS[phase], "status": "finished", "role": "assistant", "extra": None}
+        self.job.answer.items.append(item)
+
+    def _report(self) -> None:
         as_answer = self.job.disturbance is Disturbance.REPORT_AS_ANSWER
         self.job.answer.phase = "answer" if as_answer else "deep_research_answer"
-        await self._say()
+
+    def _finish_unseen(self) -> None:
+        if not self._asks():
+            for phase in _STEPS:
+                self._note_step(phase)
+            self._report()
+            self.job = replace(self.job, thoughts=())
+        super()._finish_unseen()
 
     def _asks(self) -> bool:
         planned = self.job.planned.asks

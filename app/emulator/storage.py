@@ -18,6 +18,11 @@ class ChatStorage:
         self._path = path
         self._writing = asyncio.Lock()
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the chats outlive the process."""
+        return self._path is not None
+
     async def open(self) -> None:
         """Read the journal and rewrite it compactly."""
         if self._path is not None:
@@ -29,7 +34,7 @@ class ChatStorage:
         await self._append(_chat_record(chat))
 
     async def keep_turn(self, chat: Chat, *nodes: Node) -> None:
-        """Keep the nodes of a finished turn, which are in the tree already, and the chat's title."""
+        """Keep nodes of a turn in the place of what was kept of them before, and the chat's title."""
         await self._append(
             {"op": "turn", "chat": chat.id, "title": chat.title, "nodes": [asdict(node) for node in nodes]}
         )
@@ -80,6 +85,7 @@ class ChatStorage:
             chat.title = record["title"]
             for fields in record.get("nodes", ()):
                 chat.add(Node(**{**fields, "children": []}))
+                chat.name_itself()
 
 
 def _chat_record(chat: Chat) -> dict[str, Any]:

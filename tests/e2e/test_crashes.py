@@ -150,6 +150,34 @@ async def test_a_video_that_was_made_meanwhile_is_read_back_as_a_link(tmp_path: 
         assert (link,) in stored(tmp_path, "SELECT text FROM v_history WHERE role = 'assistant'")
 
 
+async def killed_while_it_counts(folder: Path, session: aiohttp.ClientSession, history: Messages) -> str:
+    """Ask a server with an emulator of its own, and kill both after some words; return these."""
+    got: list[str] = []
+    async with server_process(folder, **UNMEASURED) as server:
+        reading = asyncio.create_task(stream(session, server.url, history, got))
+        await eventually(lambda: len("".join(got).split()) > 4)
+        server.process.kill()
+        assert not await reading
+    return "".join(got)
+
+
+async def test_a_kill_together_with_the_embedded_emulator_cuts_no_answer(tmp_path: Path) -> None:
+    """Without a token the stand-in for the site dies too; the site itself would have written on."""
+    numbers, history = " ".join(map(str, range(1, 61))), [{"role": "user", "content": "count to 60"}]
+    async with aiohttp.ClientSession() as session:
+        for _ in range(2):
+            heard = await killed_while_it_counts(tmp_path, session, history)
+            assert numbers.startswith(heard)
+            history += [said(heard), {"role": "user", "content": "How many messages?"}]
+            async with server_process(tmp_path, **UNMEASURED) as server:
+                reply = await again(server.url, session, history)
+            assert reply.match == "exact"
+            history += [said(reply.text), {"role": "user", "content": "Please count to 60"}]
+    told = stored(tmp_path, "SELECT text FROM v_history WHERE state = 'recovered' AND role = 'assistant'")
+    assert told == [(numbers,), (numbers,)]
+    assert stored(tmp_path, "SELECT count(*) FROM sessions") == [(1,)]
+
+
 async def test_a_site_that_cannot_be_read_at_the_start_delays_nothing(tmp_path: Path) -> None:
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}

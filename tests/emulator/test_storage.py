@@ -1,5 +1,6 @@
 """The journal that keeps the chats."""
 
+import asyncio
 import json
 import stat
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from app.emulator import Emulator, EmulatorOptions
 from app.emulator.storage import ChatStorage
 from app.emulator.tree import Chat, new_chat, new_node
-from tests.emulator.page import SUMMARY, Site, emulated
+from tests.emulator.page import RAW, SUMMARY, Site, answer_of, emulated
 
 
 async def opened(path: Path) -> ChatStorage:
@@ -162,6 +163,54 @@ async def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: py
     await site.ask("DELETE", f"/api/v2/chats/{chat}")
     assert names_in(tmp_path) == []
     assert (await site.say(chat, "hi")).code == "CHAT_NOT_FOUND"
+
+
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "thinking": ("count to 30", {"config": SUMMARY}),
+    "raw thinking": ("count to 30", {"config": RAW}),
+    "a search": ("Search the web for trains", {"chat_type": "search"}),
+    "pictures": ("Two pictures of a dog", {"chat_type": "t2i"}),
+    "research": ("Compare the railways of Switzerland and of Austria since 1850.", {"chat_type": "deep_research"}),
+    "research that asks back": ("Trains", {"chat_type": "deep_research"}),
+    "silence": ("hi\n#emulator fault=empty", {}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_answer_is_kept_as_it_will_be_once_its_message_was_taken(tmp_path: Path, kind: str) -> None:
+    """What a kill in mid-answer leaves is the journal without its last line."""
+    path, (text, changes) = tmp_path / "chats.json", KINDS[kind]
+    async with emulated(data_file=path) as site:
+        chat = await site.new_chat(chat_type=changes.get("chat_type", "t2t"))
+        answer = await site.say(chat, text, **changes)
+        made = await site.tree(chat)
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    assert json.loads(last)["nodes"][1]["done"]
+    path.write_bytes(b"".join(before))
+    async with emulated(data_file=path) as site:
+        found = await site.tree(chat)
+        assert found["title"] == made["title"]
+        for tree in (made, found):
+            node = tree["chat"]["history"]["messages"][answer.node]
+            assert node.pop("extra")["endTime"]
+            for item in node["content_list"]:
+                item.pop("usage", None)
+                item["content"] = item["content"].partition("?key=")[0]
+        assert found["chat"]["history"] == made["chat"]["history"]
+
+
+async def test_an_answer_that_was_stopped_is_kept_as_far_as_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "chats.json"
+    async with emulated(data_file=path) as site:
+        chat = await site.new_chat()
+        hold = site.emulator.script.hold("", pieces=["one ", "two ", "three"], before=2)
+        saying = asyncio.create_task(site.say(chat, "hi"))
+        await hold.reached()
+        await site.stop(chat)
+        await saying
+    async with emulated(data_file=path) as site:
+        [_, answer] = (await site.tree(chat))["chat"]["history"]["messages"].values()
+        assert (answer_of(answer), answer["is_stop"]) == ("one two ", True)
 
 
 async def test_the_port_is_that_of_the_last_start_so_that_addresses_still_hold(tmp_path: Path) -> None:
