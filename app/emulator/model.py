@@ -38,6 +38,8 @@ _FILES = re.compile(
     r"\b(?:pictures?|images?|photos?|files?|documents?|videos?|audio|attach\w*)\b|图|文件|视频|音频", re.I
 )
 _EARLIER = re.compile(r".*</(?:instructions|conversation|tools|document)>", re.DOTALL)
+_NOTE = re.compile(r"\s*^\([^()\n]*\btools?\b[^()\n]*\)\s*\Z", re.MULTILINE)  # on how to use tools this time
+_FORBIDDEN = re.compile(r"\bwithout (?:calling|using)\b", re.IGNORECASE)
 _TOOL = re.compile(r"<tool>\s*<name>\s*(?P<name>[^<\s]+)\s*</name>")
 _RESULTS = re.compile(r"<tool_use_result>(.*?)</tool_use_result>", re.DOTALL)
 _RESULT = re.compile(r"<(?P<kind>result|error)>(?P<text>.*)</(?P=kind)>", re.DOTALL)
@@ -56,11 +58,20 @@ def answer(seen: Seen, files: Sequence[ShownFile] = (), earlier: Sequence[ShownF
     """Answer the last message, which came with files; earlier ones are told of when somebody asks."""
     turns = _users(seen)
     asked = newest(seen[-1][1])
-    said = next((text for skill in _SKILLS if (text := skill(asked, seen))), None)
+    said = _say(asked, seen)
     looked_at = files or (earlier if _FILES.search(asked) else ())
     said = said or (describe(looked_at) if looked_at else _introduce(turns, asked))
     noun = "message" if turns == 1 else "messages"
     return Answer(said, (f"I look at the {turns} user {noun} that I was shown.", "I answer from them alone."))
+
+
+def _say(asked: str, seen: Seen) -> str | None:
+    """Answer by the first skill that has an answer; a note on tools at the end is for the one that calls them alone."""
+    note = _NOTE.search(asked)
+    plain = asked[: note.start()] if note else asked
+    calls = asked if note is None or not _FORBIDDEN.search(note[0]) else ""
+    texts = (skill(calls if skill is _tool_call else plain, seen) for skill in _SKILLS)
+    return next((text for text in texts if text), None)
 
 
 def newest(text: str) -> str:

@@ -198,6 +198,16 @@ async def test_words_in_the_place_of_a_call_are_told_in_the_end(server: Server) 
     assert (reply.text, reply.finish_reason) == ("I would rather talk.", "stop")
 
 
+async def test_no_tool_is_called_where_the_client_wants_words(server: Server) -> None:
+    asked: Messages = []
+    for question in ("Use get_weather for Paris", "My dog is called Waldo.", "What is my dog called?"):
+        asked.append(user(question))
+        reply = await server.client.chat(asked, tools=[WEATHER], tool_choice="none")
+        assert (calls_of(reply), "<tool_use>" in reply.text) == ([], False)
+        asked.append(assistant(reply.text))
+    assert asked[-1] == assistant("Your dog is Waldo.")
+
+
 async def test_only_one_call_where_the_client_takes_one(server: Server) -> None:
     server.emulator.script.answer(call_text() + call_text("get_time", "{}"))
     reply = await server.client.chat([user(ASK)], tools=[WEATHER, TIME], parallel_tool_calls=False)

@@ -59,6 +59,13 @@ def test_everything_else_is_answered_with_who_it_is() -> None:
     assert answer([("user", "x")]).thoughts[0].startswith("I look at the 1 user message that")
 
 
+def test_it_calls_no_tool_where_it_is_told_not_to_and_answers_what_is_asked() -> None:
+    system = f"<instructions>\n{TOOLS}\n</instructions>\n\n"
+    note = "\n\n(Answer this in words, without calling a tool.)"
+    assert "<tool_use>" not in ask(f"{system}Use get_weather for Rome{note}")
+    assert ask(f"{system}What is 12*7+3?{note}") == "12*7+3 = 87"
+
+
 def test_it_calls_an_offered_tool_that_is_asked_for_and_reads_the_result() -> None:
     system = f"<instructions>\nYou may use {TOOLS}\n</instructions>\n\n"
     call = ask(system + 'use get_weather with {"city": "Paris"}')
@@ -66,6 +73,7 @@ def test_it_calls_an_offered_tool_that_is_asked_for_and_reads_the_result() -> No
     assert "<arguments>{}</arguments>" in ask(system + "use get_weather please")
     assert "<arguments>{}</arguments>" in ask(system + "use get_weather with {broken")
     assert "<tool_use>" not in ask(system + "What a day")
+    assert "<tool_use>" in ask(system + "How is Rome?\n\n(Call the tool get_weather now. Call at most one tool.)")
     assert ask("<tool_use_result>\n  <name>f</name>\n  <result>22</result>\n</tool_use_result>") == "The tool says: 22"
     assert ask("<tool_use_result><name>f</name><error>no</error></tool_use_result>") == "The tool says: no"
     assert ask("Here is the result of mcp tool use `f`:\n[22]") == "The tool says: [22]"
