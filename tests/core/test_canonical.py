@@ -52,5 +52,25 @@ def test_blanks_before_a_switch_take_no_longer_than_others() -> None:
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize("tag", ["think", "thinking", "thought", "seed:think"])
+@pytest.mark.parametrize("around", ["<{0}>I wonder.</{0}>Four.", "Four.<{0}>I wonder.</{0}>", "Fo<{0}>hm</{0}>ur."])
+def test_thinking_is_no_part_of_an_answer_whatever_its_tag(tag: str, around: str) -> None:
+    assert canonical_assistant(around.format(tag)) == "Four."
+    assert canonical_assistant(f" <{tag}>Cut while it thou") == ""
+
+
+@pytest.mark.parametrize("kind", ["reasoning", "tool_calls", "code_interpreter"])
+@pytest.mark.parametrize("quote", ['"', "'", ""])
+def test_details_that_a_client_adds_are_no_part_of_an_answer(kind: str, quote: str) -> None:
+    details = f"<details type={quote}{kind}{quote} done={quote}true{quote}>\n<summary>Ran</summary>\n1 + 1\n</details>"
+    assert canonical_assistant(f"{details}\nTwo.") == "Two."
+    assert canonical_assistant(f"It is {details} two.") == "Itistwo."
+
+
+@pytest.mark.parametrize("opened", ["<details>", '<details class="spoiler">', '<details type="tool_calls_made">'])
+def test_details_that_the_model_wrote_are(opened: str) -> None:
+    assert canonical_assistant(f"{opened}The butler.</details>") == f"{squeeze(opened)}Thebutler.</details>"
+
+
 def test_a_picture_may_be_described_with_brackets() -> None:
     assert canonical_assistant("Here: ![A [red] fox](https://cdn/1.png?key=k)") == canonical_assistant("Here:")
