@@ -112,6 +112,20 @@ def test_a_message_of_the_browser_is_not_taken_for_ours() -> None:
     assert recovered(Site("typed in the browser"), open_node("n1", "ours")) == {"n1": None}
 
 
+def test_an_answer_of_another_account_is_not_touched() -> None:
+    """The owner took another token: the site would show this account nothing, or somebody else's chat."""
+
+    class Untouchable(Site):
+        async def read_chat(self, chat_id: str) -> ChatRecord:
+            raise AssertionError("it was read with another account's token")
+
+    kept = Kept()
+    node = replace(open_node("n1", "ours"), account="another")
+    asyncio.run(recovery(Untouchable("ours"), kept, node).run())
+    end = kept.ends["n1"]
+    assert (end.state, end.response_id, end.error) == ("failed", None, "its chat belongs to another account")
+
+
 def test_an_answer_that_is_nothing_but_pictures_is_read_back_with_them() -> None:
     site, kept = Site("Draw an owl"), Kept(0)
     site.messages[1] = replace(site.messages[1], text="", pictures=("https://cdn/1.png?key=k", "https://cdn/2.png"))

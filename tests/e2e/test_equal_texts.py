@@ -225,3 +225,17 @@ async def test_loops_of_earlier_turns_count_where_the_client_keeps_them(server: 
         reply = await ask(server, [*kept(degrees), *after], "Well.", tools=[WEATHER])
         assert reply.match == match
     assert "22 degrees" not in visible(server)
+
+
+async def test_results_for_calls_of_two_answers_are_told_to_neither_chat(server: Server) -> None:
+    """Two tries of one question, which a client shows as one step with the calls of both."""
+    words = ("Let me see. ", "I look it up. ")
+    tries = [await ask(server, [user(ASK)], said + call_text(), tools=[WEATHER]) for said in words]
+    calls = [call for reply in tries for call in reply.body["choices"][0]["message"]["tool_calls"]]
+    chats = {shown.chat_id for shown in server.emulator.shown}
+    history = [user(ASK), assistant("".join(words), tool_calls=calls)]
+    history += [result(call["id"], f"{number} degrees") for number, call in enumerate(calls, 21)]
+    reply = await ask(server, history, "Well.", tools=[WEATHER])
+    told = server.emulator.shown[-1]
+    assert (len(chats), told.chat_id in chats) == (2, False)
+    assert (reply.match, told.text.count("21 degrees"), told.text.count("22 degrees")) == ("new", 1, 1)
