@@ -46,12 +46,12 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return {**os.environ, **own, **settings}
 
 
-async def launch(folder: Path, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
+async def launch(folder: Path, *arguments: str, module: str = "app", **settings: str) -> asyncio.subprocess.Process:
     """Start `python -m app` with these settings."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "app",
+        module,
         *arguments,
         cwd=ROOT,
         env=environment(folder, **settings),
@@ -61,9 +61,9 @@ async def launch(folder: Path, *arguments: str, **settings: str) -> asyncio.subp
 
 
 @asynccontextmanager
-async def server_process(folder: Path, **settings: str) -> AsyncIterator[ServerProcess]:
+async def server_process(folder: Path, *, module: str = "app", **settings: str) -> AsyncIterator[ServerProcess]:
     """Run a server until the end of the block, whatever happens."""
-    process = await launch(folder, **settings)
+    process = await launch(folder, module=module, **settings)
     try:
         assert process.stdout is not None
         first = (await asyncio.wait_for(process.stdout.readline(), 15)).decode()
