@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from app.clock import SystemClock
 from app.config import load
 from app.emulator import Emulator
-from app.main import open_program
+from app.main import Program, open_program
 from app.tasks.cleaner import Cleaner, SweepReport
 from tests.e2e.harness import AGE_SESSIONS, Server, emulating, eventually, serving
 
@@ -134,6 +136,67 @@ async def test_a_refused_account_is_not_asked_again_for_every_chat(tmp_path: Pat
                 database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
             assert await cleaner.sweep() == SweepReport(deleted=0, failed=3, aged=0, waiting=3)
             assert [request.method for request in emulator.requests[asked:]].count("DELETE") == 1
+
+
+class StoppedClock(SystemClock):
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.at = super().now().replace(microsecond=0)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@asynccontextmanager
+async def one_to_delete(folder: Path, emulator: Emulator, clock: StoppedClock) -> AsyncIterator[Program]:
+    """A program whose first retry is after a second, with one chat that was to be deleted long ago."""
+    async with serving(folder, emulator, IS_DELETE="1", DELETE_RETRY_SECONDS="60") as server:
+        await server.conversation().say("hi")
+    clock.at += timedelta(hours=1)
+    environ = {
+        "QWEN_AUTH_TOKEN": emulator.mint_token(),
+        "QWEN_BASE_URL": emulator.url,
+        "QWEN_AUTH_URL": emulator.auth_url,
+        "DELETE_RETRY_SECONDS": "1",
+    }
+    settings = await asyncio.to_thread(load, folder, environ)
+    async with open_program(settings, clock) as program:
+        yield program
+
+
+async def due(program: Program, clock: StoppedClock) -> timedelta:
+    """Return how long it is until the next deletion."""
+    services = program.services
+    at = await services.store.next_deletion_due(services.upstream.account_name())
+    assert at is not None
+    return at - clock.at
+
+
+async def test_the_pause_before_a_deletion_is_tried_again_doubles_up_to_half_a_minute(tmp_path: Path) -> None:
+    clock, pauses = StoppedClock(), []
+    async with emulating() as emulator, one_to_delete(tmp_path, emulator, clock) as program:
+        for tries in range(1, 9):
+            emulator.script.fault("server_error", target="delete")
+            assert await program.cleaner.sweep() == SweepReport(deleted=0, failed=1, aged=0, waiting=1)
+            assert deletes(emulator) == tries
+            pause = await due(program, clock)
+            pauses.append(pause.total_seconds())
+            clock.at += pause - timedelta(milliseconds=5)
+            assert await program.cleaner.sweep() == SweepReport(deleted=0, failed=0, aged=0, waiting=1), "not yet"
+            clock.at += timedelta(milliseconds=5)
+        assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+        assert await program.cleaner.sweep() == SweepReport(deleted=1, failed=0, aged=0, waiting=0)
+        assert not emulator.chats
+
+
+@pytest.mark.parametrize("fault", ["anti_bot", "expired"])
+async def test_a_deletion_that_needs_a_person_first_waits_for_ten_minutes(tmp_path: Path, fault: str) -> None:
+    clock = StoppedClock()
+    async with emulating() as emulator, one_to_delete(tmp_path, emulator, clock) as program:
+        emulator.script.fault(fault, target="delete")
+        assert await program.cleaner.sweep() == SweepReport(deleted=0, failed=1, aged=0, waiting=1)
+        assert await due(program, clock) == timedelta(minutes=10)
 
 
 class JumpingClock(SystemClock):
