@@ -31,7 +31,7 @@ class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
     A context once it has begun: left early it ends upstream, and what was written is kept. `closing` is done when the
-    end is recorded; the chat is free again then.
+    end is recorded and upstream was told to stop, if need be; the chat is free again then.
     """
 
     def __init__(
@@ -215,18 +215,18 @@ class Turn:
     async def _complete(self, prepare: Callable[[Ended], _T]) -> _T:
         """Commit the node; a client that leaves now cannot cut that in half."""
         self._is_recorded = True
-        self.closing = self._close("complete", self._relay.reason, None)
+        committed = self.closing = self._close("complete", self._relay.reason, None)
         self.leave()  # the next request may have the connection
         try:
             prepared = prepare(Ended(self._relay.reason, self.used))
-            await self._around.background.outlast(self.closing, "commit a node")
+            await self._around.background.outlast(committed, "commit a node")
             return prepared
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance
             raise
         finally:
             if self._generating and self._is_recorded:
-                self.closing = self._around.background.spawn(self._stop(), "stop a generation")
+                self.closing = self._around.background.spawn(self._wind_up(committed), "stop a generation")
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
@@ -259,6 +259,11 @@ class Turn:
 
     def _close(self, state: State, reason: FinishReason | None, error: str | None) -> asyncio.Future[None]:
         return self._record.close(state, reason, error, self._relay.call_ids)
+
+    async def _wind_up(self, recorded: asyncio.Future[None]) -> None:
+        """Have upstream stop, and be done when the end is recorded too."""
+        await self._stop()
+        await asyncio.wait([recorded])
 
     async def _stop(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,26 @@ async def test_an_answer_that_was_stopped_is_found_by_the_text_that_was_written(
     reply = await talk.say("What did you say?")
     assert reply.match == "exact"
     assert len(server.emulator.chats) == 1
+
+
+async def test_an_answer_that_was_cut_is_waited_for_until_it_is_recorded(server: Server) -> None:
+    hold = server.emulator.script.hold("", pieces=WORDS, before=30)
+    body = {"model": MODEL, "messages": HI, "stream": True, "enable_thinking": False, "max_tokens": 60}
+    with closing(sqlite3.connect(server.database, isolation_level=None)) as shell:
+        async with server.client.session.post(f"{server.url}/v1/chat/completions", json=body) as response:
+            await hold.reached()
+            shell.execute("BEGIN IMMEDIATE")
+            hold.release()
+            seen = b""
+            while seen.count(b"word9 ") < 3:
+                seen += await response.content.readany()
+            await asyncio.sleep(0.2)  # the commit waits for the lock by now
+        await eventually(lambda: server.emulator.stops)
+        whole = [*HI, {"role": "assistant", "content": "".join(WORDS[:30])}, {"role": "user", "content": "go on"}]
+        asked = asyncio.create_task(server.client.chat(whole))
+        await asyncio.sleep(0.3)
+        shell.execute("ROLLBACK")
+        assert (await asked).match == "exact"
 
 
 async def test_a_silent_stream_is_kept_alive_with_comments(tmp_path: Path, server: Server) -> None:
