@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import Literal
@@ -19,6 +20,7 @@ from app.core.watch import AnswerWatch
 from app.errors import StoreError, UpstreamError
 
 _log = logging.getLogger(__name__)
+_AGAIN_SECONDS = 1.0  # sooner than the next request gives up waiting for the end of the answer before it
 State = Literal["complete", "aborted", "failed"]
 
 
@@ -38,6 +40,7 @@ class TurnRecord:
         self.reasoning: list[str] = []
         self.usage: Usage | None = None
         self._spent: Usage | None = None  # on answers that could not be used
+        self._opened: asyncio.Future[None] | None = None
         self._around = around
         self._watch = watch
 
@@ -46,6 +49,12 @@ class TurnRecord:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self.usage + self._spent if self.usage and self._spent else self.usage
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the node was recorded, so that its end must be."""
+        opened = self._opened
+        return opened is not None and opened.done() and not opened.cancelled() and opened.exception() is None
+
     def open(self) -> asyncio.Future[None]:
         """Have the node recorded, in a new chat if need be; under way when this returns.
 
@@ -53,8 +62,10 @@ class TurnRecord:
         """
         session = self.draft.session
         if session is None:
-            return self._around.store.open_turn(self.draft.node, None, self._around.clock.now())
-        return self._around.background.spawn(self._open_chat(session), "open a chat", awaited=True)
+            self._opened = self._around.store.open_turn(self.draft.node, None, self._around.clock.now())
+        else:
+            self._opened = self._around.background.spawn(self._open_chat(session), "open a chat", awaited=True)
+        return self._opened
 
     async def _open_chat(self, session: NewSession) -> None:
         prompt, upstream = self.draft.prompt, self._around.upstream
@@ -74,7 +85,10 @@ class TurnRecord:
             _log.warning("Chat %s could not be recorded, nor deleted on the site: %s", self.chat_id, problem)
 
     async def follow_up(self, prompt: Prompt) -> None:
-        """End the node of an answer that could not be used, and open one for what the model is asked now."""
+        """End the node of an answer that could not be used, and open one for what the model is asked now.
+
+        Raises StoreError; a node that could not be ended is the turn's still.
+        """
         node = self.draft.node
         next_node = replace(
             node,
@@ -87,14 +101,15 @@ class TurnRecord:
             opens_turn=False,
             rows=(),
         )
+        now = self._around.clock.now()
         end = self._end("complete", "stop", "asked again", "".join(self.heard), None)
+        await self._around.store.finish_turn(end, now)
         self.draft = replace(self.draft, node=next_node, prompt=prompt, show_reasoning=False)
         self.heard, self.reasoning, self.response_id = [], [], None
         self._spent = self.used
         self.usage = None
-        now = self._around.clock.now()
-        await self._around.store.finish_turn(end, now)
-        await self._around.store.open_turn(next_node, None, now)
+        self._opened = self._around.store.open_turn(next_node, None, now)
+        await self._opened
 
     def close(
         self, state: State, reason: FinishReason | None, error: str | None, calls: tuple[str, ...]
@@ -154,8 +169,26 @@ class TurnRecord:
     async def _let_go(self, session: NewSession, now: datetime) -> None:
         """Have a new chat deleted that is not to stay or got no answer."""
         due = now + self._around.deletion_delay
+        store = self._around.store
         if session.delete_because:
-            await self._around.store.release(session.id, due)
+            await until_written(lambda: store.release(session.id, due))
         else:
-            await self._around.store.doom(session.id, "no answer", now, due)
+            await until_written(lambda: store.doom(session.id, "no answer", now, due))
         self._around.on_chat_released()
+
+
+async def until_written(write: Callable[[], Awaitable[None]]) -> None:
+    """Have something written, tried again for as long as the store's fault may pass. Raises StoreError for another."""
+    is_told = False
+    while True:
+        try:
+            await write()
+        except StoreError as problem:
+            if problem.retry_after is None:
+                raise
+            if not is_told:
+                _log.warning("What became of an answer is not stored so far: %s", problem)
+            is_told = True
+        else:
+            return
+        await asyncio.sleep(_AGAIN_SECONDS)

@@ -13,7 +13,7 @@ from app.core.delivery import Delivery, deliver
 from app.core.drafts import Draft
 from app.core.events import AnswerEvent, Ended, Event, FinishReason, Usage, VideoTask
 from app.core.ports import Prompt
-from app.core.record import State, TurnRecord
+from app.core.record import State, TurnRecord, until_written
 from app.core.relay import Relay
 from app.core.surroundings import Surroundings
 from app.core.video import following
@@ -220,13 +220,16 @@ class Turn:
         try:
             prepared = prepare(Ended(self._relay.reason, self.used))
             await self._around.background.outlast(committed, "commit a node")
-            return prepared
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance
             raise
-        finally:
-            if self._generating and self._is_recorded:
-                self.closing = self._around.background.spawn(self._wind_up(committed), "stop a generation")
+        except BaseException:
+            work = self._wind_up(committed, "complete", self._relay.reason, None)
+            self.closing = self._around.background.spawn(work, "commit a node")
+            raise
+        if self._generating:
+            self.closing = self._around.background.spawn(self._stop(), "stop a generation")
+        return prepared
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
@@ -247,23 +250,26 @@ class Turn:
     async def _record_abandoned(self, problem: BaseException) -> None:
         assert self._opening is not None
         await asyncio.wait([self._opening])
-        if self._opening.cancelled() or self._opening.exception() is not None:
-            return
-        left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
-        error = "the client left" if left else str(problem) or type(problem).__name__
-        try:
-            await self._close("aborted" if self._record.text else "failed", None, error)
-        finally:
-            if self._generating:
-                await self._stop()
+        if self._record.is_open:
+            left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
+            error = "the client left" if left else str(problem) or type(problem).__name__
+            state: State = "aborted" if self._record.text else "failed"
+            await self._wind_up(self._close(state, None, error), state, None, error)
+        elif self._generating:
+            await self._stop()
 
     def _close(self, state: State, reason: FinishReason | None, error: str | None) -> asyncio.Future[None]:
         return self._record.close(state, reason, error, self._relay.call_ids)
 
-    async def _wind_up(self, recorded: asyncio.Future[None]) -> None:
-        """Have upstream stop, and be done when the end is recorded too."""
-        await self._stop()
-        await asyncio.wait([recorded])
+    async def _wind_up(
+        self, written: asyncio.Future[None], state: State, reason: FinishReason | None, error: str | None
+    ) -> None:
+        """Have upstream stop, and see that an end that is being written is recorded, however long the store fails."""
+        if self._generating:
+            await self._stop()
+        await asyncio.wait([written])
+        if written.exception() is not None:
+            await until_written(lambda: self._close(state, reason, error))
 
     async def _stop(self) -> None:
         try:

@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from app.errors import StoreError
 from app.store import statements
-from app.store.connection import Database
+from app.store.connection import RETRY_AFTER, Database
 from app.store.journal import Journal
 from app.store.turns import Ending, Opening, TurnWriter, Written
 
 _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 1.0  # then other programs find it in the database
+_MOST_LATE = 64  # ends that wait for the database; each keeps an answer in memory
 _FORM = 2  # of a record; an opening in another form is not understood
 
 
@@ -51,6 +52,7 @@ class Beginnings:
         self._is_adopted = False
         self._waiting: dict[str, _Kept] = {}  # by the node's id
         self._writing: dict[str, _Kept] = {}
+        self._late: set[str] = set()  # nodes whose end could not be written so far
         self._timer: asyncio.TimerHandle | None = None
 
     async def adopt(self) -> None:
@@ -71,8 +73,11 @@ class Beginnings:
     def begin(self, opening: Opening) -> "asyncio.Future[None]":
         """Keep an opening; it survives the end of the process when the future is done.
 
-        That is at once, unless the journal has no room for it, so that it is written now.
+        That is at once, unless the journal has no room for it, so that it is written now. While many turns that ended
+        cannot be written, none is begun whose end nobody could be told of: StoreError.
         """
+        if len(self._late) >= _MOST_LATE:
+            return self._refused()
         place = self._journal.add(_encode(Record(_FORM, opening)))
         if place is None:
             return self._database.share(self._turns.write, Written(opening, None), durable=False)
@@ -83,8 +88,17 @@ class Beginnings:
         done.set_result(None)
         return done
 
+    def _refused(self) -> "asyncio.Future[None]":
+        refused = self._loop.create_future()
+        told = f"The database cannot be written, and {len(self._late)} answers wait for it already."
+        refused.set_exception(StoreError(told, retry_after=RETRY_AFTER))
+        return refused
+
     def end(self, ending: Ending) -> "asyncio.Future[None]":
-        """Write how a turn ended, with its opening if that waits; either both are written or none."""
+        """Write how a turn ended, with its opening if that waits; either both are written or none.
+
+        One that fails in passing is asked for again by whoever owns the turn.
+        """
         kept = self._waiting.pop(ending.node_id, None)
         return self._write(ending.node_id, kept, ending)
 
@@ -113,7 +127,7 @@ class Beginnings:
         written = self._database.share(self._turns.write, Written(opening, ending), durable=ending is not None)
         if kept is not None:
             self._writing[node_id] = kept
-            written.add_done_callback(partial(self._written, node_id))
+        written.add_done_callback(partial(self._written, node_id, ending is not None))
         return written
 
     def _look(self) -> None:
@@ -124,20 +138,25 @@ class Beginnings:
                 del self._waiting[node_id]
                 _ = self._write(node_id, kept, None)
 
-    def _written(self, node_id: str, written: "asyncio.Future[None]") -> None:
+    def _written(self, node_id: str, is_end: bool, written: "asyncio.Future[None]") -> None:
         if written.cancelled():  # by its caller, so that nobody knows whether it was written: the next start finds out
             return
-        kept = self._writing.pop(node_id)
+        kept = self._writing.pop(node_id, None)
         problem = written.exception()
         if isinstance(problem, StoreError) and not isinstance(problem.__cause__, sqlite3.IntegrityError):
-            if not kept.is_tried:
-                _log.warning("A turn that has begun could not be written so far: %s", problem)
-            kept.is_tried = True
-            self._waiting[node_id] = kept
+            if is_end:
+                self._late.add(node_id)
+            if kept is not None:
+                if not kept.is_tried:
+                    _log.warning("A turn that has begun could not be written so far: %s", problem)
+                kept.is_tried = True
+                self._waiting[node_id] = kept
             return
-        if problem is not None:
-            _log.error("The turn %s cannot be written: %s", node_id, problem)
-        self._journal.drop(kept.place)
+        self._late.discard(node_id)
+        if kept is not None:
+            if problem is not None:
+                _log.error("The turn %s cannot be written: %s", node_id, problem)
+            self._journal.drop(kept.place)
 
 
 def _read(records: Sequence[bytes]) -> list[Opening]:

@@ -24,6 +24,7 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
 _work_of = attrgetter("work")
+RETRY_AFTER = 5  # seconds, with every fault that may pass
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 4000"  # pages, 16 MB: four times as seldom as SQLite does by itself
 _ADVICE = {
     sqlite3.SQLITE_FULL: "The disk is full; make room.",
@@ -50,14 +51,14 @@ def _told(problem: sqlite3.DatabaseError, path: Path) -> Exception:
     code = _code(problem)
     told: StoreError
     if code in _BUSY:
-        told = StoreBusy(f"The database {path} is locked by another program.", retry_after=5)
+        told = StoreBusy(f"The database {path} is locked by another program.", retry_after=RETRY_AFTER)
     elif code in _UNUSABLE:
         told = StoreUnusable(
             f"The database {path} cannot be used: {problem}. Restore a backup of it, or move it away to start "
             "with an empty one."
         )
     elif code in _ADVICE:
-        told = StoreError(f"The database {path} could not be used: {problem}. {_ADVICE[code]}")
+        told = StoreError(f"The database {path} could not be used: {problem}. {_ADVICE[code]}", retry_after=RETRY_AFTER)
     else:
         return problem
     told.__cause__ = problem

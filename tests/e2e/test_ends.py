@@ -59,7 +59,7 @@ async def test_a_client_that_leaves_ends_the_answer_upstream(server: Server, str
         await asyncio.sleep(0.05)
     asked.cancel()
     await eventually(lambda: server.emulator.stops, 2)
-    await eventually(lambda: not stored(server, "SELECT 1 FROM nodes WHERE state = 'open'"))
+    await eventually(lambda: stored(server, "SELECT 1 FROM nodes WHERE state <> 'open'"))
     ((state, text, error),) = stored(server, "SELECT state, answer_text, error FROM nodes")
     assert error == "the client left"
     assert (state, text) == (("aborted", "".join(WORDS[:before])) if before else ("failed", ""))

@@ -120,6 +120,24 @@ async def test_an_opening_and_an_end_that_a_lock_kept_away_are_written_later(
     assert caplog.text.count("could not be written so far") == 1
 
 
+async def test_no_more_turns_begin_while_many_ends_cannot_be_written(path: Path, outside: Outside) -> None:
+    async with sqlite_store(path, busy_seconds=0.05) as store:
+        names = [f"n{number}" for number in range(64)]
+        for name in names:
+            await store.open_turn(node(name, name), session(name), minute(1))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            ends = [store.finish_turn(end(name, turn_key=name), minute(2)) for name in names]
+            assert {type(each) for each in await asyncio.gather(*ends, return_exceptions=True)} == {StoreBusy}
+            with pytest.raises(StoreError, match="64 answers wait for it already") as told:
+                await store.open_turn(node("more", "more"), session("more"), minute(3))
+        assert told.value.retry_after
+        await asyncio.gather(*(store.finish_turn(end(name, turn_key=name), minute(4)) for name in names))
+        await store.open_turn(node("more", "more"), session("more"), minute(5))
+        await store.finish_turn(end("more", turn_key="more"), minute(6))
+        assert outside.rows("SELECT state, count(*) FROM nodes") == [("complete", 65)]
+
+
 async def test_a_session_is_not_erased_while_a_turn_of_it_waits(store: SqliteSessionStore, path: Path) -> None:
     await store.open_turn(node("a1", "a"), session("session-a"), minute(1))
     await store.open_turn(node("b1", "session-b"), session("session-b"), minute(1))

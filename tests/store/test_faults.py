@@ -130,8 +130,9 @@ async def test_a_full_disk_is_told_and_the_store_works_again(
     await store.open_turn(node("a9", "a", parent="a2", depth=3), None, minute(30))
     await by_hand.limit(1)  # not one page more than there are
     long = "long " * 30_000  # the journal has room for it
-    with pytest.raises(StoreError, match="The disk is full; make room"):
+    with pytest.raises(StoreError, match="The disk is full; make room") as told:
         await store.finish_turn(end("a9", turn_key="key-a9", says=long), minute(31))
+    assert told.value.retry_after == 5
     await store.open_turn(node("x1", "x", says=long), session("x"), minute(31))
     await written(store)
     assert "could not be written so far" in caplog.text

@@ -244,7 +244,7 @@ class SessionStore(Protocol):
         ...
 
     def finish_turn(self, end: NodeEnd, at: datetime) -> "asyncio.Future[None]":
-        """Record how the answer ended, durably.
+        """Record how the answer ended, durably. A StoreError with `retry_after` may pass: ask for it again.
 
         Under way when this returns; await it to know that it is done. Cancelling the one that waits does not undo it.
         """
