@@ -100,6 +100,7 @@ class TurnRecord:
             sent_digest=sent_digest(prompt.text),
             opens_turn=False,
             rows=(),
+            said="".join(self.text),
         )
         now = self._around.clock.now()
         end = self._end("complete", "stop", "asked again", "".join(self.heard), None)

@@ -99,7 +99,7 @@ class Recovery:
         text, problem = "", None
         if answer is None:
             problem = "the message never reached the site"
-        elif not (text := self._written(answer)).strip():
+        elif not (text := _joined(node.said, self._written(answer))).strip():
             text, problem = "", "interrupted by a restart, without any text"
         await self._close(node, problem, answer, text)
         if problem is not None and node.parent_response_id is None and not node.known_responses:
@@ -162,6 +162,11 @@ class Recovery:
         is_video = answer.video_task and re.fullmatch(r"https?://\S+", answer.text)
         text = video_text(answer.text) if is_video else reader.feed(answer.text) + reader.rest()
         return "\n\n".join([*([text] if text else []), *map(picture_text, answer.pictures)])
+
+
+def _joined(said: str, rest: str) -> str:
+    """Return what the client was sent in all, were it not cut; answers to two questions stand apart."""
+    return f"{said.rstrip()}\n\n{rest}" if said and rest else said or rest
 
 
 def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:

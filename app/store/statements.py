@@ -91,7 +91,7 @@ FAIL_OPEN_NODES = """
 OPEN_NODES = """
     SELECT n.id AS node_id, n.session_id, s.chat_id, s.owner, s.account, p.response_id AS parent_response_id,
            n.sent_digest, n.turn_start = n.number AS opens_turn, n.before_key, n.user_key, n.answered_text, n.results,
-           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures
+           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures, n.answer_text AS said
     FROM nodes n INDEXED BY nodes_open CROSS JOIN sessions s ON s.id = n.session_id
     LEFT JOIN nodes p ON p.id = n.parent_id
     WHERE n.state = 'open'

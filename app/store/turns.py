@@ -119,17 +119,18 @@ _ADD = Insert("written", _COLUMNS)
 _LAST_NUMBER = "SELECT max(number) FROM nodes"
 _NO_NODE = ("",) * (len(_names(_NODE)) - 1)
 _NOT_ASKED = ("", "")
-_NO_END = ("open", "", None, None, None, "", "", "", "", "", "", 0)
+_NO_END = (None, None, "", "", "", "", "", "", 0)  # after the text so far
 _NO_KEYS = ("", "")
 _NO_LISTS: Row = (0, 0, "", "")
 NO_SESSION: Row = ("",) * len(_names(_SESSION))
 _REFUSED = {sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER}
 
 
-class Opening(Struct, frozen=True, gc=False):
+class Opening(Struct, frozen=True, gc=False, omit_defaults=True):
     """A node, and what is stored with it: the chat that it opens (else NO_SESSION), turns and files, as JSON.
 
-    `asked` is what finds an answer that is cut, `told` what the chat was told so far; `opens_turn` is 1 or 0.
+    `asked` is what finds an answer that is cut, `told` what the chat was told so far; `opens_turn` is 1 or 0. `said` is
+    the text of the answer so far.
     """
 
     node: Row
@@ -139,6 +140,7 @@ class Opening(Struct, frozen=True, gc=False):
     opens_turn: int
     turns: str
     files: str
+    said: str | None = None
 
     @property
     def node_id(self) -> str:
@@ -209,5 +211,5 @@ def _row(turn: Written, number: int) -> Row:
         session, lists = opening.session, (number, opening.opens_turn, opening.turns, opening.files)
     if ending is None:
         assert opening is not None
-        return (*begun, *_NO_END, *_NO_KEYS, *opening.told, *session, *lists, "")
+        return (*begun, "open", "", opening.said, *_NO_END, *_NO_KEYS, *opening.told, *session, *lists, "")
     return (*begun, *ending.node, *ending.keys, *ending.told, *session, *lists, ending.calls)

@@ -13,11 +13,16 @@ import pytest
 
 from app.emulator import Emulator
 from bench.crashes import kill_under_load
+from tests.e2e.habits import call_text
 from tests.e2e.harness import MODEL, Client, Messages, Reply, emulating, eventually, serving
 from tests.e2e.processes import UNMEASURED, server_process
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
+WEATHER = {
+    "type": "function",
+    "function": {"name": "get_weather", "parameters": {"type": "object", "required": ["city"]}},
+}
 WORDS = [f"word{number} " for number in range(12)]
 
 
@@ -27,10 +32,10 @@ def stored(folder: Path, query: str) -> list[Any]:
 
 
 async def stream(
-    session: aiohttp.ClientSession, url: str, messages: Messages, got: list[str], *, model: str = MODEL
+    session: aiohttp.ClientSession, url: str, messages: Messages, got: list[str], *, model: str = MODEL, **fields: Any
 ) -> bool:
     """Read an answer into `got`, piece by piece; return whether its end was seen."""
-    body = {"model": model, "messages": messages, "stream": True, "enable_thinking": False}
+    body = {"model": model, "messages": messages, "stream": True, "enable_thinking": False, **fields}
     ended = False
     with contextlib.suppress(aiohttp.ClientError, ConnectionError):
         async with session.post(f"{url}/v1/chat/completions", json=body) as response:
@@ -176,6 +181,35 @@ async def test_a_kill_together_with_the_embedded_emulator_cuts_no_answer(tmp_pat
     told = stored(tmp_path, "SELECT text FROM v_history WHERE state = 'recovered' AND role = 'assistant'")
     assert told == [(numbers,), (numbers,)]
     assert stored(tmp_path, "SELECT count(*) FROM sessions") == [(1,)]
+
+
+@pytest.mark.parametrize("stored_as", ["a record of the journal", "an open node"])
+@pytest.mark.parametrize("rest", [call_text(), "It is warm there."])
+async def test_an_answer_that_was_asked_for_again_is_read_back_with_the_words_before_it(
+    tmp_path: Path, rest: str, stored_as: str
+) -> None:
+    asked = {"role": "user", "content": "How warm is it in Paris?"}
+    async with emulating() as emulator, aiohttp.ClientSession() as session:
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
+        emulator.script.answer("", pieces=["I look again at it. ", call_text(arguments="{}")])
+        hold = emulator.script.hold("", pieces=[rest], before=0)
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            got: list[str] = []
+            reading = asyncio.create_task(stream(session, server.url, [asked], got, tools=[WEATHER]))
+            await hold.reached()
+            await eventually(lambda: stored(tmp_path, "SELECT 1 FROM nodes WHERE error = 'asked again'"))
+            await asyncio.sleep(0.1)
+            if stored_as == "an open node":
+                await eventually(lambda: stored(tmp_path, "SELECT 1 FROM nodes WHERE state = 'open'"))
+            server.process.kill()
+            await reading
+        hold.release()
+        assert "".join(got) == "I look again at it."
+        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            after = [asked, said("".join(got)), {"role": "user", "content": "Go on."}]
+            assert (await Client(session, server.url).chat(after, tools=[WEATHER])).match == "exact"
+    told = stored(tmp_path, "SELECT answer_text FROM nodes WHERE recovered")
+    assert told == [(f"I look again at it.\n\n{rest}",)]
 
 
 async def test_a_site_that_cannot_be_read_at_the_start_delays_nothing(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ class OpenNode(Struct, frozen=True, gc=False):
 
     `sent_digest` knows the text that upstream was sent, None if it was sent before this was kept. `answered` is the
     canonical text of the answers before it in its turn, None where texts are not kept; `opens_turn`: there are none.
-    `known_responses` are the answers of its chat that are stored already.
+    `known_responses` are the answers of its chat that are stored already. `said` is what the client was sent before the
+    model was asked again.
     """
 
     node_id: str
@@ -74,6 +75,7 @@ class OpenNode(Struct, frozen=True, gc=False):
     opens_turn: bool
     told: Told
     known_responses: frozenset[str]
+    said: str = ""
 
 
 class NewSession(Struct, frozen=True, gc=False):
@@ -109,7 +111,8 @@ class NewNode(Struct, frozen=True, gc=False):
     a changed system prompt), `sent_digest` what upstream's copy of it is known by. `before_key`, `user_key`,
     `asked_key`, `answered` and `results` say where in the conversation it stands (core/history.py); `opens_turn` that
     no answer of its turn came before it; `told` what the chat is told up to it. `rows` are earlier turns that the store
-    does not know yet, `files` what the client newly attached.
+    does not know yet, `files` what the client newly attached. `said` is what the client was already sent of the answer:
+    the model is asked again.
     """
 
     id: str
@@ -131,6 +134,7 @@ class NewNode(Struct, frozen=True, gc=False):
     told: Told
     rows: tuple[TurnRow, ...] = ()
     files: tuple[NodeFile, ...] = ()
+    said: str = ""
 
 
 class NodeEnd(Struct, frozen=True, gc=False):
