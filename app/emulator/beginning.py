@@ -1,6 +1,6 @@
 """Puts a message and its answer into the tree, and begins what answers it: text, pictures, a report, or a video."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.emulator import hosted, model
@@ -33,18 +33,11 @@ class Turn:
     disturbance: Disturbance | None
 
 
-async def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
-    """Start an answer that comes as a stream.
-
-    The site has a message as soon as it took it, and goes on writing whatever becomes of us. So the whole answer is
-    kept before the first word is shown, until what really became of it takes its place: a kill of this process, which
-    a real site would not feel, cuts no answer.
-    """
+def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
+    """Start an answer that comes as a stream."""
     user, answer = _store(state, turn)
     generation = _kind(turn.asked.chat_type)(_job(state, turn, user, answer, outputs))
-    state.generate(generation)  # before anything is awaited: it locks the chat
-    if state.storage.lasts:
-        await state.storage.keep_turn(turn.chat, user, generation.whole())
+    state.generate(generation)
     return generation
 
 
@@ -80,6 +73,10 @@ def _job(state: EmulatorState, turn: Turn, user: Node, answer: Node, outputs: Ou
         turn.chat.name_itself()
         await state.storage.keep_turn(turn.chat, user, answer)
 
+    async def promise(whole: Callable[[], Node]) -> None:
+        if state.storage.lasts:
+            await state.storage.keep_turn(turn.chat, user, whole())
+
     return Job(
         chat=turn.chat,
         user=user,
@@ -99,6 +96,7 @@ def _job(state: EmulatorState, turn: Turn, user: Node, answer: Node, outputs: Ou
         summary=answer.summary,
         chunk_delay=state.options.chunk_delay,
         keep=keep,
+        promise=promise,
     )
 
 

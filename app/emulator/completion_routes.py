@@ -53,7 +53,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
     turn = Turn(chat, asked, sight, planned, Disturbance(fault) if fault else None)
     if asked.chat_type == "t2v":
         return await _film(request, turn)
-    return await _stream(request, await begin(state, turn, outputs(request)))
+    return await _stream(request, begin(state, turn, outputs(request)))
 
 
 def missing_parent(parent_id: str, era: Era) -> Refusal:

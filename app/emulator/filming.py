@@ -27,6 +27,9 @@ class Film(Generation):
             return
         self._put(data({"choices": [{"delta": {**self.message, "content": "", "status": "finished"}}]}), STREAM_END)
 
+    async def _promise(self) -> None:
+        """What becomes of the answer is stored as the task's."""
+
     def _fill(self) -> None:
         """The task fills the answer."""
 

@@ -50,7 +50,7 @@ class Generation:
         """End the answer where it is."""
         self._stopped.set()
 
-    def whole(self) -> Node:
+    def _whole(self) -> Node:
         """Return the answer as it will be unless something stops it, without a change to the one that is made."""
         twin = type(self)(replace(self.job, answer=deepcopy(self.job.answer)))
         twin._finish_unseen()
@@ -76,8 +76,14 @@ class Generation:
             await self._news.wait()
 
     async def run(self) -> None:
-        """Generate the answer; ends early when stopped."""
+        """Generate the answer; ends early when stopped.
+
+        The site has a message as soon as it took it, and goes on writing whatever becomes of us. So the whole answer is
+        stored before the first word, until what really became of it takes its place: a kill of this process, which the
+        site would not feel, cuts no answer.
+        """
         try:
+            await self._promise()
             await self._until_stopped(self._generate())
             if self._stopped.is_set():
                 self.job.answer.is_stop = True
@@ -88,6 +94,9 @@ class Generation:
             finally:
                 self.done = True
                 self._tell()
+
+    async def _promise(self) -> None:
+        await self.job.promise(self._whole)
 
     async def _keep(self) -> None:
         """Store the answer once, before its reader sees the end."""

@@ -15,6 +15,7 @@ class Job:
     """What is generated, and where: the answer node is in the tree already and fills up.
 
     `asked` is what the message asks now, without the history that it may hold. `index` is None in the era of 2025.
+    `keep` stores the answer as it is, `promise` as it will be, which it is given a way to find out.
     """
 
     chat: Chat
@@ -35,3 +36,4 @@ class Job:
     summary: bool
     chunk_delay: float
     keep: Callable[[], Awaitable[None]]
+    promise: Callable[[Callable[[], Node]], Awaitable[None]]
