@@ -17,6 +17,7 @@ _WEEKDAYS = "mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri
 _CLOCK = r"\d{1,2}[:：]\d{2}(?:[:：]\d{2}(?:[.,]\d{1,9})?)?"
 _ZONE = r"(?:z|utc|gmt)?(?:\s*[+-]\d{1,2}(?::?\d{2})?)?(?![a-z0-9])"
 _TIME = rf"{_CLOCK}(?:\s*[ap]\.?m\.?(?![a-z]))?(?:\s*{_ZONE})?"
+_YEAR = r"(?:\s*(?:,\s*)?\d{4})?"  # blanks twice in a row would be shared out in every way
 _FORMS = {  # by how they begin
     r"(?=\d)": (
         rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}(?:[t\s]+{_TIME})?",
@@ -24,13 +25,13 @@ _FORMS = {  # by how they begin
         r"\d{1,2}\s*月\s*\d{1,2}\s*[日号]",
         r"(?<![\d./])(?:\d{4}/\d{1,2}/\d{1,2}|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2}))(?![\d/])",
         r"(?<![\d.])(?:(?:19|20)\d{2}\.\d{1,2}\.\d{1,2}|\d{1,2}\.\d{1,2}\.(?:19|20)\d{2})(?![\d])",
-        rf"\d{{1,2}}(?:st|nd|rd|th)?\.?\s+(?:of\s+)?(?:{_MONTHS})\.?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
+        rf"\d{{1,2}}(?:st|nd|rd|th)?\.?\s+(?:of\s+)?(?:{_MONTHS})\.?{_YEAR}(?![a-z0-9])",
         r"\d{1,2}\s*[点时]\s*\d{1,2}\s*分(?:\s*\d{1,2}\s*秒)?",
         _TIME,
         r"\d{1,2}\s*[ap]\.?m\.?(?![a-z])",
     ),
     r"(?=[a-z])(?<![a-z])": (
-        rf"(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:\s*,?\s*\d{{4}})?(?![a-z0-9])",
+        rf"(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?{_YEAR}(?![a-z0-9])",
         rf"(?:{_WEEKDAYS})(?![a-z])",
     ),
     r"(?=[上下凌早中晚星周礼])": (
