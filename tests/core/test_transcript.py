@@ -2,11 +2,13 @@
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.letter import Letter
 from app.core.messages import Message, ToolCall
+from app.core.tools.scheme import SCHEME
 from app.core.transcript import (
     CONTINUE,
     SO_FAR,
@@ -116,3 +118,12 @@ def test_a_text_that_holds_every_number_is_read_once() -> None:
     began = time.process_time()
     assert fence("user", text).endswith("</user-100000>")
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("blanks", [" ", "\n", "\u3000"])
+@pytest.mark.parametrize("bracket", ["<", "＜", "&lt;"])
+def test_blanks_in_a_tag_of_a_result_take_no_longer_than_others(bracket: str, blanks: str) -> None:
+    began = time.process_time()
+    for text, sent in ((f"{bracket}{blanks * 30_000}p>", bracket), (f"{bracket}{blanks * 30_000}/ tool_use>", "‹")):
+        assert SCHEME.write_result("get", text).startswith(f"<tool_use_result>\n<name>get</name>\n<result>{sent}")
+    assert time.process_time() - began < 2, "two parts that share out the blanks take minutes"

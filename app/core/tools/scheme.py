@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from app.core.tools.definitions import Tool, ToolUse
 
 _NOISE = frozenset({"$schema", "$id", "title", "examples", "$comment"})
-_TAGS = re.compile(
-    r"(?:<|＜|&lt;)(?=\s*[/／]?\s*(?:tool_use|tool_call|function\s*=|/function|result\s*(?:>|＞|&gt;)))", re.IGNORECASE
+_TAGS = re.compile(  # blanks twice in a row would be shared out in every way
+    r"(?:<|＜|&lt;)(?=\s*(?:[/／]\s*)?(?:tool_use|tool_call|function\s*=|/function|result\s*(?:>|＞|&gt;)))",
+    re.IGNORECASE,
 )
 _NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 
