@@ -25,7 +25,6 @@ _RETRY_SECONDS = 10.0
 _KEEP_EVERY = 60.0
 _MENDED_WITHIN = 5.0
 _A_DAY = 86400.0
-_SLIDE_BEFORE = timedelta(days=7)
 _MISSING = "There is no token for the account."
 
 
@@ -199,9 +198,10 @@ class TokenSource:
         credential = self.credential
         if credential is None or self._renewal is None:
             return _KEEP_EVERY
+        may_slide = now >= self._slide_not_before and not self._renewing.pause.seconds
         if self._is_due(credential) and (self._is_used or now - self._renewed_at >= _A_DAY):
             await asyncio.shield(self._renew(credential))
-        elif self._can_slide(credential) and now >= self._slide_not_before and not self._renewing.pause.seconds:
+        elif may_slide and credential.can_slide(self._clock.now()):
             await asyncio.shield(self._renewing.begin(credential, self._slide(credential, self._renewal)))
         return self._seconds_to_renewal()
 
@@ -240,12 +240,6 @@ class TokenSource:
 
     def _is_refused(self, credential: Credential) -> bool:
         return self._refusal is not None and self._refusal[0] == credential.token
-
-    def _can_slide(self, credential: Credential) -> bool:
-        """Whether it is a long token that nears its end: the profile may bring a later one."""
-        if credential.is_access or credential.expires_at is None or credential.is_over(self._clock.now()):
-            return False
-        return credential.expires_at - self._clock.now() < _SLIDE_BEFORE
 
     def _renew(self, credential: Credential) -> asyncio.Task[None]:
         if running := self._renewing.of(credential):

@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 NO_SECRET = Secret()
 LONGEST_MARGIN = timedelta(minutes=3)
 _SHARE_OF_LIFE = 5
+_LAST_PART = timedelta(days=7)
 NAMELESS = "token-"
 
 
@@ -77,6 +78,12 @@ class Credential:
     def can_renew(self, now: datetime) -> bool:
         """Whether it holds a cookie that may bring a new access token."""
         return any(end is None or end > now for end in self._cookie_ends)
+
+    def can_slide(self, now: datetime) -> bool:
+        """Whether it is a long token in its last week: the profile may bring a later one."""
+        if self.is_access or self.expires_at is None or self.is_over(now):
+            return False
+        return self.expires_at - now < _LAST_PART
 
     def login_cookies(self, now: datetime) -> dict[str, str]:
         """Return the cookies for the host that renews, without what is over or another account's."""
