@@ -4,7 +4,8 @@ import inspect
 import os
 from collections.abc import Iterator
 
-import jsonschema.validators  # noqa: F401 - the program loads it with the first schema, the one time it stands still
+import jsonschema.validators  # noqa: F401 - the program loads these two where they are first needed, and stands still then
+import prometheus_client  # noqa: F401
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings

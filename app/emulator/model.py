@@ -38,7 +38,7 @@ _FILES = re.compile(
     r"\b(?:pictures?|images?|photos?|files?|documents?|videos?|audio|attach\w*)\b|图|文件|视频|音频", re.I
 )
 _EARLIER = re.compile(r".*</(?:instructions|conversation|tools|document)>", re.DOTALL)
-_NOTE = re.compile(r"\s*^\([^()\n]*\btools?\b[^()\n]*\)\s*\Z", re.MULTILINE)  # on how to use tools this time
+_NOTE = re.compile(r"^\([^()\n]*\btools?\b[^()\n]*\)\s*\Z", re.MULTILINE)  # on how to use tools this time
 _FORBIDDEN = re.compile(r"\bwithout (?:calling|using)\b", re.IGNORECASE)
 _TOOL = re.compile(r"<tool>\s*<name>\s*(?P<name>[^<\s]+)\s*</name>")
 _RESULTS = re.compile(r"<tool_use_result>(.*?)</tool_use_result>", re.DOTALL)
@@ -68,7 +68,7 @@ def answer(seen: Seen, files: Sequence[ShownFile] = (), earlier: Sequence[ShownF
 def _say(asked: str, seen: Seen) -> str | None:
     """Answer by the first skill that has an answer; a note on tools at the end is for the one that calls them alone."""
     note = _NOTE.search(asked)
-    plain = asked[: note.start()] if note else asked
+    plain = asked[: note.start()].rstrip() if note else asked
     calls = asked if note is None or not _FORBIDDEN.search(note[0]) else ""
     texts = (skill(calls if skill is _tool_call else plain, seen) for skill in _SKILLS)
     return next((text for text in texts if text), None)

@@ -80,6 +80,7 @@ def read_open_node(row: sqlite3.Row, known_responses: Iterable[str]) -> OpenNode
         opens_turn=bool(row["opens_turn"]),
         told=_told_of(row),
         known_responses=frozenset(known_responses),
+        said=row["said"] or "",
     )
 
 
@@ -115,6 +116,7 @@ class Columns:
             opens_turn=1 if node.opens_turn else 0,
             turns=_json([(row.key, row.before_key, row.user_key, row.answer_key) for row in node.rows]),
             files=_json([(file.kind, self._text(file.name), file.digest) for file in node.files]),
+            said=self._text(node.said) if node.said else None,
         )
 
     def of_ending(self, end: NodeEnd, at: str) -> Ending:

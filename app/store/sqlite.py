@@ -81,7 +81,6 @@ class SqliteSessionStore:
         self._database = database
         self._beginnings = beginnings
         self._columns = Columns(store_text=store_text)
-        self._store_text = store_text
 
     async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
         """Return the newest nodes with these turn keys: those with the first key first, then the newest first."""
@@ -181,10 +180,7 @@ class SqliteSessionStore:
         Nobody was told of it yet, so it need not survive a loss of power: a journal keeps it until it is written with
         its end, or after a second.
         """
-        opening = self._columns.of_opening(node, session, timestamp(at))
-        if node.said and self._store_text:
-            opening = replace(opening, said=utf8(node.said))
-        return self._beginnings.begin(opening)
+        return self._beginnings.begin(self._columns.of_opening(node, session, timestamp(at)))
 
     def finish_turn(self, end: NodeEnd, at: datetime) -> "asyncio.Future[None]":
         """Record how the answer ended. Durable when it is done. Only a node's first end counts."""
@@ -200,7 +196,7 @@ class SqliteSessionStore:
             (statements.RELEASE_ALL, (timestamp(at),)),
         )
         return [
-            replace(read_open_node(row, await self._known_nodes(row["session_id"])), said=row["said"] or "")
+            read_open_node(row, await self._known_nodes(row["session_id"]))
             for row in await self._database.read(statements.OPEN_NODES, ())
         ]
 
