@@ -64,7 +64,7 @@ class Recovery:
     async def run(self) -> None:
         """Work until no node is open; a site that cannot be reached is tried again and again."""
         if self._open:
-            _log.warning("%d answers were cut by the last stop; reading them back from upstream", len(self._open))
+            _log.warning("Answers that the last stop cut: %d; reading them back from upstream", len(self._open))
         wait = self._pace.retry
         while self._open:
             try:
