@@ -127,7 +127,7 @@ class ChunkWriter:
 
     def write(self, events: Sequence[AnswerEvent]) -> bytes:
         """Write a batch of events as one piece of the stream."""
-        written = [self._beginning()]
+        written = [] if self._begun else [self._beginning()]
         for event in events:
             if isinstance(event, TextDelta):
                 written += (self._open_text, _encode(event.text), self._close_text)

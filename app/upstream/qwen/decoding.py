@@ -9,6 +9,7 @@ from app.errors import UpstreamProtocolError
 _T = TypeVar("_T")
 _DEEPEST = 64  # the site's own answers are some twelve deep; what is far deeper would exhaust the stack of its readers
 _ANYTHING = msgspec.json.Decoder()
+UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def decode(payload: bytes | str, decoder: "msgspec.json.Decoder[_T]" = _ANYTHING) -> _T:
@@ -20,14 +21,17 @@ def decode(payload: bytes | str, decoder: "msgspec.json.Decoder[_T]" = _ANYTHING
     try:
         data = payload.encode() if isinstance(payload, str) else payload
         value = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+    except UNDECODABLE as problem:
         raise UpstreamProtocolError("The site sent something that is not proper JSON.", cause="json") from problem
-    if data.count(b"[") + data.count(b"{") > _DEEPEST and _is_deep(value):
+    if is_deep(data, value):
         raise UpstreamProtocolError("The site sent values within values without end.", cause="json")
     return value
 
 
-def _is_deep(value: object) -> bool:
+def is_deep(data: bytes, value: object) -> bool:
+    """Say whether the value of a JSON text is nested more than 64 deep."""
+    if data.count(b"[") + data.count(b"{") <= _DEEPEST:
+        return False
     level = [value]
     for _ in range(_DEEPEST):
         level = [member for outer in level for member in _members(outer)]

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from app.errors import UpstreamProtocolError
-from app.upstream.qwen.decoding import decode
+from app.upstream.qwen.decoding import UNDECODABLE, decode
 from app.upstream.qwen.replies import Outer
 
 
@@ -45,10 +45,13 @@ _FRAME = msgspec.json.Decoder(Frame)
 
 
 def decode_frame(payload: bytes) -> Frame | None:
-    """Return the event, None for anything but a JSON object."""
+    """Return the event, None for anything but a JSON object.
+
+    How deep it is nested is left to whoever reads more of it than texts: most events hold nothing else.
+    """
     try:
-        return decode(payload, _FRAME)
-    except UpstreamProtocolError:
+        return _FRAME.decode(payload)
+    except UNDECODABLE:
         return _sound(payload)
 
 

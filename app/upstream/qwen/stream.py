@@ -9,7 +9,7 @@ from app.core.events import Event, Finished, Started, TextDelta, Usage, UsageRep
 from app.core.ports import Mode
 from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError
 from app.upstream.qwen.causes import classify
-from app.upstream.qwen.decoding import decode
+from app.upstream.qwen.decoding import decode, is_deep
 from app.upstream.qwen.frames import Delta, Frame, decode_frame
 from app.upstream.qwen.phases import Content, is_keep_alive
 from app.upstream.qwen.replies import failure_in, page_error
@@ -95,7 +95,7 @@ class AnswerReader:
         return True
 
     def _take(self, frame: Frame | None, payload: bytes, events: list[Event]) -> None:
-        if frame is None:
+        if frame is None or is_deep(payload, frame):
             self._take_other(payload)
         elif frame.choices and not frame.is_refusal:
             self.progress += 1

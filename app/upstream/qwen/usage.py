@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.core.events import Usage
-from app.errors import UpstreamProtocolError
-from app.upstream.qwen.decoding import decode
+from app.upstream.qwen.decoding import UNDECODABLE
 
 _MOST = 2**40
 _Tokens = Annotated[int, msgspec.Meta(le=_MOST)]
@@ -28,8 +27,8 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     The site's numbers run on, so the last one holds.
     """
     try:
-        wire = decode(bytes(raw), _USAGE)
-    except UpstreamProtocolError:
+        wire = _USAGE.decode(raw)
+    except UNDECODABLE:
         return None
     if wire.input_tokens <= 0:
         return None
