@@ -143,7 +143,7 @@ class Gateway:
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
         found = None if shape or delete_because else await self._find(history, request.owner)
-        if not delete_because and (found is None or found.match == "branch"):
+        if history.anchors and not delete_because and (found is None or found.match == "branch"):
             plain = without_quoted_heads(messages)
             if plain is not messages:
                 _log.info("Looking once more, without the quotations that answers begin with")
