@@ -62,10 +62,14 @@ class Line:
 
 
 class CodeReader:
-    """Reads inside a code block. A call on a line of its own is held until the block ends: then it was an example."""
+    """Reads inside a code block. A call on a line of its own is held until the block ends: then it was an example.
 
-    def __init__(self, fence: Fence) -> None:
-        self._fence = fence
+    `is_unending`: nothing ends the block, so that nothing is held. That is told, or the answer's end shows it.
+    """
+
+    def __init__(self, fence: Fence, *, is_unending: bool) -> None:
+        self.fence = fence
+        self.is_unending = is_unending
         self._held: list[str] = []
         self._partial: list[str] = []  # of a line that is held or may end the block
         self._opens = False  # whether that line, or one before it, begins a call
@@ -76,7 +80,7 @@ class CodeReader:
 
         A block that nothing ends is none: what was held in it is left to be read as text.
         """
-        waits = self._opens or not text.strip().strip(self._fence.mark)
+        waits = self._opens or not text.strip().strip(self.fence.mark)
         if self._partial and waits and "\n" not in text and not last:
             self._partial.append(text)
             return "", "", False
@@ -84,9 +88,11 @@ class CodeReader:
         said: list[str] = []
         *lines, partial = re.split(r"(?<=\n)", text)
         for number, line in enumerate(lines):
-            if not self._begun and self._fence.is_end(line):
+            if not self._begun and self.fence.is_end(line):
                 return "".join((*said, *self._held, line)), "".join((*lines[number + 1 :], partial)), True
             if self._held or (not self._begun and opening_at(line.lstrip(), 0)):
+                if self.is_unending:
+                    return "".join(said), "".join((*lines[number:], partial)), True
                 self._held.append(line)
             else:
                 said.append(line)
@@ -95,13 +101,14 @@ class CodeReader:
 
     def _read_partial(self, said: list[str], line: str, *, last: bool) -> tuple[str, str, bool]:
         begin = line.lstrip()[: 2 * LONGEST_TAG]
-        is_end = not self._begun and self._fence.may_end(line)
+        is_end = not self._begun and self.fence.may_end(line)
         self._opens = bool(self._held) or (not self._begun and opening_at(begin, 0) is not None)
         is_call = self._opens or (not self._begun and may_open(begin))
         if last:
-            if not self._begun and self._fence.is_end(line):
+            if not self._begun and self.fence.is_end(line):
                 return "".join((*said, *self._held, line)), "", True
             if is_call:
+                self.is_unending = True
                 return "".join(said), "".join((*self._held, line)), True
             return "".join((*said, line)), "", False
         if is_end or is_call:
@@ -123,10 +130,14 @@ class Block(Struct, frozen=True):
 
 
 class BlockReader:
-    """Reads a code block that may be a call: JSON at the end of the answer, or before another call."""
+    """Reads a code block that may be a call: JSON at the end of the answer, or before another call.
 
-    def __init__(self, fence: Fence, is_call: Callable[[str], bool]) -> None:
+    `is_unending`: nothing ends the block.
+    """
+
+    def __init__(self, fence: Fence, is_call: Callable[[str], bool], *, is_unending: bool) -> None:
         self.fence = fence
+        self._is_unending = is_unending
         self._is_call = is_call
         self._head: str | None = None  # the line that opens it
         self._plausible = False
@@ -140,6 +151,8 @@ class BlockReader:
         self._tail.append(text)
         if self._head is None and (block := self._read_head(last=last)):
             return block
+        if self._is_unending and self._head is not None:
+            return Block("code", self._head, "".join(self._tail))
         if not self._plausible and (block := self._look(last=last)):
             return block
         if self._closed is None and (block := self._read_lines(last=last)):

@@ -19,6 +19,7 @@ from app.core.tools.tags import MARKS, Opening, may_open, opening_at
 
 _TOKEN = re.compile(rf"(?P<line>\n)|(?P<ticks>`{{1,64}}|~{{1,64}})|(?P<mark>[{MARKS}])")
 _MOST_BLANKS = 256  # between an opening tag and what makes it one
+_AT_ONCE = 1024  # characters; at each line, block or call that is read, what follows it is copied
 _LEADS = "<＜{["
 
 
@@ -47,7 +48,9 @@ class CallReader:
         self.calls = 0
         self._known = frozenset(known)
         self._rest = ""  # what is not decided yet
+        self._later: list[str] = []  # what follows it, the first part last
         self._blanks: list[str] = []  # decided, but a call may follow, and then they belong to nobody
+        self._words: list[str] = []  # to be said; none come after a call
         self._out: list[Found] = []
         self._line = Line()
         self._opening: Opening | None = None
@@ -56,6 +59,7 @@ class CallReader:
         self._ended: Body | None = None  # a whole call, while it is open whether a backtick follows
         self._code: CodeReader | None = None
         self._block: BlockReader | None = None
+        self._unending: dict[str, int] = {}  # by their marks, how long fences are that nothing ends any more
 
     @property
     def in_call(self) -> bool:
@@ -64,34 +68,50 @@ class CallReader:
 
     def feed(self, text: str) -> list[Found]:
         """Take the next piece of the answer."""
-        self._rest += text
-        return self._read(last=False)
+        self._rest += self._part_of(text)
+        self._read_on(last=False)
+        return self._found()
 
     def finish(self) -> list[Found]:
         """Take the end of the answer."""
-        out = self._read(last=True)
+        self._read_on(last=True)
+        out = self._found()
         if self._blanks and not self.calls:
             out.append(Say("".join(self._blanks)))
             self._blanks = []
         return out
 
-    def _read(self, *, last: bool) -> list[Found]:
-        self._read_on(last=last)
+    def _part_of(self, text: str) -> str:
+        """Return the beginning of a text; the rest of it is read later."""
+        if len(text) <= _AT_ONCE:
+            return text
+        self._later += [text[at : at + _AT_ONCE] for at in reversed(range(_AT_ONCE, len(text), _AT_ONCE))]
+        return text[:_AT_ONCE]
+
+    def _found(self) -> list[Found]:
         out, self._out = self._out, []
+        if self._words:
+            out.insert(0, Say("".join(self._words)))
+            self._words = []
         return out
 
     def _read_on(self, *, last: bool) -> None:
         """Let the state at hand read until it needs more of the answer."""
         while True:
+            at_end = last and not self._later
             if self._body is not None:
-                goes_on = self._read_body(last=last)
+                goes_on = self._read_body(last=at_end)
             elif self._code is not None:
-                goes_on = self._read_code(last=last)
+                goes_on = self._read_code(last=at_end)
             elif self._block is not None:
-                goes_on = self._read_block(last=last)
+                goes_on = self._read_block(last=at_end)
             else:
-                goes_on = self._read_text(last=last)
-            if not goes_on:
+                goes_on = self._read_text(last=at_end)
+            if goes_on:
+                self._rest = self._part_of(self._rest)
+            elif self._later:
+                self._rest += self._later.pop()
+            else:
                 return
 
     def _say(self, text: str) -> None:
@@ -102,12 +122,7 @@ class CallReader:
                 self._blanks.append(text)
             return
         if not self.calls:
-            words = "".join((*self._blanks, body))
-            before = self._out[-1] if self._out else None
-            if isinstance(before, Say):
-                self._out[-1] = Say(before.text + words)
-            else:
-                self._out.append(Say(words))
+            self._words += (*self._blanks, body)
         self._blanks = [text[len(body) :]] if len(body) < len(text) else []
 
     def _call(self, *calls: ReadCall) -> None:
@@ -125,9 +140,9 @@ class CallReader:
             self._line.take(text[decided:start])
             if token["line"]:
                 decided = token.end()
-                if fence := self._line.fence:
+                if self._line.fence is not None:
                     self._leave_text(decided)
-                    self._code = CodeReader(fence)
+                    self._code = self._code_behind(self._line.fence)
                     return True
                 self._line = Line()
             elif token["ticks"]:
@@ -137,7 +152,8 @@ class CallReader:
                     break
                 if self._known and self._line.is_blank and len(token[0]) >= 3:
                     self._leave_text(start)
-                    self._block = BlockReader(Fence(token[0][0], len(token[0])), self._is_call)
+                    fence = Fence(token[0][0], len(token[0]))
+                    self._block = BlockReader(fence, self._is_call, is_unending=self._is_unending(fence))
                     return True
                 decided = token.end()
                 self._line.take_ticks(token[0])
@@ -220,8 +236,18 @@ class CallReader:
         said, self._rest, ended = self._code.read(self._rest, last=last)
         self._say(said)
         if ended:
+            fence = self._code.fence
+            if self._code.is_unending and not self._is_unending(fence):
+                self._unending[fence.mark] = fence.length
             self._code, self._line = None, Line()
         return ended
+
+    def _code_behind(self, fence: Fence) -> CodeReader:
+        return CodeReader(fence, is_unending=self._is_unending(fence))
+
+    def _is_unending(self, fence: Fence) -> bool:
+        """Say whether the end of this fence was looked for already, up to the end of the answer."""
+        return fence.length >= self._unending.get(fence.mark, fence.length + 1)
 
     def _read_block(self, *, last: bool) -> bool:
         """Read a code block that may be a call."""
@@ -240,7 +266,7 @@ class CallReader:
         else:
             self._line = Line()
         if block.kind == "code":
-            self._code = CodeReader(fence)
+            self._code = self._code_behind(fence)
         return True
 
     def _is_call(self, body: str) -> bool:

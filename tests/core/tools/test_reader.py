@@ -180,18 +180,26 @@ FLOODS = {
     "blanks behind a tag": "<tool_use>" + " " * 40_000,
     "a line in a block that nothing ends": "```\n<tool_use>" + "a" * 40_000,
     "a block that may be a call": '```json\n{"name": "' + "a\n" * 20_000,
+    "blocks": '```json\n{"a": 1}\n```\n' * 4_000,
+    "blocks that are calls": FORMS["fenced JSON"] * 4_000,
+    "calls": f"{call()}\n" * 4_000,
+    "calls in blocks that nothing ends": "~~~ xml\n<tool_use>\n" * 4_000,
+    "calls behind blocks that may be calls": '```json x\n{"name":\n<tool_use>\n' * 4_000,
+    "calls on a line of a block that nothing ends": f"```\n{'<tool_call>{}' * 4_000}",
 }
 
 
+@pytest.mark.parametrize("size", [24, 10**6])
 @pytest.mark.parametrize("name", FLOODS)
-def test_four_times_as_much_takes_about_four_times_as_long(name: str) -> None:
-    """Sixteen times would be the sign of a text that is read again for every piece."""
+def test_four_times_as_much_takes_about_four_times_as_long(name: str, size: int) -> None:
+    """Sixteen times would be the sign of a text that is read again for every piece, or for everything in it."""
 
     def seconds(text: str) -> float:
         reader = CallReader(KNOWN)
         began = time.process_time()
-        for at in range(0, len(text), 24):
-            reader.feed(text[at : at + 24])
+        for at in range(0, len(text), size):
+            reader.feed(text[at : at + size])
+        reader.finish()
         return time.process_time() - began
 
     flood = FLOODS[name]
