@@ -17,7 +17,7 @@ _FUNCTION_END = re.compile(r"<\s{0,8}/\s{0,8}function\s{0,8}>\s*\Z", re.IGNORECA
 _PARAMETER = re.compile(r"<\s{0,8}parameter\s{0,8}=\s{0,8}[\"']?([\w.:/-]+)[\"']?\s{0,8}>", re.IGNORECASE)
 _PARAMETER_END = re.compile(r"<\s{0,8}/\s{0,8}parameter\s{0,8}>", re.IGNORECASE)
 _NAMES = ("name", "tool_name", "tool", "function")
-_JSON_NAME = re.compile(rf"\s*\[?\s*\{{\s*[\"'](?:{'|'.join(_NAMES)})[\"']\s*:\s*[\"']([\w.:/-]+)[\"']")
+_JSON_NAME = re.compile(rf"\s*(?:\[\s*)?\{{\s*[\"'](?:{'|'.join(_NAMES)})[\"']\s*:\s*[\"']([\w.:/-]+)[\"']")
 _ARGUMENT_KEYS = ("arguments", "args", "parameters", "params", "input")
 
 

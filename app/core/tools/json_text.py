@@ -12,7 +12,7 @@ _OBJECT = re.compile(r"\{\s*(?:\"|'|“|}|[\w$-]+\s*:)")
 _LITERALS = re.compile(r"\b(?:True|False|None)\b")
 _MEANT = {"True": "true", "False": "false", "None": "null"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_COMMENT = re.compile(r"/\*[^\"']*?\*/")
+_COMMENT = re.compile(r"/\*(?:[^\"'*]|\*(?!/))*+(?P<end>\*/)?")  # without an end it is none, but read over once
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|"', re.DOTALL)
 
 
@@ -57,7 +57,8 @@ def is_json(value: Any) -> bool:
 def breaks_off(text: str) -> bool:
     """Say whether JSON ends inside a text or an open bracket."""
     depth = 0
-    for mark in _TOKENS.findall(text):
+    for token in _TOKENS.finditer(text):  # not all at once: what follows a text without an end is not looked at
+        mark = token[0]
         if mark == '"':
             return True
         depth += (mark in "{[") - (mark in "}]")
@@ -80,7 +81,10 @@ def _unescaped(text: str) -> str:
         what = escape[1]
         return chr(int(what[1:], 16)) if len(what) == 5 else " " if what in "nrtbf" else what
 
-    return _ESCAPE.sub(meant, _LITERALS.sub(lambda literal: _MEANT[literal[0]], _COMMENT.sub("", text)))
+    def comment(found: re.Match[str]) -> str:
+        return "" if found["end"] else found[0]
+
+    return _ESCAPE.sub(meant, _LITERALS.sub(lambda literal: _MEANT[literal[0]], _COMMENT.sub(comment, text)))
 
 
 def _letters(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 _OPENING = "<tool_use>"
 _END = "</tool_use>"
+_LONGEST_END = max(len(_END), len(_OPENING) + 1)  # with a backtick before it
 _RUN = re.compile(r"[^\n>]*[\n>]|[^\n>]+")
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 _FENCE_END = re.compile(r"[ \t]*(?:```|~~~)\s*\Z")
@@ -26,9 +27,10 @@ class PromptModeCut:
 
     def __init__(self) -> None:
         self._state: Literal["text", "call", "after"] = "text"
-        self._line = ""  # the line that is being read
+        self._line: list[str] = []  # the line that is being read
+        self._line_end = ""  # as much of it as tells whether a tag ends there
         self._in_fence = False
-        self._held = ""  # what came after the last call
+        self._held: list[str] = []  # what came after the last call
 
     def feed(self, text: str) -> str:
         """Take the next piece; return what is passed on."""
@@ -36,19 +38,20 @@ class PromptModeCut:
 
     def _take(self, run: str) -> str:
         """Take a run of text, which ends with a line, with what may be a tag, or with the piece."""
-        self._line += run
+        self._line.append(run)
+        self._line_end = (self._line_end + run)[-_LONGEST_END:]
         passed = run
         if self._state == "after":
-            self._held += run
+            self._held.append(run)
             passed = ""
         if self._state == "call":
-            if self._line.endswith(_END):
+            if self._line_end.endswith(_END):
                 self._state = "after"
         elif not self._in_fence and run.endswith(">") and self._opens():
             if self._state == "after":
-                between = self._held.removesuffix(_OPENING)
+                between = "".join(self._held).removesuffix(_OPENING)
                 passed = _OPENING if between.strip() else between + _OPENING
-                self._held = ""
+                self._held = []
             self._state = "call"
         if run.endswith("\n"):
             self._end_line()
@@ -56,9 +59,9 @@ class PromptModeCut:
 
     def _opens(self) -> bool:
         """Say whether a call begins; one behind a backtick is named, not made."""
-        return self._line.endswith(_OPENING) and not self._line.endswith(f"`{_OPENING}")
+        return self._line_end.endswith(_OPENING) and not self._line_end.endswith(f"`{_OPENING}")
 
     def _end_line(self) -> None:
-        if self._state != "call" and (_FENCE_END if self._in_fence else _FENCE).match(self._line):
+        if self._state != "call" and (_FENCE_END if self._in_fence else _FENCE).match("".join(self._line)):
             self._in_fence = not self._in_fence
-        self._line = ""
+        self._line, self._line_end = [], ""

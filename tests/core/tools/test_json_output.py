@@ -1,5 +1,6 @@
 """An answer that has to be JSON is taken out of whatever stands around it."""
 
+import time
 from typing import Any
 
 import pytest
@@ -79,3 +80,16 @@ def test_prompt_mode_passes_everything_up_to_its_last_call(said: str, passed: st
 def test_a_system_prompt_teaches_tools_only_with_both_tags() -> None:
     assert teaches_tools(f"Write {CALL}.")
     assert not teaches_tools("What is a <tool_use> tag?")
+
+
+def test_an_answer_of_one_endless_text_takes_no_longer_than_others() -> None:
+    began = time.process_time()
+    assert find_json('{"' + '\\"' * 40_000) is None
+    assert time.process_time() - began < 2, "looking for the end of the text from each quotation mark takes minutes"
+
+
+def test_prompt_mode_reads_a_line_of_many_calls_once() -> None:
+    call = "<tool_use><name>a</name><arguments>{}</arguments></tool_use>"
+    began = time.process_time()
+    assert PromptModeCut().feed(call * 40_000) == call * 40_000
+    assert time.process_time() - began < 4, "keeping the line as one text copies it at each tag"
