@@ -191,6 +191,6 @@ def _marks_of(places: Sequence[int], marks: Sequence[int]) -> tuple[int, ...]:
 
 
 def _size_beside(item: ToldItem, message: Message) -> int:
-    """Return what is kept of a message besides what each takes; clients may make ids long, and show many pictures."""
+    """Return what is kept of a message besides what each takes; clients may show many calls and pictures."""
     files = len(message.attachments) + len(item.pictures)
-    return _MORE_BYTES * (1 + files) + sum(map(getsizeof, item.call_ids))
+    return _MORE_BYTES * (1 + files) + getsizeof(item.call_ids) + sum(map(getsizeof, item.call_ids))

@@ -7,7 +7,7 @@ it.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -26,7 +26,7 @@ class Told(Struct, frozen=True, gc=False):
     """The calls and results up to a place in a conversation.
 
     `key` is a digest of all of them, `calls` and `results` of those in the running turn, each "" for none. `call_ids`
-    are the ids of the last answer that holds calls: all of them in a client's history, the last one in a stored place.
+    are the ids of ours in the last answer that holds calls, `answered_ids` those whose results were told last, sorted.
     `pictures` are digests of the addresses of all pictures in answers.
     """
 
@@ -35,6 +35,12 @@ class Told(Struct, frozen=True, gc=False):
     results: str = ""
     call_ids: tuple[str, ...] = ()
     pictures: frozenset[str] = frozenset()
+    answered_ids: tuple[str, ...] = ()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a result was told of the last calls."""
+        return not {*self.answered_ids}.isdisjoint(self.call_ids)
 
     def after_answer(self, text: str, call_ids: Sequence[str]) -> "Told":
         """Return what was told after an answer, given its raw text with its calls in the form the model is taught."""
@@ -42,7 +48,10 @@ class Told(Struct, frozen=True, gc=False):
 
 
 class ToldItem(Struct, frozen=True, gc=False):
-    """What one message told; a `user` text begins a turn, an answer may hold no calls."""
+    """What one message told; a `user` text begins a turn, an answer may hold no calls.
+
+    `call_ids` are the ids of ours that an answer made, or that a result names.
+    """
 
     kind: Literal["user", "answer", "result"]
     digest: str = ""
@@ -97,25 +106,29 @@ def told_by(message: Message, *, is_result: bool) -> ToldItem:
     """Return what a message tells beside its text."""
     if message.role == "assistant":
         calls = [(call.name, call.arguments) for call in message.tool_calls]
-        return _answer(message.text, calls, tuple([call.id for call in message.tool_calls]))
+        return _answer(message.text, calls, _own(call.id for call in message.tool_calls))
     if is_result:
-        return ToldItem(
-            "result", digest("result", squeeze(message.text), *(file.digest for file in message.attachments))
-        )
+        named = _own([message.tool_call_id]) if message.tool_call_id else ()
+        content = (squeeze(message.text), *(file.digest for file in message.attachments))
+        return ToldItem("result", digest("result", *content), named)
     return _SAID
 
 
 def may_be(client: Told, stored: Told | None, *, keeps_loops: bool) -> bool:
     """Say whether a stored place can be the client's, given what its history shows up to there.
 
-    Ids of ours decide. Without them every picture that it shows has to be the place's. A client that `keeps_loops` of
-    earlier turns has to show the same in all; of another one the calls and the results of the running turn have to be
-    the place's, as far as it shows them. None: stored before this was kept.
+    Ids of ours decide: the results that were told last are those of the same calls, or the last calls are the same and
+    wait for theirs. A client may leave out calls without results: it declined them, or was gone before it saw them.
+    Without ids every picture that it shows has to be the place's. A client that `keeps_loops` of earlier turns has to
+    show the same in all; of another one the calls and the results of the running turn have to be the place's, as far
+    as it shows them. None: stored before this was kept.
     """
     if stored is None:
         return True
-    if any(map(is_own_call_id, client.call_ids)):
-        return bool(stored.call_ids) and stored.call_ids[-1] in client.call_ids
+    if client.call_ids and not client.is_answered:
+        return not stored.is_answered and not {*stored.call_ids}.isdisjoint(client.call_ids)
+    if client.answered_ids:
+        return client.answered_ids == stored.answered_ids
     if not client.pictures <= stored.pictures:
         return False
     if keeps_loops:
@@ -140,16 +153,24 @@ def _with_results_before(told: Told, items: Sequence[ToldItem], end: int) -> Tol
     start = end
     while start and items[start - 1].kind == "result":
         start -= 1
-    return _with_results(told, [item.digest for item in items[start:end]]) if start < end else told
+    return _with_results(told, items[start:end]) if start < end else told
 
 
-def _with_results(told: Told, run: Sequence[str]) -> Told:
+def _with_results(told: Told, run: Sequence[ToldItem]) -> Told:
     """Return what was told after results that follow each other.
 
     Those of a turn come in any order: some clients leave out the answers between them.
     """
-    results = (int(told.results or "0", 16) + sum(int(result, 16) for result in run)) % (1 << 128)
-    return replace(told, key=digest("results", told.key, *sorted(run)), results=f"{results:032x}")
+    digests = [item.digest for item in run]
+    results = (int(told.results or "0", 16) + sum(int(result, 16) for result in digests)) % (1 << 128)
+    key = digest("results", told.key, *sorted(digests))
+    # those of one answer may come in parts; a call without an id of ours leaves nothing to know the last ones by
+    answered = {*told.answered_ids, *[call_id for item in run for call_id in item.call_ids]}.intersection(told.call_ids)
+    return replace(told, key=key, results=f"{results:032x}", answered_ids=tuple(sorted(answered)))
+
+
+def _own(call_ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple([call_id for call_id in call_ids if is_own_call_id(call_id)])
 
 
 def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:

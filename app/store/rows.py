@@ -21,12 +21,12 @@ def utf8(text: str) -> str:
 
 
 def read_place(row: Sequence[Any]) -> Place:
-    """Return where an answer is, of the columns of statements.PLACE, which come first."""
+    """Return where an answer is, of the columns of statements._PLACE, which come first."""
     (
         key, node_id, session_id, chat_id, response_id, before_key, system_digest, depth, has_children, input_tokens,
-        told_key, told_calls, told_results, told_call, told_pictures, *_,
+        told_key, told_calls, told_results, told_ids, told_pictures, *_,
     ) = row  # fmt: skip
-    told = _read_told(told_key, told_calls, told_results, told_call, told_pictures)
+    told = _read_told(told_key, told_calls, told_results, told_ids, told_pictures)
     return Place(
         key,
         node_id,
@@ -47,11 +47,16 @@ def read_tail_turn(row: sqlite3.Row) -> TailTurn:
     return TailTurn(row["user_key"], row["user_text"], frozenset((row["files"] or "").split()))
 
 
-def _read_told(key: str | None, calls: str, results: str, call: str | None, pictures: str) -> Told | None:
+def _read_told(key: str | None, calls: str, results: str, ids: str | None, pictures: str) -> Told | None:
     """Return what a chat was told up to a node, None where that was not recorded."""
     if key is None:
         return None
-    return Told(key, calls, results, (call,) if call else (), frozenset(pictures.split()))
+    if not ids:
+        return Told(key, calls, results, (), frozenset(pictures.split()))
+    made, some, answered = ids.partition("/")
+    call_ids = tuple(made.split())
+    answered_ids = tuple(answered.split()) if some else tuple(sorted(call_ids))
+    return Told(key, calls, results, call_ids, frozenset(pictures.split()), answered_ids)
 
 
 def _told_of(row: sqlite3.Row) -> Told:
@@ -91,8 +96,14 @@ def _told_columns(told: Told | None) -> tuple[str | None, ...]:
     """Return what turns.py writes of what a chat was told."""
     if told is None:
         return _NOTHING_TOLD
-    last_call = utf8(told.call_ids[-1]) if told.call_ids else ""
-    return told.key, told.calls, told.results, last_call, " ".join(sorted(told.pictures))
+    ids = _ids_of(told) if told.call_ids or told.answered_ids else ""
+    return told.key, told.calls, told.results, ids, " ".join(sorted(told.pictures))
+
+
+def _ids_of(told: Told) -> str:
+    """Write the ids of calls in one column; those that were answered behind a stroke, unless all were, and no other."""
+    made = " ".join(told.call_ids)
+    return made if {*told.answered_ids} == {*told.call_ids} else f"{made}/{' '.join(told.answered_ids)}"
 
 
 def _json(rows: Sequence[Row]) -> str:

@@ -20,6 +20,7 @@ from app.core.messages import Message, ToolCall
 from app.core.reading import Reading
 from app.core.system_text import system_digest
 from app.core.told import told_by
+from app.core.tools.call_ids import new_call_id
 from tests.core.fakes import read_history
 from tests.core.messages import assistant, result, user
 from tests.counting import Calls
@@ -225,7 +226,7 @@ def test_ids_pictures_and_files_count() -> None:
     shown = " ".join(f"![p](https://a.b/{number})" for number in range(500))
     files = tuple(dataclasses.replace(PICTURE, digest=f"{number:032x}") for number in range(500))
     for message in (
-        assistant("", ToolCall(LONG, "look", "{}")),
+        assistant("", *(ToolCall(new_call_id(), "look", "{}") for _ in range(500))),
         assistant(shown),
         Message("user", "Look.", attachments=files),
     ):

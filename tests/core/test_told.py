@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.core.canonical import digest, squeeze
 from app.core.history import History
@@ -59,6 +60,7 @@ def plainly_told(said: list[Message]) -> tuple[Told, bool]:
     """Fold a whole history at once, by the definition that the digests in the databases are made by."""
     key = calls = results = ""
     call_ids: tuple[str, ...] = ()
+    answered: set[str] = set()
     run: list[str] = []
     shown = keeps_loops = False
 
@@ -69,6 +71,7 @@ def plainly_told(said: list[Message]) -> tuple[Told, bool]:
         if message.role == "tool":
             run.append(digest("result", squeeze(message.text)))
             results = f"{(int(results or '0', 16) + int(run[-1], 16)) % (1 << 128):032x}"
+            answered = (answered | {message.tool_call_id or ""}) & {*call_ids}
             shown = True
             continue
         key, run = closed(), []
@@ -79,7 +82,7 @@ def plainly_told(said: list[Message]) -> tuple[Told, bool]:
             named = digest("call", made.name, made.arguments)
             key, calls = digest("calls", key, named), digest("calls", calls, named)
             call_ids, shown = (made.id,), True
-    return Told(closed(), calls, results, call_ids), keeps_loops
+    return Told(closed(), calls, results, call_ids, answered_ids=tuple(sorted(answered))), keeps_loops
 
 
 @given(messages, st.data())
@@ -104,6 +107,7 @@ def test_its_digests_are_those_in_the_databases() -> None:
         "e6918a7f72016b73af721c56d70ff04f",
         "d5c8ccfd615fa00e8809c648cc56bbe9",
         (OURS,),
+        answered_ids=(OURS,),
     )
 
 
@@ -153,12 +157,47 @@ def test_texts_alone_tell_nothing() -> None:
     assert told(QUESTION, asks(text="Words."), QUESTION) == Told()
 
 
+def with_ids(*made: str, answered: tuple[str, ...] = ()) -> Told:
+    return Told("a", "a", "a", made, answered_ids=tuple(sorted(answered)))
+
+
+EARLIER = new_call_id()
+
+
 @pytest.mark.parametrize(
-    ("client_ids", "stored_ids", "same"),
-    [((OURS,), (OURS,), True), ((OTHERS, OURS), (OURS,), True), ((OURS,), (OTHERS,), False), ((OURS,), (), False)],
+    ("client", "stored", "same"),
+    [
+        (with_ids(OURS), with_ids(OURS), True),
+        (with_ids(OTHERS), with_ids(OTHERS, OURS), True),
+        (with_ids(OURS), with_ids(OTHERS), False),
+        (with_ids(OURS), with_ids(), False),
+        (with_ids(OURS), with_ids(OURS, OTHERS, answered=(OTHERS,)), False),
+        (with_ids(OURS), with_ids(OURS, answered=(EARLIER,)), True),
+        (with_ids(OURS, answered=(OURS,)), with_ids(OURS, OTHERS, answered=(OURS,)), True),
+        (with_ids(OTHERS, answered=(OTHERS,)), with_ids(OURS, OTHERS, answered=(OTHERS,)), True),
+        (with_ids(OURS, answered=(OURS,)), with_ids(OURS, OTHERS, answered=(OURS, OTHERS)), False),
+        (with_ids(OURS, OTHERS, answered=(OURS,)), with_ids(OURS, OTHERS, answered=(OTHERS,)), False),
+        (with_ids(EARLIER, answered=(EARLIER,)), with_ids(OURS, answered=(EARLIER,)), True),
+        (with_ids(EARLIER, answered=(EARLIER,)), with_ids(answered=(EARLIER,)), True),
+        (with_ids(EARLIER, answered=(EARLIER,)), with_ids(OURS, answered=(OURS,)), False),
+        (with_ids(OTHERS, answered=(EARLIER,)), with_ids(OURS, answered=(EARLIER,)), False),
+    ],
 )
-def test_ids_of_ours_decide(client_ids: tuple[str, ...], stored_ids: tuple[str, ...], same: bool) -> None:
-    assert may_be(Told("a", "a", "a", client_ids), Told("b", "b", "b", stored_ids), keeps_loops=True) is same
+def test_ids_of_ours_decide_by_what_was_answered_last_and_what_waits(client: Told, stored: Told, *, same: bool) -> None:
+    assert may_be(client, replace(stored, key="b", calls="b", results="b"), keeps_loops=True) is same
+
+
+def test_results_of_one_answer_that_come_in_parts_are_answered_together() -> None:
+    calls = asks(call(OURS), call(OTHERS))
+    later = asks(text="One is here, I wait for the other.")
+    first = told(QUESTION, calls, result("a"), later)
+    assert first.answered_ids == (OURS,)
+    assert told(QUESTION, calls, result("a"), later, result("b", OTHERS)).answered_ids == tuple(sorted((OURS, OTHERS)))
+
+
+def test_a_result_of_a_call_without_an_id_of_ours_leaves_no_answered_ids() -> None:
+    loop = (QUESTION, asks(call(OURS)), result("a"), QUESTION, asks(call("theirs")), result("b", "theirs"))
+    assert told(*loop) == replace(told(*loop), call_ids=(), answered_ids=())
 
 
 def test_without_them_the_running_turn_does_as_far_as_the_client_shows_it() -> None:
@@ -170,14 +209,14 @@ def test_without_them_the_running_turn_does_as_far_as_the_client_shows_it() -> N
         ("", "others", False),
         ("others", "results", False),
     ):
-        assert may_be(Told("other", calls, results, ("call_of_somebody",)), place, keeps_loops=False) is same
+        assert may_be(Told("other", calls, results), place, keeps_loops=False) is same
     assert may_be(Told("other"), None, keeps_loops=False)
 
 
 def test_a_client_that_keeps_its_loops_has_to_show_the_same_in_all() -> None:
     place = Told("all", "", "", (OURS,))
-    assert may_be(Told("all", "", "", ("x",)), place, keeps_loops=True)
-    assert not may_be(Told("other", "", "", ("x",)), place, keeps_loops=True)
+    assert may_be(Told("all"), place, keeps_loops=True)
+    assert not may_be(Told("other"), place, keeps_loops=True)
 
 
 def test_our_ids_are_known_by_their_form() -> None:

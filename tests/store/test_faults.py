@@ -308,13 +308,13 @@ async def test_an_answer_in_a_chat_that_is_to_be_deleted_has_no_keys(
 async def test_what_a_chat_was_told_is_kept_with_an_end_that_comes_later(
     store: SqliteSessionStore, outside: Outside
 ) -> None:
-    told = [Told(f"key {when}", "calls", "results", (f"call {when}",), frozenset({when})) for when in ("then", "now")]
+    told = [Told(f"key {when}", "calls", "results", (f"call-{when}",), frozenset({when})) for when in ("then", "now")]
     await store.open_turn(replace(node("a1", "a"), told=told[0]), session("a"), minute(1))
     await written(store)
     columns = "SELECT told_key, told_calls, told_results, told_call, told_pictures FROM nodes"
-    assert outside.rows(columns) == [("key then", "calls", "results", "call then", "then")]
+    assert outside.rows(columns) == [("key then", "calls", "results", "call-then/", "then")]
     await store.finish_turn(end("a1", turn_key="key-a1", told=told[1]), minute(2))
-    assert outside.rows(columns) == [("key now", "calls", "results", "call now", "now")]
+    assert outside.rows(columns) == [("key now", "calls", "results", "call-now/", "now")]
 
 
 async def test_other_writes_keep_their_place_among_turns_that_share_a_transaction(

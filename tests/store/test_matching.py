@@ -70,11 +70,24 @@ async def test_the_nodes_of_the_first_key_come_first(store: SessionStore, kind: 
     assert [place.node_id for place in places] == ["b1", "a1", "c1"]
 
 
-async def test_a_place_says_what_its_chat_was_told(store: SessionStore) -> None:
-    told = Told("all", "calls", "results", ("call-1", "call-2"))
+@pytest.mark.parametrize(
+    ("made", "answered"),
+    [
+        ((), ()),
+        (("call-1", "call-2"), ()),
+        (("call-1", "call-2"), ("call-1", "call-2")),
+        (("call-1", "call-2"), ("call-1",)),
+        (("call-1",), ("earlier-1", "earlier-2")),
+        ((), ("earlier-1",)),
+    ],
+)
+async def test_a_place_says_what_its_chat_was_told(
+    store: SessionStore, made: tuple[str, ...], answered: tuple[str, ...]
+) -> None:
+    told = Told("all", "calls", "results", made, frozenset({"picture"}), answered)
     await store.open_turn(node("a1", "a"), session("a"), minute(1))
     await store.finish_turn(end("a1", turn_key="key", told=told), minute(2))
-    assert [place.told for place in await store.find_turn("key")] == [Told("all", "calls", "results", ("call-2",))]
+    assert [place.told for place in await store.find_turn("key")] == [told]
 
 
 async def test_calls_are_found_by_their_ids_in_their_owners_scope(store: SessionStore) -> None:
