@@ -3,9 +3,10 @@
 docs/sessions.md, Looking up. Every rung is a few indexed look-ups, however much is stored.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.canonical import canonical_assistant
 from app.core.history import Anchor, History, TurnRow
@@ -86,8 +87,12 @@ class Ladder:
         if any(other.place.node_id != place.node_id for other in ours.values()):
             return "the calls are of different answers"
         # a client may show the calls of one answer one after the other, each with its result
-        shown = [made[name] for name, each in callings.items() if name in made and each.place.node_id == place.node_id]
-        index = min(shown, default=history.anchors[-1].index - 1) + 1
+        shown = {
+            name: made[name] for name, each in callings.items() if name in made and each.place.node_id == place.node_id
+        }
+        index = min(shown.values(), default=history.last_answer - 1) + 1
+        if _spoke_since(history, index, shown):
+            return "an answer came between the calls and these results"
         turn = history.turn_of(index - 1)
         if agrees(history, history.turns[turn], calling.asked) is not True and history.turns[turn].has_user:
             return "the question that the calls are for was changed"
@@ -104,8 +109,15 @@ class Ladder:
 
     async def _at_anchor(self, history: History, befores: Sequence[str], match: Match) -> Found | str:
         """Look for the node at the last answer, given what may be before its turn."""
-        named = {history.key_of(anchor, before): (anchor, before) for before in befores for anchor in history.anchors}
-        is_step = history.anchors[0].results is not None
+        found = await self._at(history, history.anchors, befores, match)
+        late = _late_results(history) if isinstance(found, str) else None
+        return found if late is None else await self._at(history, [late], befores, match)
+
+    async def _at(
+        self, history: History, anchors: Sequence[Anchor], befores: Sequence[str], match: Match
+    ) -> Found | str:
+        named = {history.key_of(anchor, before): (anchor, before) for before in befores for anchor in anchors}
+        is_step = anchors[0].results is not None
         places = _by_key(await (self._store.find_step(*named) if is_step else self._store.find_turn(*named)))
         misses = ["no stored answer has this history"]
         for key, (anchor, before) in named.items():
@@ -192,6 +204,29 @@ class _Climb:
     def __init__(self, history: History) -> None:
         self.history = history
         self.before = history.keys_before[history.anchors[0].turn]
+
+
+def _spoke_since(history: History, index: int, shown: Collection[str]) -> bool:
+    """Say whether an assistant said more after the first of the calls that are shown than to make the others."""
+    since = [message for message in history.spoken[index : history.last_answer] if message.role == "assistant"]
+    if not since:
+        return False
+    words = {"", canonical_assistant(history.spoken[index - 1].text)}
+    return any(
+        canonical_assistant(message.text) not in words or any(call.id not in shown for call in message.tool_calls)
+        for message in since
+    )
+
+
+def _late_results(history: History) -> Anchor | None:
+    """Return where results of earlier calls go that come after an answer to the others.
+
+    That answer made no call, so it is known by its turn; the ids say which results its chat was told.
+    """
+    last = history.anchors[-1]
+    if last.results is None or not history.told.up_to(last.index).is_answered:
+        return None
+    return replace(last, results=None)
 
 
 def _by_key(places: Sequence[Place]) -> dict[str, list[Place]]:

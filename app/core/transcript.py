@@ -51,12 +51,16 @@ def changed_instructions(system: str | None) -> str:
 
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
-    """Return the raw text of what the client newly said, "" for none; results of tools name the call they answer."""
+    """Return the raw text of what the client newly said, "" for none; results of tools name the call they answer.
+
+    Answers among it show calls again that the chat holds.
+    """
     if len(new) == 1 and new[0].role != "tool":
         return new[0].text
     calls = answered_calls(new, earlier)
     ordered = in_order(new, calls) if calls else new
-    texts = [_result(message, calls) if message.role == "tool" else message.text for message in ordered]
+    said = [message for message in ordered if message.role != "assistant"]
+    texts = [_result(message, calls) if message.role == "tool" else message.text for message in said]
     return "\n\n".join(filter(None, texts))
 
 

@@ -95,3 +95,38 @@ async def test_an_answer_with_a_call_that_a_kill_cut_goes_on_behind_an_earlier_l
             reply = await Client(session, server.url).chat(history, tools=TOOLS)
         assert (reply.match, emulator.shown[-1].text) == ("exact", "Never mind.")
         assert any("5 degrees" in text for _, text in emulator.shown[-1].seen)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_result_that_comes_after_an_answer_to_the_others_goes_on_below_that_answer(
+    server: Server, earlier: bool
+) -> None:
+    before = [*await asked_the_weather(server, "5 degrees"), user("And now?")] if earlier else [user(ASK)]
+    first = await ask(server, before, BOTH, tools=TOOLS)
+    weather, time = ids_of(first)
+    history = [*before, echo(first), result(weather, "22 degrees")]
+    history.append(echo(await ask(server, history, "One is here, I wait for the other.", tools=TOOLS)))
+    history.append(result(time, "noon"))
+    reply = await ask(server, history, "22 degrees at noon.", tools=TOOLS)
+    sent = server.emulator.shown[-1].text
+    assert (reply.match, "noon" in sent, "22 degrees" in sent, "One is here" in sent) == ("exact", True, False, False)
+    assert [visible(server).count(text) for text in ("I look.", "22 degrees", "One is here", "noon")] == [1, 1, 1, 1]
+    after = await ask(server, [*history, echo(reply), user("Thanks.")], "Well.", tools=TOOLS)
+    assert (after.match, server.emulator.shown[-1].text) == ("exact", "Thanks.")
+
+
+async def test_an_answer_that_is_not_stored_is_told_as_the_assistants_words(server: Server) -> None:
+    first = await ask(server, [user(ASK)], BOTH, tools=TOOLS)
+    weather, time = ids_of(first)
+    history = [user(ASK), echo(first), result(weather, "22 degrees"), assistant("My own words."), result(time, "noon")]
+    reply = await ask(server, history, "Well.", tools=TOOLS)
+    assert (reply.match, "<assistant>\nMy own words.\n</assistant>" in visible(server)) == ("new", True)
+
+
+async def test_words_that_are_shown_with_each_call_are_not_the_users(server: Server) -> None:
+    one, two = await two_calls(server)
+    history = [user(ASK), assistant("I look.", tool_calls=[one]), result(one["id"], "22 degrees")]
+    history += [assistant("I look.", tool_calls=[two]), result(two["id"], "noon")]
+    reply = await ask(server, history, "Well.", tools=TOOLS)
+    sent = server.emulator.shown[-1].text
+    assert (reply.match, "22 degrees" in sent, "noon" in sent, "I look" in sent) == ("tool-call", True, True, False)
