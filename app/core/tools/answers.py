@@ -10,7 +10,7 @@ from app.core.events import CallArguments, CallStarted, TextDelta
 from app.core.tools.checking import Checked, check
 from app.core.tools.definitions import ToolUse
 from app.core.tools.json_output import JsonFormat
-from app.core.tools.reader import CallReader, Ended, Found
+from app.core.tools.reader import Called, CallReader, Found
 from app.core.tools.scheme import Scheme
 from app.errors import ResponseFormatUnmet
 
@@ -92,7 +92,7 @@ class ToolAnswer:
     def _pieces(self, found: Sequence[Found]) -> list[Piece]:
         pieces: list[Piece] = []
         for each in found:
-            if isinstance(each, Ended):
+            if isinstance(each, Called):
                 pieces += self._call(check(each.call, self._use.tools))
             elif self._holds_words:
                 self._held.append(each.text)

@@ -29,13 +29,13 @@ class Say(Struct, frozen=True):
     text: str
 
 
-class Ended(Struct, frozen=True):
+class Called(Struct, frozen=True):
     """A call is whole."""
 
     call: ReadCall
 
 
-Found = Say | Ended
+Found = Say | Called
 
 
 class CallReader:
@@ -128,7 +128,7 @@ class CallReader:
     def _call(self, *calls: ReadCall) -> None:
         self._blanks = []
         self.calls += len(calls)
-        self._out += map(Ended, calls)
+        self._out += map(Called, calls)
 
     def _read_text(self, *, last: bool) -> bool:
         """Read text; return whether something else begins behind it."""

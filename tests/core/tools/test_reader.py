@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.core.tools.reader import CallReader, Ended, Say
+from app.core.tools.reader import Called, CallReader, Say
 from app.core.tools.scheme import CherryScheme
 
 KNOWN = ("weather", "write_file", "server__search")
@@ -20,7 +20,7 @@ def read(*pieces: str) -> tuple[str, list[tuple[str, dict[str, Any] | None]]]:
     reader = CallReader(KNOWN)
     found = [each for piece in pieces for each in reader.feed(piece)] + reader.finish()
     said = "".join(each.text for each in found if isinstance(each, Say))
-    return said, [(each.call.name, each.call.arguments) for each in found if isinstance(each, Ended)]
+    return said, [(each.call.name, each.call.arguments) for each in found if isinstance(each, Called)]
 
 
 def call(arguments: str = '{"city": "Paris"}', name: str = "weather") -> str:
