@@ -1,5 +1,6 @@
 import json
 import re
+import time
 
 import pytest
 
@@ -274,6 +275,14 @@ def test_the_site_s_words_are_quoted_short_and_without_secrets() -> None:
     for secret in ("eyJ", "x5sec", "abc", "\n"):
         assert secret not in said
     assert excerpt("short") == "short"
+
+
+@pytest.mark.parametrize("words", ["model ", "chat ", "a" * 100, "https://"])
+def test_a_long_refusal_takes_no_longer_than_others(words: str) -> None:
+    began = time.process_time()
+    classify(Failure(details=words * 5_000), "chat")
+    excerpt(words * 5_000)
+    assert time.process_time() - began < 1, "an expression that looks on from each word takes minutes"
 
 
 def test_an_odd_code_is_not_repeated() -> None:

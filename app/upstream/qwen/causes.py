@@ -32,6 +32,7 @@ Subject = Literal["chat", "model", "task", "account"]
 
 BLOCKED = "The site's bot protection answered in place of the model."
 _EXCERPT = 160
+_READ = 20 * _EXCERPT  # characters of what the site says, which may be a whole page
 _redact = Redaction()
 
 
@@ -202,12 +203,13 @@ def classify(failure: Failure, subject: Subject) -> UpstreamError:
 
 def _find(failure: Failure, subject: Subject) -> Cause:
     code = failure.code.lower().replace("_", "")
-    said = f"{failure.code} {failure.details}" if failure.code else failure.details
+    details = failure.details[:_READ]
+    said = f"{failure.code} {details}" if failure.code else details
     for cause in CAUSES:
         if code in cause.codes:
             return cause
     for cause in CAUSES:
-        if cause.words and (cause.words.search(failure.details) or cause.words.search(said)):
+        if cause.words and (cause.words.search(details) or cause.words.search(said)):
             return cause
     if code == "notfound" or re.search(r"\bnot exist", said, re.IGNORECASE):
         return _MISSING[subject]
@@ -227,7 +229,7 @@ def _find(failure: Failure, subject: Subject) -> Cause:
 
 def excerpt(text: str) -> str:
     """Return a short piece of the site's words that is safe to show: one line, no addresses, no secrets."""
-    without_links = re.sub(r"\S+://\S+", "(link)", text[: 20 * _EXCERPT])
+    without_links = re.sub(r"(?<!\S)\S+://\S+", "(link)", text[:_READ])
     line = " ".join(_redact(without_links).split())
     return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
 
