@@ -38,7 +38,7 @@ from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, 
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
-_MOST_READ = 6_000_000  # bytes; fifty conversations of a hundred turns
+_MOST_READ = 4_000_000  # bytes; thirty conversations of a hundred turns
 
 
 class Policy(Struct, frozen=True):

@@ -23,6 +23,10 @@ _I = TypeVar("_I")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = NORMAL"}
+_CACHE = {  # in KB; what is read is emptied by every write of the other connection
+    True: "PRAGMA cache_size = -512",
+    False: "PRAGMA cache_size = -1024",
+}
 _work_of = attrgetter("work")
 RETRY_AFTER = 5  # seconds, with every fault that may pass
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 4000"  # pages, 16 MB: four times as seldom as SQLite does by itself
@@ -81,9 +85,9 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
         await connection.execute("PRAGMA foreign_keys = ON")
         await connection.execute(_SYNCHRONOUS[True])
         await connection.execute_fetchall(_CHECKPOINT)  # its row must be taken, else it stays under way
+        await connection.execute(_CACHE[read_only])
         if read_only:
             await connection.execute("PRAGMA query_only = ON")
-            await connection.execute("PRAGMA cache_size = -512")  # KB: emptied by every write of the other connection
     except BaseException:
         await connection.close()
         raise
