@@ -206,7 +206,7 @@ def test_four_times_as_much_takes_about_four_times_as_long(name: str, size: int)
 
     flood = FLOODS[name]
     quarter = min(seconds(flood[: len(flood) // 4]) for _ in range(2))
-    assert seconds(flood) < 10 * quarter + 0.05
+    assert any(seconds(flood) < 10 * quarter + 0.05 for _ in range(3))  # a busy machine may disturb one of them
 
 
 pieces = st.lists(
