@@ -186,7 +186,9 @@ FLOODS = {
     "calls in blocks that nothing ends": "~~~ xml\n<tool_use>\n" * 4_000,
     "calls behind blocks that may be calls": '```json x\n{"name":\n<tool_use>\n' * 4_000,
     "calls on a line of a block that nothing ends": f"```\n{'<tool_call>{}' * 4_000}",
-    "comments in the arguments": call("{'a': " + "/* " * 20_000 + "}"),
+    "comments in the arguments": call(
+        "{'a': " + "/* " * 8_000 + "}"
+    ),  # mended only when whole
     "blanks in disguise": f"&lt;tool_use&gt;{'&nbsp;' * 20_000}x&lt;/tool_use&gt;",
 }
 
@@ -206,7 +208,7 @@ def test_four_times_as_much_takes_about_four_times_as_long(name: str, size: int)
 
     flood = FLOODS[name]
     quarter = min(seconds(flood[: len(flood) // 4]) for _ in range(2))
-    assert any(seconds(flood) < 10 * quarter + 0.05 for _ in range(3))  # a busy machine may disturb one of them
+    assert min(seconds(flood) for _ in range(2)) < 10 * quarter + 0.05
 
 
 pieces = st.lists(
