@@ -186,9 +186,7 @@ FLOODS = {
     "calls in blocks that nothing ends": "~~~ xml\n<tool_use>\n" * 4_000,
     "calls behind blocks that may be calls": '```json x\n{"name":\n<tool_use>\n' * 4_000,
     "calls on a line of a block that nothing ends": f"```\n{'<tool_call>{}' * 4_000}",
-    "comments in the arguments": call(
-        "{'a': " + "/* " * 8_000 + "}"
-    ),  # mended only when whole
+    "comments in the arguments": call("{'a': " + "/* " * 8_000 + "}"),  # mended only when whole
     "blanks in disguise": f"&lt;tool_use&gt;{'&nbsp;' * 20_000}x&lt;/tool_use&gt;",
 }
 
