@@ -7,6 +7,7 @@ import re
 import sqlite3
 import tomllib
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,14 +135,13 @@ def test_the_two_readmes_are_equal_in_structure() -> None:
 
 @pytest.mark.parametrize("readme", READMES)
 def test_the_queries_of_the_readme_run_on_a_new_database(readme: str) -> None:
-    database = sqlite3.connect(":memory:")
-    for migration in sorted((ROOT / "migrations" / "sqlite").glob("*.sql")):
-        database.executescript(migration.read_text("utf-8"))
-    queries = re.findall(r"^SELECT .+;$", (ROOT / readme).read_text("utf-8"), re.MULTILINE)
-    assert len(queries) >= 3
-    for query in queries:
-        assert database.execute(query).fetchall() == []
-    database.close()
+    with closing(sqlite3.connect(":memory:")) as database:
+        for migration in sorted((ROOT / "migrations" / "sqlite").glob("*.sql")):
+            database.executescript(migration.read_text("utf-8"))
+        queries = re.findall(r"^SELECT .+;$", (ROOT / readme).read_text("utf-8"), re.MULTILINE)
+        assert len(queries) >= 3
+        for query in queries:
+            assert database.execute(query).fetchall() == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -94,14 +94,14 @@ async def test_chats_that_were_not_used_for_long_are_deleted_but_their_history_s
     async with emulating() as emulator:
         async with serving(tmp_path, emulator) as server:
             await server.conversation().say("old")
-        with sqlite3.connect(server.database) as database:
+        with closing(sqlite3.connect(server.database)) as database, database:
             database.execute(AGE_SESSIONS)
         async with serving(tmp_path, emulator) as server:
             await server.conversation().say("young")
         async with serving(tmp_path, emulator, RETENTION_DAYS="30") as server:
             await eventually(lambda: len(emulator.chats) == 1)
             await eventually(lambda: not _pending(server))
-            with sqlite3.connect(server.database) as database:
+            with closing(sqlite3.connect(server.database)) as database, database:
                 states = database.execute("SELECT title, state FROM v_sessions ORDER BY title").fetchall()
                 texts = database.execute("SELECT text FROM v_history WHERE role = 'user'").fetchall()
         assert states == [("old", "deleted"), ("young", "live")]
@@ -109,7 +109,7 @@ async def test_chats_that_were_not_used_for_long_are_deleted_but_their_history_s
 
 
 def _pending(server: Server) -> int:
-    with sqlite3.connect(server.database) as database:
+    with closing(sqlite3.connect(server.database)) as database, database:
         return int(database.execute("SELECT count(*) FROM v_deletions").fetchone()[0])
 
 
@@ -132,7 +132,7 @@ async def test_a_refused_account_is_not_asked_again_for_every_chat(tmp_path: Pat
                 retention=timedelta(0),
             )
             asked = len(emulator.requests)
-            with sqlite3.connect(server.database) as database:
+            with closing(sqlite3.connect(server.database)) as database, database:
                 database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
             assert await cleaner.sweep() == SweepReport(deleted=0, failed=3, aged=0, waiting=3)
             assert [request.method for request in emulator.requests[asked:]].count("DELETE") == 1

@@ -15,7 +15,7 @@ WORDS = [f"word{number % 10} " for number in range(50)]
 
 
 def stored(server: Server, query: str) -> list[Any]:
-    with sqlite3.connect(server.database) as database:
+    with closing(sqlite3.connect(server.database)) as database, database:
         return database.execute(query).fetchall()
 
 
@@ -148,7 +148,7 @@ async def test_an_error_after_the_first_keep_alive_is_a_frame(tmp_path: Path) ->
 async def test_a_database_that_is_locked_for_long_is_told_and_leaves_no_orphan(server: Server) -> None:
     talk = server.conversation()
     await talk.say("hi")
-    with sqlite3.connect(server.database, isolation_level=None) as shell:
+    with closing(sqlite3.connect(server.database, isolation_level=None)) as shell, shell:
         shell.execute("BEGIN IMMEDIATE")
         locked = await server.client.chat(HI)
         assert (locked.status, locked.error["code"]) == (503, "store_busy")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 import aiohttp
@@ -219,7 +220,7 @@ async def test_the_history_names_the_files(server: Server) -> None:
     await ask(server, says("Keep these two.", document(TEXT, "notes.txt"), picture()), answer="Kept.")
 
     def read() -> list[tuple[str, str | None]]:
-        with sqlite3.connect(server.database) as database:
+        with closing(sqlite3.connect(server.database)) as database, database:
             found = "SELECT session FROM v_history WHERE text = 'Keep these two.'"
             return database.execute(f"SELECT role, files FROM v_history WHERE session = ({found})").fetchall()
 
@@ -235,7 +236,7 @@ async def test_a_stored_file_goes_by_its_name_and_a_chat_without_words_by_its_fi
     reply = await ask(server, asked, answer="A list.")
 
     def read() -> tuple[str, str, str]:
-        with sqlite3.connect(server.database) as database:
+        with closing(sqlite3.connect(server.database)) as database, database:
             (title,) = database.execute("SELECT title FROM sessions WHERE id = ?", (reply.session,)).fetchone()
             found = "SELECT text, files FROM v_history WHERE session = ? AND role = 'user'"
             return title, *database.execute(found, (reply.session,)).fetchone()
@@ -251,7 +252,7 @@ async def test_a_reference_that_ended_is_made_anew(server: Server) -> None:
     before = uploads(server)
 
     def expire() -> None:
-        with sqlite3.connect(server.database) as database:
+        with closing(sqlite3.connect(server.database)) as database, database:
             database.execute("UPDATE uploads SET expires_at = '2020-01-01T00:00:00.000Z'")
 
     await asyncio.to_thread(expire)

@@ -5,6 +5,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -76,7 +77,7 @@ async def test_a_stop_that_cannot_wait_cuts_the_answer_and_says_why(
             assert json.loads(error.removeprefix("data: "))["error"]["code"] == "server_stopping"
             assert text.endswith("data: [DONE]\n\n") is stream
         assert emulator.stops
-        with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
+        with closing(sqlite3.connect(tmp_path / "qwen-thread.db")) as database, database:
             assert database.execute("SELECT state, error FROM nodes").fetchall() == [
                 ("aborted", "The server is being stopped.")
             ]
@@ -142,7 +143,7 @@ async def test_a_kill_in_mid_answer_leaves_the_thread_before_it_whole(
             talk.messages[-1]["content"] = ASK
             reply = await talk.again()
         assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
-        with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
+        with closing(sqlite3.connect(tmp_path / "qwen-thread.db")) as database, database:
             told = database.execute("SELECT role, text FROM v_history WHERE state = 'recovered'").fetchall()
         assert told == [("user", "Tell me a story."), ("assistant", "never seen")]
 
@@ -184,7 +185,7 @@ async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aioh
             assert busy.returncode == 1
             assert b"in use by another qwen-thread" in told
             await server.stop()
-        with sqlite3.connect(tmp_path / "qwen-thread.db") as database:
+        with closing(sqlite3.connect(tmp_path / "qwen-thread.db")) as database, database:
             database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
         sweep = await launch(tmp_path, "sweep", **settings)
         said, _ = await sweep.communicate()

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -324,7 +325,7 @@ async def test_the_tokens_of_an_answer_that_could_not_be_used_count_too(server: 
     server.emulator.script.answer(call_text(arguments="{}"))
     server.emulator.script.answer(call_text())
     reply = await server.client.chat([user(ASK)], tools=[WEATHER])
-    with sqlite3.connect(server.database) as database:
+    with closing(sqlite3.connect(server.database)) as database, database:
         ((total,),) = database.execute("SELECT sum(output_tokens) FROM nodes").fetchall()
     assert reply.body["usage"]["completion_tokens"] == total
 
@@ -332,7 +333,7 @@ async def test_the_tokens_of_an_answer_that_could_not_be_used_count_too(server: 
 async def test_the_history_shows_calls(server: Server) -> None:
     server.emulator.script.answer("I look. " + call_text())
     await server.client.chat([user(ASK)], tools=[WEATHER])
-    with sqlite3.connect(server.database) as database:
+    with closing(sqlite3.connect(server.database)) as database, database:
         ((text,),) = database.execute("SELECT text FROM v_history WHERE role = 'assistant'").fetchall()
     assert text.startswith("I look.")
     assert "<name>get_weather</name>" in text
