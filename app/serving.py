@@ -129,10 +129,9 @@ def _signalled() -> asyncio.Event:
 
 def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
     """Tell the person at the terminal where the server is and who answers."""
-    everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104 - that is where it listens, not where it is called
     called = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     lines = [f"qwen-thread {__version__} is ready at {called}/v1"]
-    if everywhere:
+    if called != address:
         lines.append("It listens on every address of this machine: other machines call it by that one's.")
     if settings.uses_emulator:
         lines += [

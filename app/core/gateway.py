@@ -20,7 +20,7 @@ from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, 
 from app.core.histories import Histories
 from app.core.history import History
 from app.core.ladder import Found, Ladder
-from app.core.messages import ChatRequest
+from app.core.messages import ChatRequest, Message
 from app.core.modes import ABILITIES
 from app.core.record import TurnRecord
 from app.core.recovery import Recovery
@@ -142,12 +142,7 @@ class Gateway:
             delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
-        found = None if shape or delete_because else await self._find(history, request.owner)
-        if history.anchors and not delete_because and (found is None or found.match == "branch"):
-            plain = without_quoted_heads(messages)
-            if plain is not messages:
-                _log.info("Looking once more, without the quotations that answers begin with")
-                found = await self._find(read(plain), request.owner) or found
+        found = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
         if found is not None:
             place = found.place
             try:
@@ -179,6 +174,23 @@ class Gateway:
             return lambda _: True
         policy = self._policy
         return lambda text: fits_budget(text, body_budget=policy.body_budget, max_tokens=policy.max_input_tokens)
+
+    async def _find_either(
+        self,
+        messages: tuple[Message, ...],
+        history: History,
+        read: Callable[[tuple[Message, ...]], History],
+        owner: str,
+    ) -> Found | None:
+        """Look up the place of a history; where that is none, or before its end, also as one that shows reasoning."""
+        found = await self._find(history, owner)
+        if not history.anchors or (found is not None and found.match != "branch"):
+            return found
+        plain = without_quoted_heads(messages)
+        if plain is messages:
+            return found
+        _log.info("Looking once more, without the quotations that answers begin with")
+        return await self._find(read(plain), owner) or found
 
     async def _find(self, history: History, owner: str) -> Found | None:
         """Look up the place, and say in the log why it is this one. A chat that is busy does not count."""

@@ -18,7 +18,7 @@ from app.core.relay import Relay
 from app.core.surroundings import Surroundings
 from app.core.video import following
 from app.core.watch import AnswerWatch
-from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError, reason_of
+from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError, is_left, reason_of
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -251,8 +251,7 @@ class Turn:
         assert self._opening is not None
         await asyncio.wait([self._opening])
         if self._record.is_open:
-            left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
-            error = "the client left" if left else str(problem) or type(problem).__name__
+            error = "the client left" if is_left(problem) else str(problem) or type(problem).__name__
             state: State = "aborted" if self._record.text else "failed"
             await self._wind_up(self._close(state, None, error), state, None, error)
         elif self._generating:

@@ -1,11 +1,9 @@
 """The stop watch of one request for an answer: it reads the clock and tells the meter."""
 
-import asyncio
-
 from app.clock import Clock
 from app.core.events import Usage
 from app.core.ports import Match, Meter
-from app.errors import GatewayError, reason_of
+from app.errors import GatewayError, is_left, reason_of
 
 
 class AnswerWatch:
@@ -63,5 +61,4 @@ def _name(problem: BaseException) -> str:
     problem = reason_of(problem)
     if isinstance(problem, GatewayError):
         return problem.code or problem.type
-    left = isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
-    return "client_left" if left else GatewayError.type
+    return "client_left" if is_left(problem) else GatewayError.type

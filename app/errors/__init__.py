@@ -55,7 +55,7 @@ The last three are mended by the gateway (docs/sessions.md, Recovery) and reach 
 docs/errors.md lists what each one means for the person at the client. CannotListen is told at the command line only.
 """
 
-from app.errors.base import GatewayError, reason_of
+from app.errors.base import GatewayError, is_left, reason_of
 from app.errors.files import (
     FileKindNotUnderstood,
     FileLimit,
@@ -162,5 +162,6 @@ __all__ = [
     "VideoFailed",
     "VideoNotFound",
     "VideoNotReady",
+    "is_left",
     "reason_of",
 ]

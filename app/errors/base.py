@@ -41,3 +41,8 @@ def reason_of(problem: BaseException) -> BaseException:
     """Return why something ended: the error that a cancellation carries, or the problem itself."""
     carried = problem.args[0] if isinstance(problem, asyncio.CancelledError) and problem.args else None
     return carried if isinstance(carried, GatewayError) else problem
+
+
+def is_left(problem: BaseException) -> bool:
+    """Say whether something ended because nobody waits for it any more."""
+    return isinstance(problem, asyncio.CancelledError | ConnectionError | GeneratorExit)
