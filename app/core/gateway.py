@@ -16,7 +16,7 @@ from app.core.canonical import without_quoted_heads
 from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader, Marks
 from app.core.cut import Cut
-from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening, what_to_tell
+from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.histories import Histories
 from app.core.history import History
 from app.core.ladder import Found, Ladder
@@ -27,6 +27,7 @@ from app.core.recovery import Recovery
 from app.core.relay import Relay
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
+from app.core.telling import Telling, what_to_tell
 from app.core.token_scale import TokenScale
 from app.core.tools.call_ids import new_call_id
 from app.core.tools.results import shortened
@@ -146,25 +147,26 @@ class Gateway:
         if found is not None:
             place = found.place
             try:
-                attached = await self._attached(request, choice, found.history, found)
-                draft = continuation(request, choice, found, attached, self._fits(choice))
+                telling = what_to_tell(found.history, found)
+                attached = await self._attached(request, choice, telling)
+                draft = continuation(request, choice, found, telling, attached, self._fits(choice))
                 return await self._begin(draft, request, choice, watch)
             except (ChatGone, ParentUnknown) as lost:
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
             except ChatInProgress:
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
-        attached = await self._attached(request, choice, history, None, is_side_call=bool(shape))
-        draft = opening(request, choice, history, account, delete_because, attached, self._fits(choice))
+        telling = what_to_tell(history, None)
+        attached = await self._attached(request, choice, telling, is_side_call=bool(shape))
+        draft = opening(request, choice, history, telling, account, delete_because, attached, self._fits(choice))
         return await self._begin(draft, request, choice, watch)
 
     async def _attached(
-        self, request: ChatRequest, choice: Choice, history: History, found: Found | None, *, is_side_call: bool = False
+        self, request: ChatRequest, choice: Choice, telling: Telling, *, is_side_call: bool = False
     ) -> Attached:
         """Choose the files that go along; a side call is about words."""
-        tell = what_to_tell(history, found)
-        untold = () if is_side_call else tell.untold
-        return await self._attaching.choose(request.owner, choice.info, untold, tell.said)
+        untold = () if is_side_call else telling.untold
+        return await self._attaching.choose(request.owner, choice.info, untold, telling.said)
 
     def _fits(self, choice: Choice) -> Callable[[str], bool]:
         """Return what says whether a message may be sent as text; where it must be, the check follows."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant, canonical_user
 from app.core.keys import Keys
 from app.core.messages import Message
-from app.core.told import Telling
+from app.core.told import ToldByPlace
 
 _CALL_MARKS = "<{["  # a call is written with one of these, also one that a client reads in the text by itself
 
@@ -76,7 +76,7 @@ class History(Struct, frozen=True, gc=False):
     spoken: tuple[Message, ...]
     turns: tuple[TurnRead, ...]
     anchors: tuple[Anchor, ...]
-    told: Telling
+    told: ToldByPlace
     answered: str
     keys_before: tuple[str, ...]
 
@@ -120,6 +120,11 @@ class History(Struct, frozen=True, gc=False):
     def last_answer(self) -> int:
         """The number of messages up to the last answer; 0 if there is none."""
         return self.anchors[-1].index if self.anchors else 0
+
+    @property
+    def before_answer(self) -> str:
+        """The key of the conversation before the turn of the last answer; there must be one."""
+        return self.keys_before[self.anchors[0].turn]
 
     @property
     def before_key(self) -> str:

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from app.core.canonical import canonical_assistant
 from app.core.history import Anchor, History, TurnRow
+from app.core.places import alike_places, choose_place
 from app.core.ports import CutAnswer, Match, Place, SessionStore
-from app.core.told import may_be
 from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 
 _KEYS_AT_ONCE = 64  # of the longest beginnings first: the rest is seldom looked for
@@ -55,8 +55,7 @@ class Ladder:
         misses: list[str] = []
         if not history.anchors:
             return Search(None, ("nothing was answered yet",))
-        climb = _Climb(history)
-        rungs: tuple[tuple[str, Callable[[_Climb], Awaitable[Found | str]]], ...] = (
+        rungs: tuple[tuple[str, Callable[[History], Awaitable[Found | str]]], ...] = (
             ("tool-call", self._tool_call),
             ("exact", self._exact),
             ("window", self._by_window),
@@ -64,15 +63,14 @@ class Ladder:
             ("branch", self._branch),
         )
         for name, rung in rungs:
-            found = await rung(climb)
+            found = await rung(history)
             if isinstance(found, Found):
                 return Search(found, tuple(misses))
             misses.append(f"{name}: {found}")
         return Search(None, tuple(misses))
 
-    async def _tool_call(self, climb: "_Climb") -> Found | str:
+    async def _tool_call(self, history: History) -> Found | str:
         """The request ends with results of calls that we made."""
-        history = climb.history
         results = history.spoken[history.anchors[-1].index :]
         ids = {message.tool_call_id for message in results if message.role == "tool" and message.tool_call_id}
         if not ids:
@@ -98,12 +96,12 @@ class Ladder:
             return "the question that the calls are for was changed"
         return Found(place, "tool-call", "tool-call", history.placed(turn, place.before_key), index)
 
-    async def _exact(self, climb: "_Climb") -> Found | str:
+    async def _exact(self, history: History) -> Found | str:
         """The whole history is stored, as the client tells it."""
-        found = await self._at_anchor(climb.history, [climb.before], "exact")
-        if isinstance(found, Found) and found.place.system_digest != climb.history.system_digest:
-            cut = await self._aborted(climb)  # a part of an answer under the same prompt is more likely meant
-            if isinstance(cut, Found) and cut.place.system_digest == climb.history.system_digest:
+        found = await self._at_anchor(history, [history.before_answer], "exact")
+        if isinstance(found, Found) and found.place.system_digest != history.system_digest:
+            cut = await self._aborted(history)  # a part of an answer under the same prompt is more likely meant
+            if isinstance(cut, Found) and cut.place.system_digest == history.system_digest:
                 return cut
         return found
 
@@ -128,11 +126,11 @@ class Ladder:
                 misses.append(choice.reason)
         return misses[-1]
 
-    async def _by_window(self, climb: "_Climb") -> Found | str:
+    async def _by_window(self, history: History) -> Found | str:
         """The client's turns are the last ones of a stored conversation."""
         if not self._window:
             return "switched off"
-        history, anchor = climb.history, climb.history.anchors[0]
+        anchor = history.anchors[0]
         whole_turn = anchor.results is None and anchor.turn < len(history.turns) - 1
         key = await self._conversation(history, anchor.turn + 1 if whole_turn else anchor.turn)
         if isinstance(key, Doubt):
@@ -161,14 +159,14 @@ class Ladder:
             return Doubt("too many conversations end like it")
         return choice if isinstance(choice, Doubt) else choice.key
 
-    async def _aborted(self, climb: "_Climb") -> Found | str:
+    async def _aborted(self, history: History) -> Found | str:
         """The last answer was cut, and the client has another part of it than we have."""
-        history, anchor = climb.history, climb.history.anchors[0]
+        anchor = history.anchors[0]
         turn = history.turns[anchor.turn]
         answer = "" if anchor.results is not None else history.answer_of(turn)
         if not answer:
             return "the last message is not an answer"
-        befores = [climb.before]
+        befores = [history.before_answer]
         if self._window and anchor.turn:
             key = await self._conversation(history, anchor.turn)
             befores += [key] if isinstance(key, str) else []
@@ -180,9 +178,8 @@ class Ladder:
         placed = history.placed(anchor.turn, named[cut.place.key])
         return Found(cut.place, "exact", "aborted", placed, anchor.index, placed.turn_rows(anchor.turn))
 
-    async def _branch(self, climb: "_Climb") -> Found | str:
+    async def _branch(self, history: History) -> Found | str:
         """The beginning of the history is stored; the rest will be told."""
-        history = climb.history
         told = list(enumerate(zip(history.turns, history.turn_rows(0), strict=False), 1))
         ends = {row.key: number for number, (turn, row) in reversed(told) if turn.answered}
         keys = list(ends)
@@ -196,14 +193,6 @@ class Ladder:
                     if isinstance(choice, Place):
                         return Found(choice, "branch", "branch", history, end, history.turn_rows(ends[key]))
         return "no beginning of it is stored"
-
-
-class _Climb:
-    """One request's way up the ladder."""
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-        self.before = history.keys_before[history.anchors[0].turn]
 
 
 def _spoke_since(history: History, index: int, shown: Collection[str]) -> bool:
@@ -234,41 +223,6 @@ def _by_key(places: Sequence[Place]) -> dict[str, list[Place]]:
     for place in places:
         grouped.setdefault(place.key, []).append(place)
     return grouped
-
-
-def choose_place(places: Sequence[Place], history: History, turn: int, end: int) -> Place | Doubt:
-    """Choose among stored answers of equal texts, the newest first, the one that the client means."""
-    chosen = alike_places(places, history, turn, end)
-    return chosen if isinstance(chosen, Doubt) else chosen[0]
-
-
-def alike_places(places: Sequence[Place], history: History, turn: int, end: int) -> Sequence[Place] | Doubt:
-    """Return those of some stored answers that the client can mean; their chats were told the same.
-
-    `end` counts the client's messages up to them, in its turn of that number. Answers whose chats were told the same
-    are as good as one; where they differ and the client's history does not say which it is, none is taken.
-    """
-    client = history.told.up_to(end)
-    keeps_loops = history.told.keeps_loops(end)
-    possible = [place for place in places if may_be(client, place.told, keeps_loops=keeps_loops)]
-    if not possible:
-        return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
-    same_prompt = [place for place in possible if place.system_digest == history.system_digest]
-    if not same_prompt and not enough_said(history, min(turn + 1, 2)):  # two are enough to copy: they decide
-        return Doubt("the system prompt is another, and too little was said to know the conversation by")
-    best = same_prompt or possible
-    held = [_held(place) for place in best]
-    shown = (client.key, client.pictures)
-    if any(shown) and (told_so := [place for place, holds in zip(best, held, strict=True) if holds == shown]):
-        return told_so
-    if len({(holds, place.system_digest) for place, holds in zip(best, held, strict=True)}) > 1:
-        return Doubt("several stored conversations have these texts, with other tool results, pictures or prompts")
-    return best
-
-
-def _held(place: Place) -> tuple[str, frozenset[str]]:
-    """Return what a place's chat holds beside the texts."""
-    return (place.told.key, place.told.pictures) if place.told else ("", frozenset())
 
 
 def _begins_alike(answer: str, cut: CutAnswer) -> bool:

@@ -10,7 +10,7 @@ from app.core.canonical import is_tool_result
 from app.core.history import Anchor, TurnRead, answer_text, user_text
 from app.core.keys import Keys
 from app.core.messages import Message
-from app.core.told import Telling, ToldItem, told_by
+from app.core.told import ToldByPlace, ToldItem, told_by
 
 _MESSAGE_BYTES = 600  # that a message takes in a reading, from above
 _MORE_BYTES = 800  # that it takes besides if it holds calls, pictures or files, or is a result
@@ -29,7 +29,7 @@ class Reading(Struct, frozen=True, gc=False):
     marks: tuple[int, ...] = ()
     turns: tuple[TurnRead, ...] = ()
     keys_before: tuple[str, ...] = ()
-    told: Telling = Telling()
+    told: ToldByPlace = ToldByPlace()
     answered: str = ""
     last: Anchor | None = None
     results_since: tuple[int, ...] = ()

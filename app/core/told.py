@@ -63,7 +63,7 @@ _SAID = ToldItem("user")
 _WORDS = ToldItem("answer")
 
 
-class Telling(Struct, frozen=True, gc=False):
+class ToldByPlace(Struct, frozen=True, gc=False):
     """What a conversation told, up to any place in it: an item for each message.
 
     `after` holds what was told after so many items, but for the results that these end with. `loops_kept_from` is the
@@ -74,7 +74,7 @@ class Telling(Struct, frozen=True, gc=False):
     after: tuple[Told, ...] = (Told(),)
     loops_kept_from: int | None = None
 
-    def and_then(self, items: Sequence[ToldItem]) -> "Telling":
+    def and_then(self, items: Sequence[ToldItem]) -> "ToldByPlace":
         """Return what was told after further messages."""
         every, after, kept_from = (*self.items, *items), list(self.after), self.loops_kept_from
         for item in items:
@@ -86,7 +86,7 @@ class Telling(Struct, frozen=True, gc=False):
                     kept_from = place + 1
                 told = _after(told, item)
             after.append(told)
-        return Telling(every, tuple(after), kept_from)
+        return ToldByPlace(every, tuple(after), kept_from)
 
     def up_to(self, end: int) -> Told:
         """Return what the first items told; results that follow each other may come in any order."""
@@ -95,7 +95,7 @@ class Telling(Struct, frozen=True, gc=False):
     def since(self, start: int, before: Told | None) -> Told:
         """Return what all items from `start` told after what was told before."""
         items = self.items[start:]
-        return Telling(after=(before or Told(),)).and_then(items).up_to(len(items))
+        return ToldByPlace(after=(before or Told(),)).and_then(items).up_to(len(items))
 
     def keeps_loops(self, end: int) -> bool:
         """Say whether the first items hold calls or results of turns before their last one."""

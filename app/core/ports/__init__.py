@@ -14,7 +14,7 @@ from app.core.ports.files import (
     UploadIndex,
 )
 from app.core.ports.meter import AnswerMeter, Meter
-from app.core.ports.store import (
+from app.core.ports.records import (
     Calling,
     CutAnswer,
     Deletion,
@@ -28,9 +28,9 @@ from app.core.ports.store import (
     NodeState,
     OpenNode,
     Place,
-    SessionStore,
     StoreOverview,
 )
+from app.core.ports.store import SessionStore
 from app.core.ports.tasks import Background
 from app.core.ports.upstream import (
     AccountStatus,

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from app.core.events import Usage
-from app.core.ports.store import Match
+from app.core.ports.records import Match
 
 
 class AnswerMeter(Protocol):
