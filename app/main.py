@@ -18,7 +18,8 @@ from app.core.admission import Admission
 from app.core.attaching import Attaching
 from app.core.catalog import ModelCatalog
 from app.core.citations import Marks
-from app.core.gateway import Gateway, Policy
+from app.core.gateway import Gateway
+from app.core.policy import Policy
 from app.core.ports import Login, Meter, Upstream
 from app.core.pull import Pull
 from app.core.recovery import Recovery, RecoveryPace

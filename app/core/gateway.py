@@ -1,27 +1,26 @@
 """The use case: a stateless request finds its place in a stateful chat and is answered there (docs/sessions.md)."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.admission import Admission
 from app.core.answer_form import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
-from app.core.budget import check_budget, fits_budget
 from app.core.canonical import without_quoted_heads
 from app.core.catalog import Choice, ModelCatalog
-from app.core.citations import CitationReader, Marks
+from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.histories import Histories
 from app.core.history import History
 from app.core.ladder import Found, Ladder
+from app.core.live_turns import LiveTurns
 from app.core.messages import ChatRequest, Message
 from app.core.modes import ABILITIES
+from app.core.policy import Policy
 from app.core.record import TurnRecord
 from app.core.recovery import Recovery
 from app.core.relay import Relay
@@ -42,25 +41,8 @@ _SETTLE_SECONDS = 3.0
 _MOST_READ = 4_000_000  # bytes; thirty conversations of a hundred turns
 
 
-class Policy(Struct, frozen=True):
-    """What the server's owner decided.
-
-    Bytes and tokens of one message, whether chats outlive their answer, whether a client that trims its window is
-    recognised by its last turns, bytes of one tool result, how often a model is asked again for an answer that cannot
-    be used, and what becomes of the marks by which it cites.
-    """
-
-    body_budget: int
-    max_input_tokens: int
-    is_delete: bool
-    window_match: bool
-    result_budget: int
-    tool_retries: int
-    marks: Marks
-
-
 class Gateway:
-    """Answers requests. Owns which chats are busy with a live answer; everything else is in the store."""
+    """Answers requests. Owns the turns that are under way; everything else is in the store."""
 
     def __init__(
         self,
@@ -82,8 +64,7 @@ class Gateway:
         self._policy = policy
         self._ladder = Ladder(around.store, window=policy.window_match)
         self._histories = Histories(_MOST_READ)
-        self._live: set[Turn] = set()
-        self._closing: set[Turn] = set()  # those whose request is over and whose end is not recorded yet
+        self._live = LiveTurns()
 
     @property
     def waiting(self) -> int:
@@ -121,7 +102,7 @@ class Gateway:
                 turn.abandon(problem)
             elif not turn.was_asked_again:  # else the count is of two answers
                 self._scale.learn(turn.draft.prompt.model, turn.draft.weight, turn.used)
-            self._part_with(turn)
+            self._live.part_with(turn)
         finally:
             self._admission.leave()
             turn.watch.close(problem)
@@ -143,13 +124,14 @@ class Gateway:
             delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
+        fits = partial(self._policy.fits, choice)
         found = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
         if found is not None:
             place = found.place
             try:
                 telling = what_to_tell(found.history, found)
                 attached = await self._attached(request, choice, telling)
-                draft = continuation(request, choice, found, telling, attached, self._fits(choice))
+                draft = continuation(request, choice, found, telling, attached, fits)
                 return await self._begin(draft, request, choice, watch)
             except (ChatGone, ParentUnknown) as lost:
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
@@ -158,7 +140,7 @@ class Gateway:
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
         telling = what_to_tell(history, None)
         attached = await self._attached(request, choice, telling, is_side_call=bool(shape))
-        draft = opening(request, choice, history, telling, account, delete_because, attached, self._fits(choice))
+        draft = opening(request, choice, history, telling, account, delete_because, attached, fits)
         return await self._begin(draft, request, choice, watch)
 
     async def _attached(
@@ -167,15 +149,6 @@ class Gateway:
         """Choose the files that go along; a side call is about words."""
         untold = () if is_side_call else telling.untold
         return await self._attaching.choose(request.owner, choice.info, untold, telling.said)
-
-    def _fits(self, choice: Choice) -> Callable[[str], bool]:
-        """Return what says whether a message may be sent as text; where it must be, the check follows."""
-        info = choice.info
-        reads = info is None or info.understands is None or "document" in info.understands
-        if not reads or choice.mode not in {"chat", "search"}:
-            return lambda _: True
-        policy = self._policy
-        return lambda text: fits_budget(text, body_budget=policy.body_budget, max_tokens=policy.max_input_tokens)
 
     async def _find_either(
         self,
@@ -197,13 +170,15 @@ class Gateway:
     async def _find(self, history: History, owner: str) -> Found | None:
         """Look up the place, and say in the log why it is this one. A chat that is busy does not count."""
         if history.anchors:
-            await self._settle(owner)
+            # answers that were just given up or cut are recorded first: the next request often continues one
+            await self._recovery.settled(_SETTLE_SECONDS)
+            await self._live.settled(owner, _SETTLE_SECONDS)
         search = await self._ladder.find(history)
         if search.found is None:
             _log.info("Place: %s", search)
             return None
         place = search.found.place
-        if self._is_busy(place.chat_id):
+        if self._live.is_busy(place.chat_id):
             _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
             return None
         if self._recovery.is_reading(place.chat_id):
@@ -212,21 +187,11 @@ class Gateway:
         _log.info("Place: %s in %s", search, place.session_id)
         return search.found
 
-    def _is_busy(self, chat_id: str) -> bool:
-        return bool(chat_id) and any(turn.chat_id == chat_id for turn in self._live)
-
-    async def _settle(self, owner: str) -> None:
-        """Let answers that were just given up or cut be recorded first: the next request often continues one."""
-        await self._recovery.settled(_SETTLE_SECONDS)
-        closing = [turn.closing for turn in self._closing if turn.closing and turn.draft.owner == owner]
-        if closing:
-            await asyncio.wait(closing, timeout=_SETTLE_SECONDS)
-
     async def _begin(self, draft: Draft, request: ChatRequest, choice: Choice, watch: AnswerWatch) -> Turn:
-        self._check(draft.prompt.text)
+        self._policy.check(draft.prompt.text)
         self._scale.check(choice.info, draft.weight)
         draft = await self._with_files(draft)
-        if self._is_busy(draft.prompt.chat_id):
+        if self._live.is_busy(draft.prompt.chat_id):
             raise ChatInProgress("The chat became busy with another answer while files were on their way.")
         record = TurnRecord(self._around, draft, watch)
         marks = "ignored" if request.json_format is not None else self._policy.marks
@@ -243,7 +208,7 @@ class Gateway:
             await turn.begin()
         except BaseException as problem:
             turn.abandon(problem)
-            self._part_with(turn)
+            self._live.part_with(turn)
             raise
         return turn
 
@@ -256,25 +221,9 @@ class Gateway:
             try:
                 files += await self._uploads.bring([draft.letter.file()])
             except FileUnreadable:
-                self._check(draft.whole)
+                self._policy.check(draft.whole)
                 raise
         return replace(draft, prompt=replace(draft.prompt, files=files))
-
-    def _check(self, text: str) -> None:
-        check_budget(text, body_budget=self._policy.body_budget, max_tokens=self._policy.max_input_tokens)
-
-    def _part_with(self, turn: Turn) -> None:
-        """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
-        turn.leave()
-        if turn.closing is None or turn.closing.done():
-            self._live.discard(turn)
-        else:
-            self._closing.add(turn)
-            turn.closing.add_done_callback(lambda _: self._recorded(turn))
-
-    def _recorded(self, turn: Turn) -> None:
-        self._live.discard(turn)
-        self._closing.discard(turn)
 
 
 def _refuse_unfit(request: ChatRequest, choice: Choice) -> None:

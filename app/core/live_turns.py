@@ -1,0 +1,40 @@
+"""The turns that are under way: which chats are busy with an answer, and which ends are still being recorded."""
+
+import asyncio
+
+from app.core.turn import Turn
+
+
+class LiveTurns:
+    """Owns turns from their beginning until their ends are recorded."""
+
+    def __init__(self) -> None:
+        self._live: set[Turn] = set()
+        self._closing: set[Turn] = set()  # those whose request is over and whose end is not recorded yet
+
+    def add(self, turn: Turn) -> None:
+        """Take a turn that is about to begin."""
+        self._live.add(turn)
+
+    def is_busy(self, chat_id: str) -> bool:
+        """Say whether an answer is under way in a chat; "" is a chat that is still to be made."""
+        return bool(chat_id) and any(turn.chat_id == chat_id for turn in self._live)
+
+    def part_with(self, turn: Turn) -> None:
+        """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
+        turn.leave()
+        if turn.closing is None or turn.closing.done():
+            self._live.discard(turn)
+        else:
+            self._closing.add(turn)
+            turn.closing.add_done_callback(lambda _: self._recorded(turn))
+
+    async def settled(self, owner: str, seconds: float) -> None:
+        """Wait until the ends of an owner's answers are recorded whose requests are over, for so long at most."""
+        closing = [turn.closing for turn in self._closing if turn.closing and turn.draft.owner == owner]
+        if closing:
+            await asyncio.wait(closing, timeout=seconds)
+
+    def _recorded(self, turn: Turn) -> None:
+        self._live.discard(turn)
+        self._closing.discard(turn)
