@@ -55,6 +55,8 @@ def main(arguments: list[str]) -> int:
         print("The configuration cannot be used:", *told, sep="\n  ", file=sys.stderr)
         return 2
     log.configure(settings.log_level, config.secrets(settings))
+    # What SQLite notes on the disk in passing holds texts, and a container may have no /tmp. It asks as it is loaded.
+    os.environ.setdefault("SQLITE_TMPDIR", str(settings.database_path.parent))
     try:
         return _run(chosen, settings)
     except KeyboardInterrupt:

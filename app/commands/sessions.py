@@ -217,6 +217,9 @@ def _delete(
             return 1
     erased = archive.erase([session.id for session in sessions], timestamp(clock.now()))
     print(f"Sessions erased: {erased.sessions}")
+    for path in erased.still_in:
+        kept_until = "the server is restarted" if path.endswith("-wal") else "you remove it"
+        print(f"What was said is also in {path}, until {kept_until}.")
     if erased.queued:
         print(sweep())
     return 0

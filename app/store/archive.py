@@ -1,5 +1,6 @@
 """The history in the SQLite file, for its owner's commands; a server may be running on the file meanwhile."""
 
+import glob
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -7,23 +8,26 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from app.core.ports import Branch, Erased, Said, SessionSummary
-from app.errors import StoreBusy, StoreError, StoreUnusable
+from app.errors import StoreError, StoreUnusable
 from app.store import statements
-from app.store.connection import store_errors
+from app.store.connection import refuse_old_sqlite, store_errors
 from app.store.journal import is_named
+from app.store.lock import is_held
 from app.store.migrate import read_migrations, refuse_foreign
 
 BUSY_SECONDS = 5.0
 
 
 @contextmanager
-def open_archive(path: Path, migrations: Path) -> Iterator["SqliteArchive"]:
+def open_archive(path: Path, migrations: Path, *, busy_seconds: float = BUSY_SECONDS) -> Iterator["SqliteArchive"]:
     """Open the file that a server made. Raises StoreError if there is none, or if its schema is not the newest."""
     newest = len(read_migrations(migrations))
+    path = path.resolve()
+    refuse_old_sqlite()
     with store_errors(path):
         if not path.exists():
             raise StoreError(f"There is no database {path} yet; the first start of the server makes it.")
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)) as connection:
             connection.row_factory = sqlite3.Row
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             refuse_foreign(path, connection.execute("PRAGMA application_id").fetchone()[0], version, newest)
@@ -66,7 +70,7 @@ class SqliteArchive:
     def erase(self, session_ids: Sequence[str], at: str) -> Erased:
         """Remove sessions with all that was said, and queue the chats that this program made for deletion.
 
-        Raises StoreBusy, with nothing changed, while one of them is being answered.
+        Raises StoreError, with nothing changed, while an answer of one of them is not at its end.
         """
         connection = self._connection
         connection.execute(statements.READ_TURNS).fetchall()  # from the disk, while a server may write yet
@@ -75,7 +79,7 @@ class SqliteArchive:
             for session_id in session_ids:
                 is_open = connection.execute(statements.IS_OPEN, (session_id,)).fetchone()
                 if is_open or is_named(self._path, session_id):
-                    raise StoreBusy(f"The session {session_id} is being answered just now.", retry_after=10)
+                    raise self._unfinished(session_id)
             self._erase_texts(session_ids)
             queued = sum(self._erase_session(session_id, at) for session_id in session_ids)
             connection.execute("COMMIT")
@@ -83,7 +87,22 @@ class SqliteArchive:
             if connection.in_transaction:  # SQLite ends it by itself when the disk is full
                 connection.execute("ROLLBACK")
             raise
-        return Erased(len(session_ids), queued)
+        return Erased(len(session_ids), queued, self._still_in())
+
+    def _unfinished(self, session_id: str) -> StoreError:
+        if is_held(self._path):
+            return StoreError(f"The session {session_id} is being answered just now; erase it after that.")
+        return StoreError(
+            f"A stop cut an answer of the session {session_id}. Start the server, which reads the answer back from the "
+            "site, and erase the session then."
+        )
+
+    def _still_in(self) -> tuple[str, ...]:
+        """Empty the log, which holds the texts too; return the files that have them nevertheless."""
+        is_busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        log = [self._path.with_name(f"{self._path.name}-wal")] if is_busy else []
+        backups = sorted(self._path.parent.glob(f"{glob.escape(self._path.name)}.schema-*.backup"))
+        return tuple(str(path) for path in [*log, *backups])
 
     def _erase_texts(self, session_ids: Sequence[str]) -> None:
         """Remove the nodes of sessions and the turns that only they had."""

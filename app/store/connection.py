@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ _CACHE = {  # in KB; what is read is emptied by every write of the other connect
     False: "PRAGMA cache_size = -1024",
 }
 _work_of = attrgetter("work")
+_OLDEST = (3, 37)  # the first that has STRICT tables
 RETRY_AFTER = 5  # seconds, with every fault that may pass
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 4000"  # pages, 16 MB: four times as seldom as SQLite does by itself
 _ADVICE = {
@@ -35,6 +37,7 @@ _ADVICE = {
     sqlite3.SQLITE_READONLY: "The file or its folder is read-only; give the server's user the right to write.",
     sqlite3.SQLITE_CANTOPEN: "Look at the rights of the file and its folder, and at how many files are open.",
     sqlite3.SQLITE_IOERR: "The disk does not work as it should; see the system's log.",
+    sqlite3.SQLITE_IOERR_GETTEMPPATH: "There is no folder for SQLite's temporary files; SQLITE_TMPDIR names one.",
 }
 
 
@@ -62,7 +65,8 @@ def _told(problem: sqlite3.DatabaseError, path: Path) -> Exception:
             "with an empty one."
         )
     elif code in _ADVICE:
-        told = StoreError(f"The database {path} could not be used: {problem}. {_ADVICE[code]}", retry_after=RETRY_AFTER)
+        advice = _ADVICE.get(getattr(problem, "sqlite_errorcode", code), _ADVICE[code])
+        told = StoreError(f"The database {path} could not be used: {problem}. {advice}", retry_after=RETRY_AFTER)
     else:
         return problem
     told.__cause__ = problem
@@ -74,6 +78,15 @@ def _code(problem: Exception) -> int:
     return getattr(problem, "sqlite_errorcode", 0) & 0xFF
 
 
+def refuse_old_sqlite() -> None:
+    """Raise StoreUnusable for an SQLite library that does not know what the schema is written in."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StoreUnusable(
+            f"Python {sys.version.split()[0]} brings SQLite {sqlite3.sqlite_version} here, and "
+            f"{_OLDEST[0]}.{_OLDEST[1]} or newer is needed: take another Python, or a newer system."
+        )
+
+
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -83,6 +96,7 @@ async def connect(path: Path, *, busy_seconds: float, read_only: bool = False) -
     try:
         connection.row_factory = sqlite3.Row
         await connection.execute("PRAGMA foreign_keys = ON")
+        await connection.execute_fetchall("PRAGMA secure_delete = ON")  # what is removed is overwritten
         await connection.execute(_SYNCHRONOUS[True])
         await connection.execute_fetchall(_CHECKPOINT)  # its row must be taken, else it stays under way
         await connection.execute(_CACHE[read_only])

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,13 +18,17 @@ class DatabaseLock:
 
     def acquire(self) -> bool:
         """Take the lock; return whether its last holder ended without releasing it. Raises StoreInUse if held."""
-        path = self._database.with_name(self._database.name + ".lock")
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        file = os.fdopen(os.open(_path_of(self._database), os.O_RDWR | os.O_CREAT, 0o600), "r+")
         try:
-            self._lock(file)
-        except BaseException:
+            _lock(file)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
             file.close()
-            raise
+            raise StoreInUse(
+                f"The database {self._database} is in use by another qwen-thread, process {holder}. Stop that one "
+                "first, or give this one another DATABASE_URL."
+            ) from None
         self._file = file
         unclean = file.read().strip() != ""
         self._write(file, str(os.getpid()))
@@ -33,9 +38,11 @@ class DatabaseLock:
         """Give the lock back, if it was taken; unless `clean`, the next `acquire` hears of an unclean end."""
         if self._file is None:
             return
-        if clean:
-            self._write(self._file, "")
-        self._file.close()
+        with suppress(OSError):  # on a full disk; the next start then looks the database through
+            if clean:
+                self._write(self._file, "")
+        with suppress(OSError):
+            self._file.close()
         self._file = None
 
     def _write(self, file: IO[str], text: str) -> None:
@@ -44,21 +51,33 @@ class DatabaseLock:
         file.write(text)
         file.flush()
 
-    def _lock(self, file: IO[str]) -> None:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
 
-                file.seek(1024)  # beyond the text, which other processes must be able to read
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                file.seek(0)
-            else:
-                import fcntl
+def is_held(database: Path) -> bool:
+    """Say whether a server has the database open."""
+    try:
+        with _path_of(database).open("r+") as file:
+            try:
+                _lock(file)
+            except OSError:
+                return True
+    except FileNotFoundError:
+        pass
+    return False
 
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise StoreInUse(
-                f"The database {self._database} is in use by another qwen-thread, process "
-                f"{file.read().strip() or 'unknown'}. Stop that one first, or give this one another DATABASE_URL."
-            ) from None
+
+def _path_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}.lock")
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock an open file until it is closed. Raises OSError if another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(1024)  # beyond the text, which other processes must be able to read
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        file.seek(0)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -72,6 +72,9 @@ async def migrate(connection: aiosqlite.Connection, path: Path, migrations: list
     await connection.execute_fetchall("PRAGMA journal_mode = WAL")  # a restored backup has lost it
     for migration in migrations[version:]:
         await _apply(connection, migration, clock)
+    if 0 < version < len(migrations):  # a table that is built anew leaves as much room behind as it takes
+        await connection.executescript("PRAGMA incremental_vacuum")  # by `execute` it gives one page back
+        await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 async def _refuse_edited(connection: aiosqlite.Connection, path: Path, migrations: list[Migration]) -> None:
@@ -87,15 +90,24 @@ async def _refuse_edited(connection: aiosqlite.Connection, path: Path, migration
 async def _back_up(connection: aiosqlite.Connection, path: Path, version: int) -> None:
     backup = path.with_name(f"{path.name}.schema-{version}.backup")
     partial = backup.with_name(backup.name + ".partial")
-    await asyncio.to_thread(_make_empty, partial)
-    await connection.execute("VACUUM INTO ?", (str(partial),))
-    await asyncio.to_thread(partial.replace, backup)
+    try:
+        await asyncio.to_thread(_make_empty, partial)
+        await connection.execute("VACUUM INTO ?", (str(partial),))
+        await asyncio.to_thread(partial.replace, backup)
+    except BaseException:
+        await asyncio.to_thread(_discard, partial)  # on a full disk it takes the room that is left
+        raise
 
 
 def _make_empty(partial: Path) -> None:
     """SQLite fills an empty file; one that we make is never readable to others."""
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _discard(partial: Path) -> None:
+    for path in (partial, partial.with_name(f"{partial.name}-journal")):
+        path.unlink(missing_ok=True)
 
 
 async def _apply(connection: aiosqlite.Connection, migration: Migration, clock: Clock) -> None:
@@ -105,9 +117,10 @@ async def _apply(connection: aiosqlite.Connection, migration: Migration, clock: 
     )
     script = f"BEGIN IMMEDIATE;\n{migration.sql}\n{applied}\nPRAGMA user_version = {migration.number};"
     await connection.execute("PRAGMA foreign_keys = OFF")
+    astray = await _rows_astray(connection)
     try:
         await connection.executescript(script)
-        if list(await connection.execute_fetchall("PRAGMA foreign_key_check")):
+        if await _rows_astray(connection) > astray:
             raise sqlite3.IntegrityError(f"migration {migration.number} breaks foreign keys")
         await connection.execute("COMMIT")
     except BaseException:
@@ -115,6 +128,11 @@ async def _apply(connection: aiosqlite.Connection, migration: Migration, clock: 
         raise
     finally:
         await connection.execute("PRAGMA foreign_keys = ON")
+
+
+async def _rows_astray(connection: aiosqlite.Connection) -> int:
+    """Return how many rows refer to one that is not there; whoever wrote to the file by a shell may have left some."""
+    return len(list(await connection.execute_fetchall("PRAGMA foreign_key_check")))
 
 
 async def _value(connection: aiosqlite.Connection, statement: str) -> int:

@@ -1,6 +1,7 @@
 """Open the database file, alone and at the newest schema, and close it again (docs/architecture.md, Store)."""
 
 import asyncio
+import errno
 import logging
 import os
 import sqlite3
@@ -13,7 +14,7 @@ import aiosqlite
 from app.clock import Clock
 from app.errors import StoreUnusable
 from app.store import turns
-from app.store.connection import Database, connect, store_errors
+from app.store.connection import Database, connect, refuse_old_sqlite, store_errors
 from app.store.lock import DatabaseLock
 from app.store.migrate import migrate, read_migrations, refuse_foreign
 
@@ -31,6 +32,7 @@ async def open_database(
     `check_seconds` bounds the look for damage after an unclean stop.
     """
     known = await asyncio.to_thread(read_migrations, migrations)
+    refuse_old_sqlite()
     lock = DatabaseLock(path)
     sound = False
     try:
@@ -72,9 +74,11 @@ def _prepare(path: Path, lock: DatabaseLock, newest: int) -> bool:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
     except OSError as problem:
+        is_full = problem.errno in {errno.ENOSPC, errno.EDQUOT}
+        remedy = "Make room" if is_full else "Give the server's user the right to write there"
         raise StoreUnusable(
-            f"The database {path} cannot be opened for writing: {problem.strerror}. Give the server's user the right "
-            "to write there, or set another DATABASE_URL."
+            f"The database {path} cannot be opened for writing: {problem.strerror}. {remedy}, or set another "
+            "DATABASE_URL."
         ) from problem
     if header:
         _refuse_by_header(path, header, newest)

@@ -58,6 +58,7 @@ async def open_sqlite(
     `store_text` False keeps hashes and lengths only. `busy_seconds`: how long another program's lock is waited out;
     `check_seconds`: how long the file may be looked through for damage after an unclean stop.
     """
+    path = await asyncio.to_thread(path.resolve)  # by whichever name: lock and journal are named after it
     async with open_database(
         path, migrations, clock, busy_seconds=busy_seconds, check_seconds=check_seconds
     ) as database:

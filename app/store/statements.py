@@ -44,7 +44,7 @@ FIND_CUT = f"""
 # as long as the answers are equal.
 _FIND_TAILS = """
     WITH RECURSIVE client (depth, user_key, answer_key) AS MATERIALIZED (
-        SELECT key, value ->> 0, value ->> 1 FROM json_each(:turns)
+        SELECT key, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:turns)
     ),
     walk (tail, depth, number, before_key) AS (
         SELECT * FROM (

@@ -30,6 +30,10 @@ _LISTS = "number, opens_turn, turns?, files?, calls?"
 _COLUMNS = f"{_OF_NODE}, {_SESSION}, {_LISTS}"
 
 
+def _item(number: int) -> str:
+    return f"json_extract(value, '$[{number}]')"  # not ->>, which came with SQLite 3.38
+
+
 def _names(columns: str) -> list[str]:
     return columns.replace("?", "").split(", ")
 
@@ -91,16 +95,16 @@ END;
 CREATE TEMP TRIGGER turn_brings INSTEAD OF INSERT ON written
 WHEN NEW.turns IS NOT NULL OR NEW.files IS NOT NULL BEGIN
     INSERT INTO turns (key, before_key, user_key, answer_key)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(NEW.turns) WHERE true
+    SELECT {_item(0)}, {_item(1)}, {_item(2)}, {_item(3)} FROM json_each(NEW.turns) WHERE true
     ON CONFLICT DO NOTHING;
 
     INSERT INTO node_files (node_id, position, kind, name, digest)
-    SELECT NEW.id, key, value ->> 0, value ->> 1, value ->> 2 FROM json_each(NEW.files);
+    SELECT NEW.id, key, {_item(0)}, {_item(1)}, {_item(2)} FROM json_each(NEW.files);
 END;
 
 CREATE TEMP TRIGGER turn_calls INSTEAD OF INSERT ON written WHEN NEW.session_id <> '' AND NEW.calls IS NOT NULL BEGIN
     INSERT INTO tool_calls (id, node_id, scope)
-    SELECT value ->> 0, NEW.id, value ->> 1 FROM json_each(NEW.calls);
+    SELECT {_item(0)}, NEW.id, {_item(1)} FROM json_each(NEW.calls);
 END;
 
 -- Only a node's first end counts, and only with it are its calls kept.
@@ -108,7 +112,7 @@ CREATE TEMP TRIGGER turn_ends INSTEAD OF INSERT ON written WHEN NEW.session_id =
     SELECT RAISE(ABORT, 'it was never begun') WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE id = NEW.id);
 
     INSERT INTO tool_calls (id, node_id, scope)
-    SELECT value ->> 0, NEW.id, value ->> 1 FROM json_each(NEW.calls)
+    SELECT {_item(0)}, NEW.id, {_item(1)} FROM json_each(NEW.calls)
     WHERE (SELECT state FROM nodes WHERE id = NEW.id) = 'open';
 
     UPDATE nodes SET {", ".join(f"{name} = {value}" for name, value in _ENDED.items())}

@@ -232,6 +232,29 @@ async def test_an_export_that_fails_leaves_no_file_behind(shell: Shell, emulator
     assert not file.exists()
 
 
+NOTES_IN_PASSING = """
+from app.__main__ import main
+main(["sessions"])
+import os, sqlite3
+notes = sqlite3.connect("")
+notes.execute("PRAGMA cache_size = 1")
+notes.execute("CREATE TABLE notes AS SELECT randomblob(1000000)")
+for name in os.listdir("/proc/self/fd"):
+    print(os.path.realpath(f"/proc/self/fd/{name}"))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the open files of a process as Linux shows them")
+async def test_what_sqlite_notes_on_the_disk_in_passing_is_beside_the_database(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    settings.pop("SQLITE_TMPDIR", None)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", NOTES_IN_PASSING, cwd=ROOT, env=settings, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert f"{tmp_path}/etilqs_" in said.decode()
+
+
 async def test_sessions_without_more_lists_them(shell: Shell, emulator: Emulator) -> None:
     for text in ("One", "Two"):
         await emulator.browse(None, text, "1")

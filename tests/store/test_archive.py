@@ -1,16 +1,20 @@
 """What is left after sessions are erased: the turns of all others, and nothing that refers to what is gone."""
 
 import asyncio
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.core.ports import SessionStore
+from app.core.ports import Erased, SessionStore
+from app.errors import StoreError
 from app.store.archive import open_archive
-from tests.store.making import MIGRATIONS, Outside, end, minute, node, session, sqlite_store, turn
+from tests.store.making import MIGRATIONS, Outside, end, minute, node, session, sqlite_store, turn, written
 
 AT = "2026-11-22T10:00:00.000Z"
 paths = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=5)
@@ -60,3 +64,45 @@ async def _erase(path: Path, names: list[str], talks: list[str], told: list[int]
     assert outside.rows(strangers) == []
     gone = "SELECT key FROM turns WHERE turn_start NOT IN (SELECT number FROM nodes)"
     assert outside.rows(gone) == []
+
+
+def erase(path: Path, *names: str) -> Erased:
+    with open_archive(path, MIGRATIONS, busy_seconds=0.1) as archive:
+        return archive.erase(names, AT)
+
+
+def files_with(folder: Path, words: bytes) -> set[str]:
+    return {file.name for file in folder.iterdir() if words in file.read_bytes()}
+
+
+async def test_what_is_erased_beside_a_running_server_is_in_none_of_its_files(tmp_path: Path) -> None:
+    path, secret = tmp_path / "qwen-thread.db", "Nobody is to read this again. " * 400
+    async with sqlite_store(path) as store:
+        for name in ("a", "b"):
+            await store.open_turn(node(f"{name}1", name, says=secret), session(name, title=secret[:60]), minute(1))
+            await store.finish_turn(end(f"{name}1", turn_key=name, says=secret), minute(2))
+        assert (await asyncio.to_thread(erase, path, "a", "b")).still_in == ()
+        assert await asyncio.to_thread(files_with, tmp_path, b"Nobody is to read") == set()
+
+
+async def test_a_log_that_a_reader_keeps_and_backups_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "qwen-thread.db"
+    backup = tmp_path / "qwen-thread.db.schema-1.backup"
+    backup.touch()
+    async with sqlite_store(path) as store:
+        await converse(store, "s", "ab", 0)
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM nodes").fetchall()
+            assert (await asyncio.to_thread(erase, path, "s")).still_in == (f"{path}-wal", str(backup))
+
+
+async def test_an_answer_that_a_stop_cut_is_told_from_one_that_is_under_way(tmp_path: Path) -> None:
+    path = tmp_path / "qwen-thread.db"
+    async with sqlite_store(path) as store:
+        await store.open_turn(node("a1", "a"), session("a"), minute(1))
+        await written(store)
+        with pytest.raises(StoreError, match="is being answered just now"):
+            await asyncio.to_thread(erase, path, "a")
+    with pytest.raises(StoreError, match="A stop cut an answer"):
+        await asyncio.to_thread(erase, path, "a")

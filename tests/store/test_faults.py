@@ -174,6 +174,7 @@ def overwrite_pages(path: Path) -> None:
     ("code", "kind", "told"),
     [
         (sqlite3.SQLITE_IOERR_WRITE, StoreError, "The disk does not work"),
+        (sqlite3.SQLITE_IOERR_GETTEMPPATH, StoreError, "no folder for SQLite's temporary files"),
         (sqlite3.SQLITE_CANTOPEN, StoreError, "how many files are open"),
         (sqlite3.SQLITE_PROTOCOL, StoreBusy, "locked by another program"),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreBusy, "locked by another program"),

@@ -1,5 +1,7 @@
 """How the schema is brought up to date, and when it is not."""
 
+import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -117,6 +119,45 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path
     assert outside.rows("SELECT name FROM sqlite_schema WHERE name = 'tags'") == []
     async with sqlite_store(path) as store:
         assert await store.find_turn("key-a1")
+
+
+async def test_a_row_that_a_shell_left_astray_does_not_keep_the_schema_old(
+    path: Path, tmp_path: Path, outside: Outside
+) -> None:
+    await make(path)
+    change(path, "DELETE FROM sessions")
+    async with sqlite_store(path, migrations=copy_migrations(tmp_path, tags="CREATE TABLE tags (name TEXT) STRICT;")):
+        assert outside.value("PRAGMA user_version") == NEWEST + 1
+
+
+async def test_a_backup_that_finds_no_room_leaves_nothing_behind(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(path)
+    before = {file.name for file in path.parent.iterdir()}
+
+    def full(_: Path) -> None:
+        beside(path, f".schema-{NEWEST}.backup.partial").write_bytes(b"a part of it")
+        beside(path, f".schema-{NEWEST}.backup.partial-journal").write_bytes(b"")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("app.store.migrate._make_empty", full)
+    with pytest.raises(OSError, match="No space left"):
+        async with sqlite_store(path, migrations=copy_migrations(tmp_path, more="SELECT 1;")):
+            raise AssertionError("it was opened")
+    assert {file.name for file in path.parent.iterdir()} == before
+
+
+async def test_a_table_that_is_built_anew_leaves_no_room_behind_that_nothing_uses(
+    path: Path, tmp_path: Path, outside: Outside
+) -> None:
+    await make(path)
+    change(path, "CREATE TABLE ballast (bytes BLOB) STRICT", "INSERT INTO ballast VALUES (zeroblob(2000000))")
+    newer = copy_migrations(tmp_path, lighter="DROP TABLE ballast;")
+    async with sqlite_store(path, migrations=newer):
+        assert outside.value("PRAGMA freelist_count") == 0
+        sizes = {name: await asyncio.to_thread(os.path.getsize, f"{path}{name}") for name in ("", "-wal")}
+        assert max(sizes.values()) < 1_000_000, sizes
 
 
 async def test_a_migration_that_fails_leaves_no_transaction_open(path: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How a database file is opened, locked, checked for damage, refused and closed."""
 
 import asyncio
+import errno
 import logging
 import os
 import sqlite3
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from app.clock import SystemClock
-from app.errors import StoreError, StoreUnusable
+from app.errors import StoreError, StoreInUse, StoreUnusable
+from app.store.lock import DatabaseLock
 from app.store.migrate import APPLICATION_ID
 from app.store.sqlite import open_sqlite
 from tests.store.making import (
@@ -100,6 +102,13 @@ async def test_a_start_that_died_before_its_first_table_is_taken_up(path: Path, 
     assert outside.value("PRAGMA auto_vacuum") == 2
 
 
+async def test_an_sqlite_that_is_too_old_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+    with pytest.raises(StoreUnusable, match=r"3\.37 or newer is needed"):
+        await make(path)
+    assert not path.parent.exists()
+
+
 # --- one daemon -----------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +118,26 @@ async def test_a_second_process_is_refused_by_the_first_ones_number(path: Path) 
             async with sqlite_store(path):
                 raise AssertionError("it was opened")
         assert first.returncode is None
+
+
+async def test_another_name_of_the_same_file_is_no_way_round_the_lock(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere.db"
+    async with sqlite_store(path) as store:
+        await asyncio.to_thread(other.symlink_to, path)
+        with pytest.raises(StoreInUse):
+            async with sqlite_store(other):
+                raise AssertionError("it was opened")
+        await tell_a_story(store)
+    assert {*await asyncio.to_thread(os.listdir, tmp_path)} == {path.parent.name, other.name}
+
+
+async def test_a_start_on_a_full_disk_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(DatabaseLock, "_write", full)
+    with pytest.raises(StoreUnusable, match=r"No space left on device\. Make room"):
+        await make(path)
 
 
 async def test_the_same_process_cannot_open_it_twice_either(path: Path) -> None:

@@ -51,10 +51,14 @@ class Branch(Struct, frozen=True):
 
 
 class Erased(Struct, frozen=True):
-    """What was erased: sessions, and how many of their chats wait for their deletion upstream."""
+    """What was erased: sessions, and how many of their chats wait for their deletion upstream.
+
+    `still_in` are files that hold the texts nevertheless.
+    """
 
     sessions: int
     queued: int
+    still_in: tuple[str, ...] = ()
 
 
 class SessionArchive(Protocol):
