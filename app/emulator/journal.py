@@ -22,13 +22,24 @@ def read(path: Path) -> Iterator[Any]:
 
 
 def append(path: Path, records: Iterable[dict[str, Any]], *, safely: bool = False) -> None:
-    """Append records; `safely` waits for the disk, as a file needs that is about to replace another."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in records)
+    """Append all records or, on a full disk, none; the next one would be glued to half a line.
+
+    `safely` waits for the disk, as a file needs that is about to replace another. Raises OSError.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        size = os.fstat(file).st_size
+        left = memoryview("".join(json.dumps(record, ensure_ascii=True) + "\n" for record in records).encode())
+        try:
+            while left:
+                left = left[os.write(file, left) :]
+        except OSError:
+            os.ftruncate(file, size)
+            raise
         if safely:
-            file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def rewrite(path: Path, records: Iterable[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
-"""The emulator's chats and the journal that keeps them; opening rewrites it without what was deleted."""
+"""The emulator's chats and the journal that keeps them; nothing that was deleted stays in it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,13 @@ class ChatStorage:
         await self._append({"op": "title", "chat": chat.id, "title": title})
 
     async def delete(self, *chat_ids: str) -> None:
-        """Forget chats but for their ids."""
+        """Forget chats but for their ids; nothing that was said in them stays in the journal."""
         for chat_id in chat_ids:
             if self.chats.pop(chat_id, None) is not None:
                 self.deleted.add(chat_id)
-        await self._append({"op": "delete", "chats": list(chat_ids)})
+        if self._path is not None:
+            async with self._writing:
+                await asyncio.to_thread(_forget, self._path, chat_ids)
 
     async def _append(self, record: dict[str, Any]) -> None:
         if self._path is not None:
@@ -86,6 +89,13 @@ class ChatStorage:
             for fields in record.get("nodes", ()):
                 chat.add(Node(**{**fields, "children": []}))
                 chat.name_itself()
+
+
+def _forget(path: Path, chat_ids: Sequence[str]) -> None:
+    """Take the records of chats out. The others stay as they are: they may say more than the chats in memory do yet."""
+    records = (record for record in journal.read(path) if isinstance(record, dict))
+    kept = [record for record in records if record.get("id") not in chat_ids and record.get("chat") not in chat_ids]
+    journal.rewrite(path, [*kept, {"op": "delete", "chats": list(chat_ids)}])
 
 
 def _chat_record(chat: Chat) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """The journal that keeps the chats."""
 
 import asyncio
+import errno
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.emulator import Emulator, EmulatorOptions
+from app.emulator import Emulator, EmulatorOptions, journal
 from app.emulator.storage import ChatStorage
 from app.emulator.tree import Chat, new_chat, new_node
 from tests.emulator.page import RAW, SUMMARY, Site, answer_of, emulated
@@ -154,6 +157,37 @@ async def test_a_title_and_a_person_s_turns_are_kept(tmp_path: Path) -> None:
                 empty: "Nothing yet",
                 chat: "Greetings",
             }
+
+
+async def test_nothing_of_a_deleted_chat_stays_in_the_file_and_no_promise_of_another_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "chats.json"
+    storage = await opened(path)
+    chat = new_chat("m")
+    await storage.add_chat(chat)
+    secret = await kept(path, ("my secret", "is safe"))
+    promised = turn(new_chat("m"), "hi", "the whole answer")
+    await storage.keep_turn(chat, *promised)  # the chat in memory does not have it yet
+    await storage.delete(secret.id)
+    assert "secret" not in await asyncio.to_thread(path.read_text)
+    again = await opened(path)
+    assert again.deleted == {secret.id}
+    assert [node.text for node in again.chats[chat.id].nodes.values()] == ["hi", "the whole answer"]
+
+
+def test_a_record_that_finds_no_room_leaves_no_half_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal.append(path, [{"number": 1}])
+    writes = os.write
+
+    def half(file: int, data: memoryview) -> int:
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return writes(file, data[: len(data) - 5])
+
+    with mock.patch("os.write", half), pytest.raises(OSError, match="No space left"):
+        journal.append(path, [{"number": 2}])
+    journal.append(path, [{"number": 3}])
+    assert [*journal.read(path)] == [{"number": 1}, {"number": 3}]
 
 
 async def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
