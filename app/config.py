@@ -164,8 +164,8 @@ class Settings:
 
     @property
     def files_path(self) -> Path:
-        """The folder of stored files, beside the database."""
-        return self.database_path.parent / "files"
+        """The folder of stored files, beside the database and named after it."""
+        return self.database_path.with_name(f"{self.database_path.name}-files")
 
     @property
     def uses_emulator(self) -> bool:

@@ -21,7 +21,10 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _INCOMING = ".incoming-"
-_OURS = re.compile(rf"[0-9a-f]{{64}}|{re.escape(_INCOMING)}.+")
+_CONTENT = re.compile(r"[0-9a-f]{64}")
+_UNCLAIMED = "unclaimed"
+_KEPT_ASIDE = 30 * 86400.0  # seconds
+_SHARED = "files"  # where the contents of all databases of a folder were once
 _PIECE = 1024 * 1024  # bytes that are written at once
 
 
@@ -29,27 +32,42 @@ _PIECE = 1024 * 1024  # bytes that are written at once
 async def open_library(
     folder: Path, index: FileIndex, clock: Clock, *, budget: int, largest: int
 ) -> AsyncIterator["DiskLibrary"]:
-    """Open the folder, made as needed, and sweep out what no file has. Raises StoreError.
+    """Open the folder, made as needed, and set aside what no file has. Raises StoreError.
 
     `budget` bounds the bytes of all contents, `largest` those of one.
     """
     used = dict(await index.contents())
     try:
-        swept = await asyncio.to_thread(_sweep, folder, set(used))
+        await asyncio.to_thread(_tidy_up, folder, set(used), clock.now().timestamp())
     except OSError as problem:
         raise StoreError(f"The folder {folder} cannot be used for files: {problem.strerror}.") from problem
-    if swept:
-        _log.info("Removed %d contents that no stored file has", swept)
     yield DiskLibrary(folder, index, clock, used, budget=budget, largest=largest)
 
 
-def _sweep(folder: Path, used: set[str]) -> int:
+def _tidy_up(folder: Path, used: set[str], now: float) -> None:
+    """Bring contents to their places that files have, and set the others aside for some weeks.
+
+    A database that was put back, an older one or the one before an empty one, has files whose contents the database
+    between them did not know.
+    """
+    aside, shared = folder / _UNCLAIMED, folder.with_name(_SHARED)
+    for name in used:
+        for place in (aside / name, shared / name):
+            if place.is_file() and not (folder / name).exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+                place.replace(folder / name)
     if not folder.exists():
-        return 0
-    orphans = [path for path in folder.iterdir() if _OURS.fullmatch(path.name) and path.name not in used]
-    for path in orphans:
-        path.unlink()
-    return len(orphans)
+        return
+    unknown = [path for path in folder.iterdir() if _CONTENT.fullmatch(path.name) and path.name not in used]
+    for path in unknown:
+        aside.mkdir(mode=0o700, exist_ok=True)
+        os.utime(path, (now, now))
+        path.replace(aside / path.name)
+    if unknown:
+        _log.warning("%d contents that no stored file has were set aside in %s", len(unknown), aside)
+    for path in [*folder.glob(f"{_INCOMING}*"), *aside.glob("*")]:
+        if path.parent == folder or path.stat().st_mtime < now - _KEPT_ASIDE:
+            path.unlink()
 
 
 class DiskLibrary:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.clock import Clock
 from app.core.ports import StoredFile
 from app.errors import FileStorageFull, StoreError
 from app.files.library import DiskLibrary, open_library
@@ -48,8 +49,8 @@ class Index:
 
 
 @asynccontextmanager
-async def opened(folder: Path, index: Index) -> AsyncIterator[DiskLibrary]:
-    async with open_library(folder, index, FakeClock(), budget=BUDGET, largest=BUDGET) as library:
+async def opened(folder: Path, index: Index, clock: Clock | None = None) -> AsyncIterator[DiskLibrary]:
+    async with open_library(folder, index, clock or FakeClock(), budget=BUDGET, largest=BUDGET) as library:
         yield library
 
 
@@ -93,3 +94,39 @@ async def test_a_full_store_says_what_the_other_files_take(tmp_path: Path) -> No
             await incoming.write(b"y" * 400)
             with pytest.raises(FileStorageFull, match="1,000 are used"):
                 await incoming.write(b"y" * 400)
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_a_database_that_is_put_back_finds_its_contents_again(tmp_path: Path) -> None:
+    folder, first, empty = tmp_path / "q.db-files", Index(), Index()
+    async with opened(folder, first) as library:
+        kept = await stored(library, b"kept")
+    async with opened(folder, empty) as library:
+        other = await stored(library, b"other")
+        assert await asyncio.to_thread(names, folder) == {other.sha256, f"unclaimed/{kept.sha256}"}
+    async with opened(folder, first) as library:
+        assert (await library.read(kept)).data == b"kept"
+        assert await asyncio.to_thread(names, folder) == {kept.sha256, f"unclaimed/{other.sha256}"}
+
+
+async def test_what_nobody_claimed_for_a_month_goes(tmp_path: Path) -> None:
+    folder, clock = tmp_path / "q.db-files", FakeClock()
+    async with opened(folder, Index(), clock) as library:
+        await stored(library, b"of a database that is gone")
+    for days, left in ((0, 1), (29, 1), (2, 0)):
+        clock.seconds += days * 86400
+        async with opened(folder, Index(), clock):
+            assert len(await asyncio.to_thread(names, folder)) == left
+
+
+async def test_contents_of_the_folder_that_databases_once_shared_are_found(tmp_path: Path) -> None:
+    folder, index = tmp_path / "q.db-files", Index()
+    async with opened(tmp_path / "files", index) as library:
+        kept = await stored(library, b"kept")
+        await asyncio.to_thread((tmp_path / "files" / ("0" * 64)).write_bytes, b"of another database")
+    async with opened(folder, index) as library:
+        assert (await library.read(kept)).data == b"kept"
+    assert await asyncio.to_thread(names, tmp_path) == {f"q.db-files/{kept.sha256}", f"files/{'0' * 64}"}

@@ -34,8 +34,8 @@ async def client(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 def stored(server: Server) -> list[Path]:
-    folder = server.database.parent / "files"
-    return sorted(folder.iterdir()) if folder.exists() else []
+    folder = server.database.with_name(f"{server.database.name}-files")
+    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.exists() else []
 
 
 async def raw(server: Server, path: str, method: str = "GET", **fields: Any) -> tuple[int, Any, Any]:
@@ -209,9 +209,9 @@ async def test_a_browser_may_ask_to_delete(server: Server) -> None:
     assert (status, answer["Access-Control-Allow-Methods"]) == (200, "DELETE")
 
 
-async def test_contents_without_a_file_are_swept_out_at_the_start(tmp_path: Path) -> None:
+async def test_contents_without_a_file_are_set_aside_at_the_start(tmp_path: Path) -> None:
     def litter() -> None:
-        folder = tmp_path / "data" / "files"
+        folder = tmp_path / "data" / "qwen-thread.db-files"
         folder.mkdir(parents=True)
         (folder / ".incoming-1").write_bytes(b"half a file")
         (folder / ("0" * 64)).write_bytes(b"a file that was never recorded")
