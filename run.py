@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+MADE_BY = f"made-by-{sys.version_info.major}.{sys.version_info.minor}"
 RUNTIME = [ROOT / "requirements.lock"]
 WORKERS = str(min(4, (os.cpu_count() or 1) + 1))  # one more than cores: tests often wait for processes
 PROGRAMS = {"bench": "bench", "emulator": "app.emulator"}
@@ -55,25 +56,35 @@ def one_at_a_time(path: Path) -> "Iterator[None]":
 
 
 def prepare(locks: "list[Path]") -> None:
-    """Make the environment that these lock files describe, unless it is there."""
-    python = f"made-by-{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    """Bring the environment to what these lock files name; one that works is kept, whichever Python made it."""
     wanted = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:16]
-    stamp = VENV / f"{python}-for-{wanted}"
-    if stamp.exists():
+    if works(f"-for-{wanted}"):
         return
     with one_at_a_time(ROOT / ".venv.lock"):
-        if stamp.exists():
+        if works(f"-for-{wanted}"):
             return
         if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
             sys.exit("Python's venv module is missing. On Debian and Ubuntu: sudo apt install python3-venv")
         print("Preparing the environment in .venv; this happens once and takes a moment.", file=sys.stderr)
-        if not list(VENV.glob(f"{python}-for-*")):
+        made_by = next((stamp.name.partition("-for-")[0] for stamp in VENV.glob("made-by-*")), MADE_BY)
+        if not works():
+            made_by = MADE_BY
             step([sys.executable, "-m", "venv", "--clear", str(VENV)], "make the virtual environment")
         # The lock names every package: resolving what they need, older pips trip over an extra of a pinned one.
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         pip += ["--no-deps", "--require-hashes"]
         step([*pip, *(f"-r{lock}" for lock in locks)], "install the packages of the lock file")
-        stamp.touch()
+        (VENV / f"{made_by}-for-{wanted}").touch()
+
+
+def works(what: str = "") -> bool:
+    """Say whether there is an environment with a Python that finds its packages, and all of `what` in it.
+
+    The same Python of another minor version has taken the place of the one that made it: it looks elsewhere.
+    """
+    is_this_one = os.path.realpath(PYTHON) == os.path.realpath(sys.executable)
+    made_by = f"{MADE_BY}[.-]*" if is_this_one else "made-by-*"
+    return PYTHON.exists() and any(stamp.name.endswith(what) for stamp in VENV.glob(made_by))
 
 
 def step(command: "list[str]", purpose: str) -> None:

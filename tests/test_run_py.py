@@ -1,5 +1,6 @@
 """`run.py`, which a machine has before it has anything of ours."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+EMPTY = hashlib.sha256(b"").hexdigest()[:16]  # of a lock file that names nothing
 RUN_PY = Path(__file__).parent.parent / "run.py"
 
 
@@ -47,6 +49,53 @@ def test_ctrl_c_while_the_environment_is_made_ends_quietly_and_all_at_once(proje
     while any(_runs_in(path, project) for path in Path("/proc").glob("[0-9]*")):
         assert time.monotonic() - killed < 1
         time.sleep(0.01)
+
+
+@pytest.fixture
+def prepared(project: Path) -> Path:
+    """A folder with an environment that works; it has no pip, so that nothing can be installed."""
+    environment = project / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (environment / f"made-by-{sys.version_info.major}.{sys.version_info.minor}-for-{EMPTY}").touch()
+    (project / "app").mkdir()
+    (project / "app" / "__main__.py").write_text("print('It runs')")
+    return project
+
+
+def _run(project: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "run.py"], cwd=project, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("by", ["3.11.7", "2.99"], ids=["an earlier patch of the same Python", "another Python"])
+def test_an_environment_that_works_is_kept_whoever_made_it(prepared: Path, by: str) -> None:
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    by = by.replace("3.11", minor)
+    (stamp,) = (prepared / ".venv").glob("made-by-*")
+    stamp.rename(stamp.with_name(f"made-by-{by}-for-{EMPTY}"))
+    if by == "2.99":  # a copy stands for another Python's file
+        python = prepared / ".venv" / "bin" / "python"
+        python.unlink()
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+    done = _run(prepared)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "It runs\n", "")
+
+
+def test_what_cannot_be_fetched_leaves_the_environment_as_it_was(prepared: Path) -> None:
+    lock = (prepared / "requirements.lock").read_bytes()
+    (prepared / "requirements.lock").write_text("nobody==1 --hash=sha256:" + "0" * 64)
+    done = _run(prepared)
+    assert done.returncode == 1
+    assert "Could not install the packages" in done.stderr
+    (prepared / "requirements.lock").write_bytes(lock)
+    assert _run(prepared).stdout == "It runs\n"
+
+
+def test_an_environment_of_a_python_whose_minor_version_changed_is_made_anew(prepared: Path) -> None:
+    (stamp,) = (prepared / ".venv").glob("made-by-*")
+    stamp.rename(stamp.with_name(f"made-by-2.99-for-{EMPTY}"))
+    assert _run(prepared).stdout == "It runs\n"
+    assert [found.name for found in (prepared / ".venv").glob("made-by-*")] == [stamp.name]
 
 
 def _runs_in(process: Path, project: Path) -> bool:
