@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from app.errors import StoreUnusable
+from app.store.in_place import write_in_place
 
 _BYTES = 256 * 1024
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -47,8 +48,8 @@ class Journal:
             ) from problem
 
     def read(self) -> list[bytes]:
-        """Return the records of an earlier process; the last may be torn."""
-        return [record for record in self._memory[:].replace(b"\0", b"").split(b"\n") if record]
+        """Return the records of an earlier process; `?` stands for one that is not whole."""
+        return [_whole(line) for line in self._memory[:].replace(b"\0", b"").split(b"\n") if line]
 
     def clear(self) -> None:
         """Drop everything, also what an earlier process left."""
@@ -64,10 +65,11 @@ class Journal:
 
     def add(self, record: bytes) -> int | None:
         """Keep a record without line breaks; return its place, None if there is no room for it."""
-        size = len(record) + 2
+        line = b"\n%d %b\n" % (len(record), record)  # what was torn before it ends there
+        size = len(line)
         place = self._place(size)
         if place is not None:
-            self._memory[place : place + size] = b"\n%b\n" % record  # what was torn before it ends there
+            self._memory[place : place + size] = line
             self._held[place] = self._at = place + size
         return place
 
@@ -88,8 +90,18 @@ class Journal:
         return self._at if self._at + size <= oldest else None
 
 
+def _whole(line: bytes) -> bytes:
+    """Return a record without its length; a loss of power may have kept a piece of it from the disk."""
+    length, blank, record = line.partition(b" ")
+    if not blank or not length.isdigit():
+        return line  # an earlier version wrote no lengths
+    return record if len(record) == int(length) else b"?"
+
+
 def _fill(file: int, size: int) -> None:
     """Give every byte its place on the disk: a full one is told now, where later it would end the process."""
+    if os.fstat(file).st_size == 0:
+        write_in_place(file)
     missing = size - os.lseek(file, 0, os.SEEK_END)
     while missing > 0:
         missing -= os.write(file, bytes(missing))

@@ -15,6 +15,7 @@ from app.clock import Clock
 from app.errors import StoreUnusable
 from app.store import turns
 from app.store.connection import Database, connect, refuse_old_sqlite, store_errors
+from app.store.in_place import prepare_index_of_log
 from app.store.lock import DatabaseLock
 from app.store.migrate import migrate, read_migrations, refuse_foreign
 
@@ -71,6 +72,7 @@ def _prepare(path: Path, lock: DatabaseLock, newest: int) -> bool:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unclean = lock.acquire()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        prepare_index_of_log(path)
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
     except OSError as problem:

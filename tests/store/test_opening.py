@@ -14,6 +14,7 @@ import pytest
 
 from app.clock import SystemClock
 from app.errors import StoreError, StoreInUse, StoreUnusable
+from app.store.in_place import prepare_index_of_log, write_in_place
 from app.store.lock import DatabaseLock
 from app.store.migrate import APPLICATION_ID
 from app.store.sqlite import open_sqlite
@@ -100,6 +101,33 @@ async def test_a_start_that_died_before_its_first_table_is_taken_up(path: Path, 
     await make(path)
     assert outside.value("SELECT count(*) FROM sessions") == 3
     assert outside.value("PRAGMA auto_vacuum") == 2
+
+
+async def test_where_a_filesystem_copies_what_is_written_the_index_of_the_log_is_made_beforehand(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def copies(file: int) -> bool:
+        made.append(file)
+        return True
+
+    monkeypatch.setattr("app.store.in_place.write_in_place", copies)
+    for name in ("a", "b"):
+        async with sqlite_store(path) as store:
+            assert mode(beside(path, "-shm")) == 0o600
+            await store.open_turn(node(name, name), session(name), minute(1))
+            await store.finish_turn(end(name, turn_key=name), minute(2))
+    assert len(made) == 2
+    async with sqlite_store(path) as store:
+        assert await store.find_turn("a", "b")
+
+
+def test_a_filesystem_that_never_copies_is_asked_for_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        is_asked = write_in_place(file.fileno())
+    prepare_index_of_log(tmp_path / "q.db")
+    assert (tmp_path / "q.db-shm").exists() is is_asked
 
 
 async def test_an_sqlite_that_is_too_old_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
