@@ -7,7 +7,15 @@ import aiohttp_cors
 from aiohttp import hdrs, web
 from aiohttp_cors.urldispatcher_router_adapter import ResourcesUrlDispatcherRouterAdapter
 
-_EXPOSED = ("X-Session-Id", "X-Session-Match", "X-Request-Id", "X-Ignored-Params", "Retry-After")
+_EXPOSED = (
+    "X-Session-Id",
+    "X-Session-Match",
+    "X-Request-Id",
+    "X-Ignored-Params",
+    "Retry-After",
+    "X-Should-Retry",  # a page whose client cannot read it says an accepted prompt again
+    "Content-Disposition",
+)
 _PREFLIGHT_SECONDS = 600
 
 

@@ -183,6 +183,14 @@ async def test_a_web_page_from_an_allowed_origin_may_call(server: Server, origin
         await response.read()
 
 
+async def test_a_page_can_read_that_its_prompt_must_not_be_said_again(server: Server) -> None:
+    headers = {"Origin": "http://localhost:3000"}
+    async with server.client.session.post(server.url + CHAT, json={"model": "none"}, headers=headers) as response:
+        exposed = response.headers["Access-Control-Expose-Headers"].lower().split(",")
+        assert response.headers["x-should-retry"] == "false"
+        assert {"x-should-retry", "content-disposition"} <= set(exposed)
+
+
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://localhost.evil.example", "null", "http://localhost:3000.evil.example"]
 )
