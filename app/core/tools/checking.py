@@ -39,6 +39,7 @@ def check(call: ReadCall, tools: Sequence[Tool]) -> Checked:
         arguments = mending.mend(call.arguments, schema)
     except RecursionError:  # a schema that asks for itself
         arguments = call.arguments
+        mending.done.clear()
     text = written(arguments)
     if text is None:
         return Checked(name, call.raw, mended, (f"{what[0].upper()}{what[1:]} hold what JSON cannot say.",))

@@ -6,6 +6,7 @@ from typing import Any
 
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 _MOST_REFERENCES = 10
+_MOST_STEPS = 50_000  # about a quarter of a second
 
 
 class Mending:
@@ -13,10 +14,11 @@ class Mending:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._steps = 0
         self.done: list[str] = []
 
     def mend(self, value: Any, schema: Any, where: str = "") -> Any:
-        """Return a value as the schema asks for it, as far as that is safe."""
+        """Return a value as the schema asks for it, as far as that is safe. Raises RecursionError if it is endless."""
         schema = self._resolved(schema)
         if not isinstance(schema, Mapping):
             return value
@@ -43,7 +45,10 @@ class Mending:
         return whole
 
     def _resolved(self, schema: Any) -> Any:
-        """Follow a reference inside the document."""
+        """Follow a reference inside the document; those that double at each level would never end."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise RecursionError
         for _ in range(_MOST_REFERENCES):
             reference = schema.get("$ref") if isinstance(schema, Mapping) else None
             if not isinstance(reference, str) or not reference.startswith("#/"):

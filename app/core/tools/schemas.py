@@ -4,7 +4,9 @@ jsonschema is imported where the first schema comes: it takes 3 MB and a tenth o
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -12,6 +14,8 @@ _MOST_PROBLEMS = 5
 _NAMED = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 _VALUES = frozenset({"enum", "const", "default", "examples", "required"})
 _BY_PATTERN = frozenset({"patternProperties", "additionalProperties", "unevaluatedProperties"})
+_MOST_STEPS = 50_000  # about half a second
+_steps: ContextVar[list[int]] = ContextVar("steps of the check under way")
 
 
 def usable(schema: Mapping[str, Any] | None, what: str) -> Mapping[str, Any]:
@@ -40,27 +44,55 @@ def _without_patterns(schema: Any) -> Any:
         return [_without_patterns(part) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
-    dropped = {"pattern", *(_BY_PATTERN if "patternProperties" in schema else ())}
+    # another `$schema` inside would be checked by another validator, which counts no steps
+    dropped = {"pattern", "$schema", *(_BY_PATTERN if "patternProperties" in schema else ())}
     return {
         key: {name: _without_patterns(part) for name, part in value.items()}
         if key in _NAMED and isinstance(value, Mapping)
         else value
         if key in _VALUES
         else _without_patterns(value)
-        for key, value in schema.items()
+        for key, value in sorted(schema.items(), key=_looks_at_others)
         if key not in dropped
     }
+
+
+def _looks_at_others(keyword: tuple[str, Any]) -> bool:
+    """Say whether a keyword goes through its neighbours itself, uncounted: it has to come after they were counted."""
+    return keyword[0].startswith("unevaluated")
+
+
+@cache
+def _validator() -> Any:
+    """Return the library's validator, which follows whatever a client writes, made to end after so many steps."""
+    from jsonschema import Draft202012Validator, validators
+
+    counted = {name: _counted(keyword) for name, keyword in Draft202012Validator.VALIDATORS.items()}
+    return validators.extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call]
+
+
+def _counted(keyword: Callable[..., Iterable[Any] | None]) -> Callable[..., Iterable[Any] | None]:
+    """Count a keyword: references that double at each level ask for more than any server can do."""
+
+    def step(validator: Any, told: Any, value: Any, schema: Any) -> Iterable[Any] | None:
+        steps = _steps.get()
+        steps[0] += 1 + (len(told) if isinstance(told, list | dict) else 0)
+        if steps[0] > _MOST_STEPS:
+            raise RecursionError(f"it takes more than {_MOST_STEPS:,} steps")
+        return keyword(validator, told, value, schema)
+
+    return step
 
 
 def schema_problems(value: Any, schema: Mapping[str, Any], what: str) -> list[str]:
     """Return what is wrong with a value by a usable schema, in sentences."""
     if not schema:
         return []
-    from jsonschema import Draft202012Validator
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
-    validator = Draft202012Validator(schema, registry=Registry())  # nothing is ever fetched
+    validator = _validator()(schema, registry=Registry())  # nothing is ever fetched
+    _steps.set([0])
     try:
         found = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
     except (Unresolvable, RecursionError) as problem:

@@ -1,6 +1,7 @@
 """Calls are checked against the client's schema; what is safe to mend is mended, the rest is told."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -157,3 +158,38 @@ def test_a_pattern_that_would_never_end_is_told_to_the_model_but_not_checked() -
 def test_a_schema_that_asks_for_itself_does_no_harm(way: str) -> None:
     schema = {"$ref": "#/$defs/a", "$defs": {"a": {way: [{"$ref": "#/$defs/a"}, {"type": "object"}]}}}
     assert json.loads(check(ReadCall("t", {"v": 1}, ""), [Tool("t", "", schema)]).arguments) == {"v": 1}
+
+
+def doubling(step: Any) -> dict[str, Any]:
+    """Return a schema of 1 or 2 KB whose every level asks twice for the next one."""
+    levels = {f"d{n}": step({"$ref": f"#/$defs/d{n + 1}"}) for n in range(30)}
+    return {"$ref": "#/$defs/d0", "$defs": {**levels, "d30": {"required": ["u"]}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubling(lambda next_: {"allOf": [next_, next_]}),
+        doubling(lambda next_: {"anyOf": [next_, next_, {"type": "integer"}]}),
+        doubling(lambda next_: {"oneOf": [next_, next_]}),
+        doubling(lambda next_: {"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [next_, next_]}),
+        {"unevaluatedProperties": False, **doubling(lambda next_: {"dependentSchemas": {"v": next_, "w": next_}})},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}] * 20}}},
+    ],
+)
+def test_a_small_schema_that_asks_for_more_and_more_is_given_up(
+    schema: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    began = time.process_time()
+    checked = check(ReadCall("t", {"v": 1, "w": 2}, ""), [Tool("t", "", schema)])
+    assert time.process_time() - began < 5, "following all of it takes hours"
+    assert (json.loads(checked.arguments), checked.mended) == ({"v": 1, "w": 2}, ())
+    assert "cannot be followed" in caplog.text
+
+
+def test_many_small_objects_are_checked_to_the_last() -> None:
+    item = {"type": "object", "properties": {key: {"type": "string"} for key in "abcd"}, "required": ["a"]}
+    schema = {"properties": {"v": {"type": "array", "items": {"$ref": "#/$defs/item"}}}, "$defs": {"item": item}}
+    values: list[dict[str, str]] = [dict.fromkeys("abcd", "x") for _ in range(2000)]
+    (problem,) = check(ReadCall("t", {"v": [*values, {}]}, ""), [Tool("t", "", schema)]).problems
+    assert problem == "In the arguments of t at v[2000]: 'a' is a required property."
