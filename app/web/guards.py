@@ -11,6 +11,7 @@ from app.errors import ForbiddenHost, ForbiddenOrigin, InvalidApiKey
 from app.web.cors import OriginRules
 
 _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_OF_NO_OTHER_SITE = frozenset({"none", "same-origin"})
 
 
 class Guards:
@@ -29,9 +30,11 @@ class Guards:
 
     def check_form(self, request: web.Request) -> None:
         """Refuse a form from a page whose origin is not listed: browsers send forms without asking first."""
-        origin = request.headers.get(hdrs.ORIGIN, "null")
-        if origin == "null" or self._allows_any_origin or origin in self._origins:  # desktop clients send none, or this
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or self._allows_any_origin or origin in self._origins:
             return
+        if origin == "null" and request.headers.get("Sec-Fetch-Site", "none") in _OF_NO_OTHER_SITE:
+            return  # desktop clients send it; a page that hides its origin cannot hide that it is from elsewhere
         if request.method == "POST" and request.content_type != "application/json":
             raise ForbiddenOrigin(f"Pages of {origin!a} may not send forms here.")
 

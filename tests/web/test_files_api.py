@@ -242,6 +242,15 @@ async def test_a_form_of_a_page_that_is_not_listed_is_refused(server: Server, ro
             assert response.status == status, await response.text()
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 400), ("none", 400)]
+)
+async def test_a_page_that_hides_its_origin_is_known_by_its_site(server: Server, site: str, status: int) -> None:
+    form = aiohttp.FormData({"nothing": "of use"}, default_to_multipart=True)
+    headers = {**KEY, "Origin": "null", "Sec-Fetch-Site": site}
+    assert (await raw(server, "/v1/files", "POST", data=form, headers=headers))[0] == status
+
+
 async def test_two_files_in_one_form_are_refused(server: Server) -> None:
     form = aiohttp.FormData({"purpose": "user_data"})
     for name in ("one.txt", "two.txt"):
