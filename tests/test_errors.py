@@ -6,7 +6,7 @@ import re
 import pytest
 
 from app import errors
-from app.errors import GatewayError, MethodNotAllowed, UpstreamError
+from app.errors import GatewayError, MethodNotAllowed, RangeUnusable, UpstreamError
 from app.openai.errors import error_body, error_headers
 
 
@@ -15,7 +15,9 @@ def family(kind: type[GatewayError]) -> list[type[GatewayError]]:
 
 
 def example(kind: type[GatewayError]) -> GatewayError:
-    return MethodNotAllowed("Something happened.", allowed="GET") if kind is MethodNotAllowed else kind("It happened.")
+    if kind is MethodNotAllowed:
+        return MethodNotAllowed("It happened.", allowed="GET")
+    return RangeUnusable("It happened.", size="bytes */1") if kind is RangeUnusable else kind("It happened.")
 
 
 @pytest.mark.parametrize("kind", family(GatewayError))

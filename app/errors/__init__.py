@@ -24,6 +24,7 @@
     ├── VideoExpired                410
     ├── BodyTooLarge                413
     ├── UnsupportedMediaType        415
+    ├── RangeUnusable               416  bytes of a file that it does not have
     ├── ResponseFormatUnmet         422  the model did not answer in the form that was asked for
     ├── QueueFull                   429
     ├── ServerStopping              503
@@ -64,6 +65,7 @@ from app.errors.files import (
     FileTooLarge,
     FileUnreadable,
     FormExpected,
+    RangeUnusable,
     StoredFileNotFound,
 )
 from app.errors.request import (
@@ -132,6 +134,7 @@ __all__ = [
     "ModelNotFound",
     "ParentUnknown",
     "QueueFull",
+    "RangeUnusable",
     "ResponseFormatUnmet",
     "RouteNotFound",
     "ServerStopping",

@@ -49,6 +49,19 @@ class FileTooLarge(InvalidRequest):
     code = "file_too_large"
 
 
+class RangeUnusable(InvalidRequest):
+    """The `Range` of a file is none, or begins behind its end; `size` says how long it is, for `Content-Range`."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    advice = "Ask for bytes that the file has, or for all of it."
+    advice_zh = "请请求文件范围内的字节，或者整个文件。"
+
+    def __init__(self, message: str, *, size: str) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 class FormExpected(InvalidRequest):
     """A file was sent, but not in a form."""
 

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from app.errors import GatewayError, MethodNotAllowed
+from app.errors import GatewayError, MethodNotAllowed, RangeUnusable
 
 
 def error_body(error: GatewayError) -> bytes:
@@ -14,10 +14,12 @@ def error_body(error: GatewayError) -> bytes:
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:
-    """Return the headers that tell a client whether and when to try again."""
+    """Return the headers that tell a client whether and when to try again, and what would be taken."""
     headers = {} if error.should_retry else {"x-should-retry": "false"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allowed
+    if isinstance(error, RangeUnusable):
+        headers["Content-Range"] = error.size
     return headers

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import Self
 from urllib.parse import quote
 
 import msgspec
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
-from app.errors import InvalidRequest, StoredFileNotFound
+from app.errors import InvalidRequest, RangeUnusable, StoredFileNotFound
 from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
 from app.web.forms import SPOILT, check_form, words_of
 from app.web.headers import ignored_header
-from app.web.keys import OWNER, SERVICES
+from app.web.keys import OWNER, SERVICES, VISIT
 
 _PIECE = 256 * 1024  # bytes
 _FIELD_BYTES = 1024
@@ -99,7 +101,34 @@ async def file_content(request: web.Request) -> web.StreamResponse:
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
     }
-    return web.FileResponse(path, headers=headers)
+    return await _FileAnswer(path, headers=headers).send(request)
+
+
+class _FileAnswer(web.FileResponse):
+    """A file on its way. Its handler sends it: so a stop waits for it, and what is noted of it is what was sent."""
+
+    async def send(self, request: web.Request) -> Self:
+        """Send the file, the part of it that was asked for, or that it did not change. Raises RangeUnusable."""
+        visit = request[VISIT]
+        try:
+            await self.prepare(request)
+            await self.write_eof()
+        except BaseException:
+            visit.sent = (self.content_length or 0) - (request.writer.length or 0)
+            raise
+        visit.sent = 0 if request.method == hdrs.METH_HEAD else self.content_length or 0
+        return self
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the file, once: aiohttp asks again when the handler has ended."""
+        return await (web.StreamResponse.prepare(self, request) if self.prepared else super().prepare(request))
+
+    def set_status(self, status: int, reason: str | None = None) -> None:
+        """Take the status that the file and the request give; a range without bytes is an error like any other."""
+        if status == web.HTTPRequestRangeNotSatisfiable.status_code:
+            size = self.headers[hdrs.CONTENT_RANGE]
+            raise RangeUnusable(f"The file has no such bytes (Content-Range: {size}).", size=size)
+        super().set_status(status, reason)
 
 
 async def delete_file(request: web.Request) -> web.Response:

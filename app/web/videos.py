@@ -65,6 +65,7 @@ async def video_content(request: web.Request) -> web.StreamResponse:
         try:
             async for piece in download:
                 await response.write(piece)
+                request[VISIT].sent += len(piece)
         except UpstreamError as problem:
             _log.warning("The video %s was cut on its way: %s", video_id, problem)
             if request.transport is not None:
