@@ -2,18 +2,21 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any
 
 from json_repair import repair_json
 from msgspec import Struct
 
 from app.core.tools.checking import written
-from app.core.tools.json_text import breaks_off, strict
+from app.core.tools.json_text import end_of_json, strict
 from app.core.tools.schemas import schema_problems, usable
 from app.core.tools.scheme import compact
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
+_BRACKET = re.compile(r"[{}\[\]]")
+_MOST_PIECES = 50  # each is checked by the schema
 
 
 class JsonFormat(Struct, frozen=True):
@@ -34,35 +37,96 @@ class JsonFormat(Struct, frozen=True):
 
     def read(self, text: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the JSON that an answer holds, and what is wrong with it; no problems means that it fits."""
-        value = find_json(text)
-        if value is None:
-            return None, ("The answer holds no whole JSON.",)
+        schema = usable(self.schema, "the answer")
+        value = find_json(text, lambda value: not self._judge(value, schema)[1])
+        return (None, (value.value,)) if isinstance(value, Lack) else self._judge(value, schema)
+
+    def _judge(self, value: Any, schema: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
         said = written(value)
         if said is None:
             return None, ("The answer holds numbers or characters that JSON cannot say.",)
         if self.schema is None:
             return said, () if isinstance(value, dict) else ("The answer is not a JSON object.",)
-        return said, tuple(schema_problems(value, usable(self.schema, "the answer"), "the answer"))
+        return said, tuple(schema_problems(value, schema, "the answer"))
 
 
-def find_json(text: str) -> Any:
-    """Return the JSON value of an answer, out of prose or a code block; None if there is none.
+class Lack(Enum):
+    """What an answer lacks out of which no JSON can be taken; not None, which is a value."""
 
-    It is mended if need be, but not where it breaks off: nobody knows how it would have gone on.
+    ALL = "The answer holds no whole JSON."
+    CHOICE = "The answer holds several JSON values that fit; only one is wanted."
+
+
+_Span = tuple[int, int, Any]  # begin, end, and the value if it is JSON
+
+
+def find_json(text: str, fits: Callable[[Any], bool]) -> Any:
+    """Return the JSON value of an answer, out of prose or a code block, or what it lacks.
+
+    It is the one that fits, else the first, to say what is wrong with it. Where none fits as it is, they are mended,
+    but not where one breaks off: nobody knows how it would have gone on.
     """
     text = text.strip()
-    for candidate in (text, *(found.strip() for found in _FENCE.findall(text))):
-        if (value := strict(candidate)) is not None:
-            return value
-    begin = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
-    if begin < 0 or breaks_off(text[begin:]):
-        return None
-    end = max(text.rfind("}"), text.rfind("]"))
-    body = text[begin : end + 1] if end > begin else text[begin:]
-    if (value := strict(body)) is not None:
+    if (whole := strict(text, Lack.ALL)) is not Lack.ALL:
+        return whole
+    blocks = _found(strict(block, Lack.ALL) for block in _FENCE.findall(text)[:_MOST_PIECES])
+    if fitting := [value for value in blocks if fits(value)]:
+        return fitting[0]
+    pieces = _pieces(text)
+    proper = _found(value for _, value in pieces)
+    if (value := _only(proper, fits)) is not Lack.ALL:
         return value
+    mended = _found(_mended(piece) for piece, value in pieces if value is Lack.ALL)
+    if (value := _only(mended, fits)) is not Lack.ALL:
+        return value
+    return next(iter((*blocks, *proper, *mended)), Lack.ALL)
+
+
+def _found(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if value is not Lack.ALL]
+
+
+def _only(values: Iterable[Any], fits: Callable[[Any], bool]) -> Any:
+    """Return the one value that fits, however often it is said; of several nobody knows which is meant."""
+    found: Any = Lack.ALL
+    for value in filter(fits, values):
+        if found is not Lack.ALL and written(value) != written(found):
+            return Lack.CHOICE
+        found = value
+    return found
+
+
+def _pieces(text: str) -> list[tuple[str, Any]]:
+    """Return what stands in brackets, each with its value if it is JSON; nothing where one breaks off."""
+    spans: list[_Span] = []
+    at = 0
+    while mark := _BRACKET.search(text, at):
+        begin, at = mark.span()
+        if mark[0] in "{[":
+            end = end_of_json(text, begin)
+            if end is None or len(spans) == _MOST_PIECES:
+                return []
+            spans.append((begin, end, strict(text[begin:end], Lack.ALL)))
+            at = end
+        else:
+            _close_later(spans, text, at)
+    return [(text[begin:end], value) for begin, end, value in spans]
+
+
+def _close_later(spans: list[_Span], text: str, end: int) -> None:
+    """Take a bracket that closes what nobody opened for the end of a piece that is no JSON: its texts hold brackets."""
+    number = next((number for number, (*_, value) in enumerate(spans) if value is Lack.ALL), None)
+    if number is None:
+        return  # it is of the prose
+    begin = spans[number][0]
+    is_one = text[begin] == "{" or number + 1 == len(spans)  # else mending would make a list of them
+    spans[number:] = [(begin, end, Lack.ALL)] if is_one else []
+
+
+def _mended(piece: str) -> Any:
+    """Mend a piece; what becomes something else on the way, as a list of several values, was none."""
     try:
-        value = repair_json(body, return_objects=True)
+        value = repair_json(piece, return_objects=True)
     except (ValueError, RecursionError):  # nested too deeply
-        return None
-    return value if isinstance(value, dict | list) and value else None
+        return Lack.ALL
+    return value if value and isinstance(value, dict if piece[0] == "{" else list) else Lack.ALL

@@ -16,12 +16,12 @@ _COMMENT = re.compile(r"/\*(?:[^\"'*]|\*(?!/))*+(?P<end>\*/)?")  # without an en
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|"', re.DOTALL)
 
 
-def strict(text: str) -> Any:
-    """Return the value of proper JSON, None for anything else; a line break inside a text is meant as one."""
+def strict(text: str, otherwise: Any = None) -> Any:
+    """Return the value of proper JSON, else what is told; a line break inside a text is meant as one."""
     try:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
-        return None
+        return otherwise
 
 
 def read_object(text: str) -> dict[str, Any] | None:
@@ -54,15 +54,17 @@ def is_json(value: Any) -> bool:
     return value is None or isinstance(value, str | bool | int)
 
 
-def breaks_off(text: str) -> bool:
-    """Say whether JSON ends inside a text or an open bracket."""
+def end_of_json(text: str, begin: int) -> int | None:
+    """Return where the bracket that opens at `begin` is closed; None where the text ends before, or inside a text."""
     depth = 0
-    for token in _TOKENS.finditer(text):  # not all at once: what follows a text without an end is not looked at
+    for token in _TOKENS.finditer(text, begin):  # not all at once: what follows a text without an end is not looked at
         mark = token[0]
         if mark == '"':
-            return True
+            return None
         depth += (mark in "{[") - (mark in "}]")
-    return depth > 0
+        if not depth:
+            return token.end()
+    return None
 
 
 def _said(value: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.core.tools.json_output import JsonFormat, find_json
+from app.core.tools.json_output import JsonFormat, Lack, find_json
 from app.core.tools.prompt_mode import PromptModeCut, teaches_tools
 from app.core.tools.scheme import compact
 
@@ -20,18 +20,63 @@ CALL = "<tool_use>\n<name>a</name>\n<arguments>{}</arguments>\n</tool_use>"
         ('Here:\n```json\n{"a": 1}\n```\nDone.', {"a": 1}),
         ('The answer is {"a": {"b": [1, 2]}}, I think.', {"a": {"b": [1, 2]}}),
         ("{'a': 1,}", {"a": 1}),
-        ('{"a": 1', None),
-        ('{"a": [1, 2', None),
-        ('{"a": "never end', None),
+        ('{"a": 1', Lack.ALL),
+        ('{"a": [1, 2', Lack.ALL),
+        ('{"a": "never end', Lack.ALL),
+        ('{"a": 1} and then [1, 2', Lack.ALL),
         ("[1, 2]", [1, 2]),
         ("3", 3),
-        ("I do not know.", None),
-        ("", None),
+        ("I do not know.", Lack.ALL),
+        ("", Lack.ALL),
         ("{}", {}),
+        ("null", None),
+        ("```\nnull\n```", None),
+        ('{"a": 1}}', {"a": 1}),
+        ('{"a": 1} Is that "it?', {"a": 1}),
+        ("{'a': '}', 'b': {\"c\": 1}}", {"a": "}", "b": {"c": 1}}),
+        ("['a]', 1]", ["a]", 1]),
+        ('[x] [1] ] {"a": 1}', {"a": 1}),
+        ('{"a": 1} {"a": 1}', {"a": 1}),
+        ('{"a": 1} {"a": 2}', Lack.CHOICE),
+        ("{'a': 1} {'a': 2}", Lack.CHOICE),
+        ("{'a': 1}: [x]", Lack.CHOICE),
     ],
 )
 def test_json_is_found(text: str, value: Any) -> None:
-    assert find_json(text) == value
+    assert find_json(text, lambda _: True) == value
+
+
+NUMBERS, WORDS = {"type": "array", "items": {"type": "integer"}}, {"type": "array", "items": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "said"),
+    [
+        (None, 'According to the search [1]: {"a":1}', '{"a":1}'),
+        (None, '{"a":1} (I used [int] here, see {it})', '{"a":1}'),
+        (None, "As [1] says: {'a': 1,}", '{"a":1}'),
+        (None, '```json\n[1]\n```\n```json\n{"a":1}\n```', '{"a":1}'),
+        ({"required": ["a"]}, '{"b":1} is the form, {"a":1} the answer', '{"a":1}'),
+        (NUMBERS, '{"a":1}, or rather [1,2].', "[1,2]"),
+        ({"type": ["object", "null"]}, "null", "null"),
+    ],
+)
+def test_what_fits_is_taken_out_of_what_does_not(schema: dict[str, Any] | None, text: str, said: str) -> None:
+    assert JsonFormat(schema).read(text) == (said, ())
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "problem"),
+    [
+        (NUMBERS, '{"a":1}\nThe schema was {"type":"object"}.', "In the answer: {'a': 1} is not of type 'array'."),
+        ({"type": "array"}, "{'a': 1} {'b': 2}", "In the answer: {'a': 1} is not of type 'array'."),
+        (WORDS, "[x] [1] ]", "The answer holds no whole JSON."),
+        (None, '{"a":1} or {"a":2}', "The answer holds several JSON values that fit; only one is wanted."),
+        (None, '[1] {"a": 1e999}', "The answer is not a JSON object."),
+    ],
+)
+def test_no_value_is_made_of_several_and_none_is_chosen(schema: dict[str, Any] | None, text: str, problem: str) -> None:
+    assert JsonFormat(schema).read(text)[1] == (problem,)
 
 
 def test_an_object_must_be_one_and_a_schema_must_fit() -> None:
@@ -84,8 +129,18 @@ def test_a_system_prompt_teaches_tools_only_with_both_tags() -> None:
 
 def test_an_answer_of_one_endless_text_takes_no_longer_than_others() -> None:
     began = time.process_time()
-    assert find_json('{"' + '\\"' * 40_000) is None
+    assert find_json('{"' + '\\"' * 40_000, lambda _: True) is Lack.ALL
     assert time.process_time() - began < 2, "looking for the end of the text from each quotation mark takes minutes"
+
+
+@pytest.mark.parametrize(
+    "piece", ["{x} ", "[1] ", "{x} } ", "[", "{", '{"a', "]", "[x] ]", '{"a":[1,{"b":', "```\n", "```\n{}\n```\n", "'"]
+)
+def test_an_answer_of_many_pieces_is_read_once(piece: str) -> None:
+    began = time.process_time()
+    JsonFormat(NUMBERS).read("{'a" + piece * (100_000 // len(piece)))
+    JsonFormat(NUMBERS).read(piece * (100_000 // len(piece)))
+    assert time.process_time() - began < 5, "beginning anew at each bracket takes minutes"
 
 
 def test_prompt_mode_reads_a_line_of_many_calls_once() -> None:
