@@ -18,6 +18,8 @@ from app.core.events import (
     Usage,
 )
 from app.core.ports import ModelInfo
+from app.errors import GatewayError
+from app.openai.errors import error_body
 from app.openai.shapes import (
     Annotation,
     AnswerChoice,
@@ -35,6 +37,7 @@ from app.openai.shapes import (
 )
 
 DONE = b"data: [DONE]\n\n"
+_LINE_ENDS = tuple((mark.encode(), b"\\u%04x" % ord(mark)) for mark in "\u2028\u2029\x85")
 _encode = msgspec.json.encode
 
 
@@ -107,6 +110,20 @@ def _reason(reason: FinishReason, old_functions: bool) -> FinishReason:
     return "function_call" if old_functions and reason == "tool_calls" else reason
 
 
+def error_frames(error: GatewayError) -> bytes:
+    """Write an error as the last piece of a stream."""
+    return b"data: %b\n\n" % _unbroken(error_body(error)) + DONE
+
+
+def _unbroken(said: bytes) -> bytes:
+    """Escape what JSON may hold as it is, but Python's clients take for the end of a line."""
+    if said.isascii():
+        return said
+    for mark, escaped in _LINE_ENDS:
+        said = said.replace(mark, escaped)
+    return said
+
+
 class ChunkWriter:
     """Writes one answer as server-sent events; what its chunks repeat is written once."""
 
@@ -114,7 +131,7 @@ class ChunkWriter:
         self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
             _encode(heading.id),
             heading.created,
-            _encode(heading.model),
+            _unbroken(_encode(heading.model)),
         )
         self._include_usage = include_usage
         self._old_functions = old_functions
@@ -130,16 +147,16 @@ class ChunkWriter:
         written = [] if self._begun else [self._beginning()]
         for event in events:
             if isinstance(event, TextDelta):
-                written += (self._open_text, _encode(event.text), self._close_text)
+                written += (self._open_text, _unbroken(_encode(event.text)), self._close_text)
             elif isinstance(event, ReasoningDelta):
-                written += self._chunk(b'{"reasoning_content":%b}' % _encode(event.text))
+                written += self._chunk(b'{"reasoning_content":%b}' % _unbroken(_encode(event.text)))
             elif isinstance(event, CallStarted | CallArguments):
-                written += self._chunk(_encode(self._call(event)))
+                written += self._chunk(_unbroken(_encode(self._call(event))))
             elif isinstance(event, Picture):
-                written += self._chunk(_encode({"images": [_image(self._images, event)]}))
+                written += self._chunk(_unbroken(_encode({"images": [_image(self._images, event)]})))
                 self._images += 1
             elif isinstance(event, Citations):
-                written += self._chunk(_encode({"content": "", "annotations": _annotations(event)}))
+                written += self._chunk(_unbroken(_encode({"content": "", "annotations": _annotations(event)})))
         return b"".join(written)
 
     def end(self, end: Ended) -> bytes:

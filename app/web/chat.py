@@ -8,9 +8,8 @@ from aiohttp import web
 from app.core.events import AnswerEvent, Ended
 from app.core.turn import Send, Turn
 from app.errors import reason_of
-from app.openai.errors import error_body
 from app.openai.requests import ChatCall, decode_chat
-from app.openai.responses import DONE, ChunkWriter, Heading, completion
+from app.openai.responses import ChunkWriter, Heading, completion, error_frames
 from app.web.event_stream import EventStream
 from app.web.forms import read_json
 from app.web.headers import turn_headers
@@ -74,5 +73,5 @@ async def _stream(request: web.Request, turn: Turn, call: ChatCall) -> web.Strea
             if not stream.opened or isinstance(reason, asyncio.CancelledError):
                 raise
             turn.abandon(reason)
-            await stream.end(b"data: " + error_body(told(reason)) + b"\n\n" + DONE)
+            await stream.end(error_frames(told(reason)))
     return stream.response

@@ -1,11 +1,12 @@
 """Every way in which clients are known to give a history back finds its place (docs/clients.md)."""
 
+import json
 import re
 
 import pytest
 
 from tests.e2e.habits import Topic, assistant, call_text, old_result, result_text, user
-from tests.e2e.harness import Reply, Server
+from tests.e2e.harness import MODEL, Reply, Server
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -194,3 +195,14 @@ async def test_calls_that_a_client_reads_in_the_text_by_itself_are_no_part_of_a_
     server.emulator.script.answer("Welcome.")
     collapsed = [user("How warm is it?"), assistant(f"I look it up.\n\n{second.text}"), user("Thanks.")]
     assert (await server.client.chat(collapsed)).match == "exact"
+
+
+async def test_a_client_that_reads_lines_as_python_does_reads_whole_frames(server: Server) -> None:
+    said = "one\u2028two\u2029three\x85four 你好"
+    server.emulator.script.answer(said)
+    body = {"model": MODEL, "stream": True, "messages": [user("Say it.")]}
+    async with server.client.session.post(f"{server.url}/v1/chat/completions", json=body) as response:
+        lines = [line for line in (await response.text()).splitlines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    deltas = [json.loads(line[6:])["choices"][0]["delta"] for line in lines[:-1]]
+    assert "".join(delta.get("content", "") for delta in deltas) == said

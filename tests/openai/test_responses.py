@@ -3,8 +3,19 @@
 import json
 from typing import Any
 
-from app.core.events import AnswerEvent, Ended, ReasoningDelta, TextDelta, Usage
-from app.openai.responses import ChunkWriter, Heading, completion
+from app.core.events import (
+    AnswerEvent,
+    CallArguments,
+    Citation,
+    Citations,
+    Ended,
+    Picture,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
+from app.errors import UpstreamCut
+from app.openai.responses import ChunkWriter, Heading, completion, error_frames
 
 HEADING = Heading("chatcmpl-1", 1790000000, "qwen3.7-plus")
 USAGE = Usage(20, 36, reasoning_tokens=25, cached_tokens=4)
@@ -77,3 +88,18 @@ def test_a_stream_without_any_words_begins_with_the_role_all_the_same() -> None:
     role, end, _done = frames(ChunkWriter(HEADING, include_usage=False).end(Ended("length", None)))
     assert role["choices"][0]["delta"]["role"] == "assistant"
     assert end["choices"][0]["finish_reason"] == "length"
+
+
+def test_no_frame_of_a_stream_is_broken_into_lines_of_python() -> None:
+    said = "one\u2028two\u2029three\x85four 你好 “five”"
+    citations = Citations((Citation("https://a.example", said, 0, 1),))
+    words: list[AnswerEvent] = [TextDelta(said), ReasoningDelta(said), CallArguments(0, said)]
+    writer = ChunkWriter(Heading("1", 1, said), include_usage=True)
+    stream = writer.write([*words, Picture(said), citations]) + writer.end(Ended("stop", USAGE))
+    stream += error_frames(UpstreamCut(said))
+    lines = [line for line in stream.decode().splitlines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    chunks = [json.loads(line[6:]) for line in lines if line != "data: [DONE]"]
+    assert [chunk.get("model", said) for chunk in chunks] == [said] * len(chunks)
+    assert chunks[1]["choices"][0]["delta"] == {"content": said}
+    assert chunks[-1]["error"]["message"].startswith(said)
