@@ -26,7 +26,7 @@ def test_an_error_is_written_with_all_four_keys(kind: type[GatewayError]) -> Non
     body = json.loads(error_body(error))
     assert list(body) == ["error"]
     assert set(body["error"]) == {"message", "type", "param", "code"}
-    assert body["error"]["message"].startswith(error.args[0])
+    assert body["error"]["message"].removeprefix(f"{error.sign} ").startswith(error.args[0])
     assert 400 <= error.status < 600
 
 
@@ -61,3 +61,9 @@ def test_every_fault_of_the_site_comes_with_advice_in_both_languages(kind: type[
 def test_the_time_to_wait_is_whole_seconds() -> None:
     error = errors.UpstreamRateLimited("The daily limit is reached.", retry_after=7199.2)
     assert error_headers(error) == {"Retry-After": "7200"}
+
+
+@pytest.mark.parametrize("kind", [each for each in family(GatewayError) if each.code == "context_length_exceeded"])
+def test_a_context_that_is_too_long_begins_with_the_words_by_which_clients_know_it(kind: type[GatewayError]) -> None:
+    message = json.loads(error_body(example(kind)))["error"]["message"]
+    assert message.startswith("Input tokens exceed the configured limit. It happened. Start a new conversation")

@@ -17,6 +17,7 @@ class GatewayError(Exception):
     code: ClassVar[str | None] = None
     retry: ClassVar[bool] = True
     log_level: ClassVar[int] = logging.INFO
+    sign: ClassVar[str] = ""  # words by which programs know the error that do not look at its code
     advice: ClassVar[str] = ""
     advice_zh: ClassVar[str] = ""
 
@@ -29,7 +30,7 @@ class GatewayError(Exception):
     @property
     def message(self) -> str:
         """What happened, and what to do in English and Chinese, for a person."""
-        return " ".join(part for part in (str(self.args[0]), self.advice, self.advice_zh) if part)
+        return " ".join(part for part in (self.sign, str(self.args[0]), self.advice, self.advice_zh) if part)
 
     @property
     def should_retry(self) -> bool:

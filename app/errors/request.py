@@ -2,6 +2,8 @@
 
 from app.errors.base import GatewayError
 
+TOO_MANY_TOKENS = "Input tokens exceed the configured limit."
+
 
 class InvalidRequest(GatewayError):
     """The request cannot be served as it is; `param` names the field."""
@@ -21,6 +23,7 @@ class ContextTooLong(InvalidRequest):
     """The prompt is larger than one upstream message may be."""
 
     code = "context_length_exceeded"
+    sign = TOO_MANY_TOKENS
     advice = "Start a new conversation, or send less text."
     advice_zh = "请开始新的对话，或者减少文字。"
 

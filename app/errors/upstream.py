@@ -3,6 +3,7 @@
 import logging
 
 from app.errors.base import GatewayError
+from app.errors.request import TOO_MANY_TOKENS
 
 
 class UpstreamError(GatewayError):
@@ -150,6 +151,7 @@ class UpstreamInputTooLong(UpstreamError):
     status = 400
     type = "invalid_request_error"
     code = "context_length_exceeded"
+    sign = TOO_MANY_TOKENS
     retry = False
     advice = "Start a new conversation, or send less text."
     advice_zh = "请开始新的对话，或者减少文字。"

@@ -46,6 +46,7 @@ async def refusal(server: Server, *messages: dict[str, Any], **fields: Any) -> R
     chats = len(server.emulator.chats)
     reply = await server.client.chat(list(messages), **fields)
     assert (reply.status, reply.error["code"]) == (400, "context_length_exceeded")
+    assert reply.error["message"].startswith("Input tokens exceed the configured limit. ")
     assert len(server.emulator.chats) == chats
     return reply
 
