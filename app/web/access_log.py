@@ -1,6 +1,10 @@
 """The access log: one line of JSON for each request, where ACCESS_LOG asks for it (docs/operating.md, Access log)."""
 
 import logging
+import os
+import select
+import stat
+import sys
 from datetime import datetime
 from typing import TextIO
 
@@ -30,14 +34,19 @@ class Visit(Struct):
 
 
 class AccessLog:
-    """Writes lines to a stream. One that nobody reads any more is given up, and the log says so."""
+    """Writes lines to a stream. One that nobody reads any more is given up, and the log says so.
+
+    Where its reader merely stalls, lines are left out until it reads on: a write that waits would hold up all requests.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream: TextIO | None = stream
+        self._pipe = _pipe_of(stream)
+        self._left_out = 0
 
     def write(self, visit: Visit, *, at: datetime, owner: str | None, route: str, status: int, ended: float) -> None:
         """Write the line of a request that is over; `at` it began, `ended` is a steady clock's reading."""
-        if self._stream is None:
+        if self._stream is None or self._leaves_out():
             return
         first = visit.first_byte if visit.first_byte is not None else ended
         node, used = (visit.turn.draft.node, visit.turn.used) if visit.turn is not None else (None, None)
@@ -65,6 +74,35 @@ class AccessLog:
         except (OSError, ValueError) as problem:  # ValueError: it was closed
             self._stream = None
             _log.error("The access log ends here: it cannot be written (%s). Start again to have it back.", problem)
+
+    def _leaves_out(self) -> bool:
+        """Say whether the line has to be left out; the log is told when that begins, and how many when it is over."""
+        if self._pipe is not None and _is_full(self._pipe):
+            if not self._left_out:
+                _log.warning("The access log is not read, so its lines are left out until it is.")
+            self._left_out += 1
+            return True
+        if self._left_out:
+            _log.warning("The access log goes on; %d of its lines were left out.", self._left_out)
+            self._left_out = 0
+        return False
+
+
+def _pipe_of(stream: TextIO) -> int | None:
+    """Return the number of a pipe or a socket, which may be full; None for what takes all that is written."""
+    try:
+        number = stream.fileno()
+        mode = os.fstat(number).st_mode
+    except (OSError, ValueError):  # it is none of the system's, or closed
+        return None
+    return number if sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) else None
+
+
+def _is_full(pipe: int) -> bool:
+    try:
+        return not select.select((), (pipe,), (), 0)[1]
+    except (OSError, ValueError):
+        return False  # it was closed, which writing finds out
 
 
 def _milliseconds(seconds: float) -> float:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import re
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import aiohttp
@@ -142,11 +144,57 @@ async def test_standard_output_holds_nothing_but_the_lines(tmp_path: Path) -> No
         await process.communicate()
 
 
+async def test_a_reader_that_stalls_holds_up_no_request(tmp_path: Path) -> None:
+    process = await launch(tmp_path, UPSTREAM="emulator", ACCESS_LOG="json", LOG_LEVEL="warning")
+    try:
+        assert process.stderr is not None
+        url = ""
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while "ready at" not in url:
+                url = (await process.stderr.readline()).decode()
+            health = url.split()[-1].removesuffix("/v1") + "/health"
+            told = asyncio.create_task(_line_with(process.stderr, "access log"))
+            while not told.done():
+                async with session.get(health) as response:
+                    assert response.status == 200
+        assert "not read, so its lines are left out" in await told
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def _line_with(stream: asyncio.StreamReader, words: str) -> str:
+    while words not in (line := (await stream.readline()).decode()):
+        pass
+    return line
+
+
+def test_lines_that_a_full_pipe_has_no_room_for_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "w") as stream, os.fdopen(ours, "rb") as reader:
+        os.set_blocking(ours, False)
+        access_log = AccessLog(stream)
+        writing = Thread(target=write_lines, args=(access_log, 1000), daemon=True)
+        writing.start()
+        writing.join(10)
+        assert not writing.is_alive(), "the pipe is full"
+        assert caplog.text.count("its lines are left out") == 1
+        kept = reader.read().splitlines()
+        assert {json.loads(line)["request_id"] for line in kept} == {"r"}
+        write_lines(access_log, 2)
+        assert len(reader.read().splitlines()) == 2
+        assert f"goes on; {1000 - len(kept)} of its lines were left out" in caplog.text
+
+
+def write_lines(access_log: AccessLog, count: int) -> None:
+    visit = Visit(1.0, "r", "GET")
+    for _ in range(count):
+        access_log.write(visit, at=datetime.now(UTC), owner=None, route="/", status=200, ended=2.0)
+
+
 def test_a_stream_that_nobody_reads_is_given_up_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     stream = StringIO()
     access_log = AccessLog(stream)
     stream.close()
-    visit = Visit(1.0, "r", "GET")
-    for _ in range(3):
-        access_log.write(visit, at=datetime.now(UTC), owner=None, route="/", status=200, ended=2.0)
+    write_lines(access_log, 3)
     assert caplog.text.count("The access log ends here") == 1
