@@ -52,16 +52,40 @@ def _pattern(origin: str) -> str:
     return re.escape(origin).replace(r":\*", r"(?::\d{1,5})?").replace(r"\*", r"[^/:]*")
 
 
-class _CrossOriginOnly(ResourcesUrlDispatcherRouterAdapter):
-    """Spares requests without an `Origin` the search for rules, after which aiohttp-cors would leave them alone."""
+class _EveryAnswer(ResourcesUrlDispatcherRouterAdapter):
+    """Has the same rules for every answer, also for one that no route gives: a page is to read what is wrong with it.
+
+    Requests without an `Origin` are spared the search for rules, after which aiohttp-cors would leave them alone.
+    """
+
+    def __init__(self, router: web.UrlDispatcher, rules: OriginRules) -> None:
+        super().__init__(router, rules)
+        self._rules = rules
 
     def is_cors_enabled_on_request(self, request: web.Request) -> bool:
-        return hdrs.ORIGIN in request.headers and bool(super().is_cors_enabled_on_request(request))
+        return hdrs.ORIGIN in request.headers
+
+    def get_non_preflight_request_config(self, request: web.Request) -> OriginRules:
+        return self._rules
+
+
+def answer_preflight(request: web.Request, rules: OriginRules) -> web.Response | None:
+    """Let a page ask for what is not here, to read that it is not; None for what is no preflight, or not allowed."""
+    method = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
+    if request.method != hdrs.METH_OPTIONS or method is None or request.headers.get(hdrs.ORIGIN, "") not in rules:
+        return None
+    return web.Response(
+        headers={
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: method,
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, ""),
+            hdrs.ACCESS_CONTROL_MAX_AGE: str(_PREFLIGHT_SECONDS),
+        }
+    )
 
 
 def allow_origins(app: web.Application, patterns: tuple[str, ...]) -> None:
-    """Answer preflights and mark answers on every route that is registered so far."""
-    rules = _CrossOriginOnly(app.router, OriginRules(patterns))
+    """Answer preflights on every route that is registered so far, and mark every answer."""
+    rules = _EveryAnswer(app.router, OriginRules(patterns))
     cors = aiohttp_cors.CorsConfig(app, router_adapter=rules)
     for resource in list(app.router.resources()):
         cors.add(resource)

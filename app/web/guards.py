@@ -21,7 +21,7 @@ class Guards:
         self._is_loopback_only = not settings.api_keys and not settings.allow_open
         self._keys = [(entry.owner, entry.key.reveal().encode()) for entry in settings.api_keys]
         self._allows_any_origin = "*" in settings.cors_origins
-        self._origins = OriginRules(settings.cors_origins)
+        self.origins = OriginRules(settings.cors_origins)
 
     def check_host(self, request: web.Request) -> None:
         """Without keys, take loopback names only: a web page cannot reach us through a name that it rebinds."""
@@ -31,7 +31,7 @@ class Guards:
     def check_form(self, request: web.Request) -> None:
         """Refuse a form from a page whose origin is not listed: browsers send forms without asking first."""
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or self._allows_any_origin or origin in self._origins:
+        if origin is None or self._allows_any_origin or origin in self.origins:
             return
         if origin == "null" and request.headers.get("Sec-Fetch-Site", "none") in _OF_NO_OTHER_SITE:
             return  # desktop clients send it; a page that hides its origin cannot hide that it is from elsewhere

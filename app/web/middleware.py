@@ -22,6 +22,7 @@ from app.errors import (
 from app.openai.errors import error_body, error_headers
 from app.telemetry.metrics import OTHER
 from app.web.access_log import Visit
+from app.web.cors import answer_preflight
 from app.web.guards import Guards
 from app.web.keys import OWNER, VISIT, Services
 from app.web.stopping import Stopping
@@ -59,6 +60,8 @@ class Passage:
                 if not isinstance(reason, GatewayError) or visit.first_byte is not None:
                     raise
                 response = _failed(request, reason)
+            except web.HTTPNotFound as problem:
+                response = answer_preflight(request, self._guards.origins) or _failed(request, problem)
             except Exception as problem:
                 response = _failed(request, problem)
             if self._stopping.has_begun:
