@@ -12,7 +12,8 @@ from app.config_values import Secret
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
 
 _SHAPES = re.compile(
-    r"(?P<keep>bearer\s+|x-api-key:\s*|(?:set-)?cookie:\s*)[^\s'\",][^\r\n'\"]*"  # headers
+    r"(?P<keep>bearer\s+|x-api-key:\s*|(?:set-)?(?<!qwen_)cookie:\s*"  # headers
+    r"|qwen_cookie:\s*(?=[^\s=]+=))[^\s'\",][^\r\n'\"]*"  # our setting, but not before what is wrong with it
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # JSON Web Tokens
     r"|(?P<name>(?:access_|refresh_)?token|x5secdata)=[^\s;&'\"]+",  # cookies and signed addresses
     re.IGNORECASE,

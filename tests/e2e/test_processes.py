@@ -239,6 +239,14 @@ async def test_a_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Pa
     assert not (tmp_path / "qwen-thread.db").exists()
 
 
+async def test_what_is_wrong_with_the_cookies_is_told_without_them(tmp_path: Path) -> None:
+    process = await launch(tmp_path, QWEN_COOKIE="cna=abc; größe=secret")
+    _, told = await process.communicate()
+    assert process.returncode == 2
+    assert "QWEN_COOKIE: must be one line of plain ASCII; copy it again" in told.decode()
+    assert "secret" not in told.decode()
+
+
 async def test_a_token_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6ImFiYyIsImV4cCI6MX0.c2lnbmF0dXJlMTIzNDU2"
     (tmp_path / ".env").write_text(f"QWEN_AUTH_TOKEN=\n{token}\n")
