@@ -37,7 +37,9 @@ def read_toml(
         key = name.lower()
         if key not in named:
             problems.append(_unknown(name, path.name, [*named, ALIASES]))
-        elif key in {"qwen_auth_token", "qwen_cookie", "config_file"}:
+        elif key == "config_file":
+            problems.append(f"CONFIG_FILE: belongs into the environment, not into {path.name}")
+        elif key in {"qwen_auth_token", "qwen_cookie"}:
             problems.append(f"{key.upper()}: belongs into .env or the environment, not into {path.name}")
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             texts[key] = ",".join(value)

@@ -237,4 +237,4 @@ def test_a_file_cannot_say_where_it_is_read(tmp_path: Path) -> None:
     told = "\n".join(problems_of(tmp_path))
     assert "ENV_FILE: says where" in told
     assert "CONFIG_FILE: says where" in told
-    assert "CONFIG_FILE: belongs into" in told
+    assert "CONFIG_FILE: belongs into the environment, not into config.toml" in told, ".env refuses it too"
