@@ -134,9 +134,13 @@ def _greet(settings: Settings, upstream: Upstream, address: str) -> None:
     if called != address:
         lines.append("It listens on every address of this machine: other machines call it by that one's.")
     if settings.uses_emulator:
+        is_chosen = settings.upstream == "emulator"
+        why = "UPSTREAM is emulator" if is_chosen else "No QWEN_AUTH_TOKEN is set"
+        steps = ["take UPSTREAM out of the settings"] if is_chosen else []
+        steps += [] if settings.has_login else ["python3 run.py login"]
         lines += [
-            "No QWEN_AUTH_TOKEN is set: a built-in emulator answers, and its answers are simulated.",
-            "To use your own account: python3 run.py login",
+            f"{why}: a built-in emulator answers, and its answers are simulated.",
+            f"To use your own account: {', then '.join(steps)}",
         ]
     if problem := upstream.account().problem:
         lines.append(f"But: {problem}")

@@ -181,3 +181,27 @@ async def test_the_greeting_names_an_address_that_a_client_can_call(
         assert server.url.startswith("http://127.0.0.1:")
         async with session.get(f"{server.url}/health") as response:
             assert response.status == 200
+
+
+EMULATED = {"UPSTREAM": "emulator"}
+UNSET, LOG_IN = "take UPSTREAM out of the settings", "python3 run.py login"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why", "remedy"),
+    [
+        ({}, "No QWEN_AUTH_TOKEN is set", LOG_IN),
+        (EMULATED, "UPSTREAM is emulator", f"{UNSET}, then {LOG_IN}"),
+        ({**EMULATED, "QWEN_AUTH_TOKEN": "abc.def.ghi"}, "UPSTREAM is emulator", UNSET),
+    ],
+)
+async def test_the_greeting_says_why_the_emulator_answers(
+    tmp_path: Path, settings: dict[str, str], why: str, remedy: str
+) -> None:
+    async with server_process(tmp_path, **settings) as server:
+        assert server.process.stdout is not None
+        said = [(await server.process.stdout.readline()).decode().rstrip() for _ in range(2)]
+    assert said == [
+        f"{why}: a built-in emulator answers, and its answers are simulated.",
+        f"To use your own account: {remedy}",
+    ]
