@@ -198,11 +198,11 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     from_toml, aliases = read_toml(toml_path, named, problems)
     env_file = environ.get("ENV_FILE") or from_toml.get("env_file") or named["env_file"].metadata["default"]
     from_env_file = read_env_file(root / Path(env_file).expanduser(), named, problems)
-    from_environ = {key: environ[key.upper()] for key in named if key.upper() in environ}
+    from_environ = {key: environ[key.upper()].strip() for key in named if key.upper() in environ}
 
     values: dict[str, Any] = {}
     for key, row in named.items():
-        # an empty variable counts as not set
+        # an empty variable counts as not set; an empty list of config.toml is one
         text = from_environ.get(key) or from_env_file.get(key) or from_toml.get(key, row.metadata["default"])
         read = row.metadata["parse"]
         try:
@@ -211,7 +211,7 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
             shown = "" if row.metadata["secret"] else f" (it is {text!r})"
             problems.append(f"{key.upper()}: {problem}{shown}")
             values[key] = read(row.metadata["default"])
-    token = Secret(from_environ.get("qwen_auth_token", "").strip())
+    token = Secret(from_environ.get("qwen_auth_token", ""))
     settings = Settings(root=root, model_aliases=aliases, token_in_environment=token, **values)
     problems += _contradictions(settings, is_login_told=any(problem.startswith("QWEN_") for problem in problems))
     if problems:

@@ -46,7 +46,8 @@ def read_toml(
         elif isinstance(value, bool) and named[key].metadata["parse"] is not parse_flag:
             problems.append(f"{key.upper()}: must not be true or false")
         elif isinstance(value, str | int | float):
-            texts[key] = str(value)
+            if text := str(value).strip():
+                texts[key] = text
         else:
             problems.append(f"{key.upper()}: must be a text or a number")
     return texts, aliases

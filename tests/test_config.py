@@ -32,6 +32,15 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     assert load(tmp_path, {"PORT": "", "LOG_LEVEL": ""}).port == 5000
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_text_in_toml_counts_as_not_set_too(tmp_path: Path, empty: str) -> None:
+    (tmp_path / "config.toml").write_text(f'host = "{empty}"\napi_keys = "12345678"\ncors_origins = []\n')
+    settings = load(tmp_path, {"PORT": empty})
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000), "an empty host is every address"
+    assert settings.cors_origins == ()
+    assert load(tmp_path, {"HOST": empty}).host == "127.0.0.1"
+
+
 def test_toml_may_use_its_own_types_and_either_case(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         'PORT = 8080\nis_delete = true\npace_seconds = 0.5\ncors_origins = ["https://a.example", "app://*"]\n'
