@@ -7,7 +7,7 @@ bring is read from the chat, since the site goes on writing.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Self, TypeVar
 
@@ -15,9 +15,12 @@ from app.core.canonical import sent_digest, unsigned
 from app.core.events import Event, Finished, Picture, Sources, Started, TextDelta, VideoTask
 from app.core.ports import Answering, ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
-from app.errors import UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import StoreError, UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 _T = TypeVar("_T")
+Known = Callable[[], Awaitable[Collection[str]]]
+"""Says which answers of the chat are stored, by response id. Raises StoreError."""
+
 _log = logging.getLogger(__name__)
 _MAY_DO_NOTHING = (UpstreamBusy, UpstreamUnreachable)
 _ANSWER_LOST = (UpstreamCut, UpstreamTimeout, UpstreamUnreachable)  # where it was accepted
@@ -55,28 +58,32 @@ def _did_nothing(problem: UpstreamError) -> bool:
     return not problem.accepted and (problem.retry_after or 0.0) <= _SOON
 
 
-async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience) -> "Delivery":
-    """Send a message; return its answer, mended where possible. Raises what `Upstream.send` does."""
+async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience, known: Known) -> "Delivery":
+    """Send a message; return its answer, mended where possible. Raises what `Upstream.send` does.
+
+    `known` is asked only where an answer has to be looked for: one that is stored is another message's.
+    """
     try:
         answer = await retrying(lambda: upstream.send(prompt), patience)
     except _ANSWER_LOST as problem:
         if not problem.accepted:
             raise
-        return Delivery(problem, upstream, prompt, patience)
-    return Delivery(answer, upstream, prompt, patience)
+        return Delivery(problem, upstream, prompt, patience, known)
+    return Delivery(answer, upstream, prompt, patience, known)
 
 
 class Delivery:
     """An answer on its way, as `core.ports.Answering`: where it ends too soon, the chat's copy takes its place."""
 
     def __init__(
-        self, answer: Answering | UpstreamError, upstream: Upstream, prompt: Prompt, patience: Patience
+        self, answer: Answering | UpstreamError, upstream: Upstream, prompt: Prompt, patience: Patience, known: Known
     ) -> None:
         """Take the answer, or the error that came in place of one that the site may be writing."""
         self._answer = answer
         self._upstream = upstream
         self._prompt = prompt
         self._patience = patience
+        self._known = known
         self._heard: list[Sequence[Event]] = []
         self._rest: Iterator[Sequence[Event]] | None = None  # what takes the place of what did not come
 
@@ -120,7 +127,7 @@ class Delivery:
         return rest
 
     def _copy(self) -> "_ReadBack":
-        return _ReadBack(self._upstream, self._prompt, self._patience, chain.from_iterable(self._heard))
+        return _ReadBack(self._upstream, self._prompt, self._patience, self._known, chain.from_iterable(self._heard))
 
 
 def _is_something(event: Event) -> bool:
@@ -131,10 +138,13 @@ def _is_something(event: Event) -> bool:
 class _ReadBack:
     """What was heard of an answer, and its copy in the chat."""
 
-    def __init__(self, upstream: Upstream, prompt: Prompt, patience: Patience, heard: Iterable[Event]) -> None:
+    def __init__(
+        self, upstream: Upstream, prompt: Prompt, patience: Patience, known: Known, heard: Iterable[Event]
+    ) -> None:
         self._upstream = upstream
         self._prompt = prompt
         self._patience = patience
+        self._known = known
         self._response_id: str | None = None
         self._pictures: set[str] = set()
         self._is_filmed = False
@@ -158,11 +168,12 @@ class _ReadBack:
         waited = 0.0
         while True:
             try:
+                known = () if self._response_id is not None else await self._known()
                 messages = (await self._upstream.read_chat(self._prompt.chat_id)).messages
-            except UpstreamError as why:
+            except (UpstreamError, StoreError) as why:
                 _log.info("The answer in chat %s cannot be read back: %s", self._prompt.chat_id, why)
                 return None
-            answer = self._find(messages)
+            answer = self._find(messages, known)
             if answer is None or answer.stopped or answer.error:
                 return None
             if self._prompt.mode == "video" and answer.video_task:  # whether it is made yet, its task tells
@@ -177,14 +188,17 @@ class _ReadBack:
             await asyncio.sleep(self._patience.every)
             waited += self._patience.every
 
-    def _find(self, messages: Sequence[ChatMessage]) -> ChatMessage | None:
+    def _find(self, messages: Sequence[ChatMessage], known: Collection[str]) -> ChatMessage | None:
+        """Return the answer; where its id was not heard, the newest one to such a message that is not `known`."""
         if self._response_id is not None:
             return next((message for message in messages if message.id == self._response_id), None)
         asked = sent_digest(self._prompt.text)
         for message in reversed(messages):
             follows = message.role == "user" and message.parent_id == self._prompt.parent_id
             if follows and sent_digest(message.text) == asked:
-                return next((answer for answer in messages if answer.parent_id == message.id), None)
+                answer = next((answer for answer in messages if answer.parent_id == message.id), None)
+                if answer is None or answer.id not in known:
+                    return answer
         return None
 
     def _events(self, answer: ChatMessage, rest: str) -> Sequence[Event]:

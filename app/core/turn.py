@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeVar
@@ -117,12 +117,18 @@ class Turn:
         self._generating = True
         self._relay.expect()
         try:
-            self._delivery = await deliver(self._around.upstream, prompt, self._around.patience)
+            around = self._around
+            self._delivery = await deliver(around.upstream, prompt, around.patience, self._known_answers)
             self._first = await anext(self._delivery)
         except UpstreamError as problem:
             self._generating = problem.accepted
             self.leave()
             raise
+
+    async def _known_answers(self) -> Collection[str]:
+        """Return the answers of the chat that are stored: none of them is the one that is on its way."""
+        known = await self._around.store.known_chat(self.chat_id)
+        return known.nodes.keys() if known is not None else ()
 
     async def answer(self, send: Send, prepare: Callable[[Ended], _T]) -> _T:
         """Relay the answer in batches; return what `prepare` makes of its end, once the node is committed.

@@ -254,6 +254,21 @@ async def test_what_a_broken_stream_did_not_bring_is_read_from_the_chat(
     assert (await talk.say("And now?")).match == "exact"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_is_asked_for_anew_is_never_the_old_one(server: Server, stream: bool) -> None:
+    talk = server.conversation(stream=stream, enable_thinking=False)
+    await talk.say("Hello.")
+    server.emulator.script.answer("The first joke.")
+    await talk.say("Tell a joke.")
+    talk.messages.pop()
+    server.emulator.script.fault("bad_gateway")
+    reply = await talk.again()
+    assert (reply.status, reply.error["code"]) == (502, "upstream_unreachable")
+    server.emulator.script.answer("The second joke.", fault="gave_up")
+    assert (await talk.again()).text == "The second joke."
+    assert len(server.emulator.chats) == 1
+
+
 @pytest.mark.parametrize("fault", ["cut", "reset"])
 async def test_a_broken_stream_whose_chat_cannot_be_read_is_an_error_after_what_came(
     server: Server, fault: str

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import FormData
 
 from app.emulator import Emulator
-from tests.e2e.harness import Reply, Server, emulating, eventually, serving
+from tests.e2e.harness import MODEL, Reply, Server, emulating, eventually, serving
 from tests.samples import PNG, data_url
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -188,6 +188,20 @@ async def test_a_video_whose_answer_broke_off_is_found_in_the_chat(server: Serve
     assert made.status == 200, made.body
     assert re.fullmatch(r"\[video\]\(\S+\.mp4\S*\)", made.text)
     assert (await talk.say("My dog is called Waldo.")).match == "exact"
+
+
+async def test_a_video_that_is_asked_for_anew_is_never_the_old_one(server: Server) -> None:
+    talk = server.conversation(model="qwen3.7-plus-video")
+    await talk.say("Hello.", model=MODEL)
+    old = await talk.say("A dog")
+    talk.messages.pop()
+    server.emulator.script.fault("bad_gateway")
+    reply = await talk.again()
+    assert (reply.status, reply.error["code"]) == (502, "upstream_unreachable")
+    server.emulator.script.fault("gave_up")
+    made = await talk.again()
+    assert made.status == 200, made.body
+    assert made.text != old.text
 
 
 @pytest.mark.parametrize("fault", ["cut", "cut_at_once", "reset", "lost", "gave_up"])
