@@ -24,6 +24,7 @@ Known = Callable[[], Awaitable[Collection[str]]]
 _log = logging.getLogger(__name__)
 _MAY_DO_NOTHING = (UpstreamBusy, UpstreamUnreachable)
 _ANSWER_LOST = (UpstreamCut, UpstreamTimeout, UpstreamUnreachable)  # where it was accepted
+_PASSING = (UpstreamBusy, UpstreamTimeout, UpstreamUnreachable)
 _SOON = 5.0  # seconds; a site that names a longer wait is not asked again behind the client's back
 
 
@@ -163,30 +164,44 @@ class _ReadBack:
     async def rest(self, *, patient: bool) -> Sequence[Event] | None:
         """Return what was not heard of the answer, None where the chat has no whole one that begins as it did.
 
-        An answer that is still being written is looked at for some time if `patient`.
+        If `patient`, an answer that is still being written is looked at for some time, and so is a site that fails.
         """
-        waited = 0.0
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + (self._patience.read_back if patient else 0.0)
         while True:
+            pause = self._patience.every
             try:
-                known = () if self._response_id is not None else await self._known()
-                messages = (await self._upstream.read_chat(self._prompt.chat_id)).messages
+                answer = await self._look()
             except (UpstreamError, StoreError) as why:
                 _log.info("The answer in chat %s cannot be read back: %s", self._prompt.chat_id, why)
+                if not isinstance(why, _PASSING):
+                    return None
+                pause = max(pause, why.retry_after or 0.0)
+            else:
+                if answer is None or not self._is_ours(answer):
+                    return None
+                if self._is_film(answer):  # whether it is made yet, its task tells
+                    return [Started(answer.id, answer.parent_id), VideoTask(answer.video_task), Finished()]
+                if answer.finished:
+                    has_any = self._pictures or self._is_filmed or answer.pictures or answer.text.strip()
+                    return self._events(answer, answer.text[len(self._written) :]) if has_any else None
+            if loop.time() + pause > ends:
                 return None
-            answer = self._find(messages, known)
-            if answer is None or answer.stopped or answer.error:
-                return None
-            if self._prompt.mode == "video" and answer.video_task:  # whether it is made yet, its task tells
-                return [Started(answer.id, answer.parent_id), VideoTask(answer.video_task), Finished()]
-            if not answer.text.startswith(self._written):
-                return None
-            if answer.finished:
-                has_any = self._pictures or self._is_filmed or answer.pictures or answer.text.strip()
-                return self._events(answer, answer.text[len(self._written) :]) if has_any else None
-            if not patient or waited >= self._patience.read_back:
-                return None
-            await asyncio.sleep(self._patience.every)
-            waited += self._patience.every
+            await asyncio.sleep(pause)
+
+    async def _look(self) -> ChatMessage | None:
+        """Return the answer as the chat has it now. Raises UpstreamError, StoreError."""
+        known = () if self._response_id is not None else await self._known()
+        return self._find((await self._upstream.read_chat(self._prompt.chat_id)).messages, known)
+
+    def _is_ours(self, answer: ChatMessage) -> bool:
+        """Say whether what was heard is the beginning of this answer, and whether it may still become whole."""
+        if answer.stopped or answer.error:
+            return False
+        return self._is_film(answer) or answer.text.startswith(self._written)
+
+    def _is_film(self, answer: ChatMessage) -> bool:
+        return self._prompt.mode == "video" and bool(answer.video_task)
 
     def _find(self, messages: Sequence[ChatMessage], known: Collection[str]) -> ChatMessage | None:
         """Return the answer; where its id was not heard, the newest one to such a message that is not `known`."""

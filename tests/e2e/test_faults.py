@@ -274,9 +274,26 @@ async def test_a_broken_stream_whose_chat_cannot_be_read_is_an_error_after_what_
     server: Server, fault: str
 ) -> None:
     server.emulator.script.answer("One two.", pieces=["One ", "two."], fault=fault)
-    server.emulator.script.fault("bad_gateway", target="read")
+    server.emulator.script.fault("bad_gateway", target="read", times=50)
     reply = await server.client.chat(HI, stream=True, enable_thinking=False)
     assert (reply.text, reply.error["code"], reply.finish_reason) == ("One ", "upstream_cut", None)
+
+
+@pytest.mark.parametrize("fault", ["bad_gateway", "unavailable", "busy"])
+async def test_a_site_that_cannot_show_the_chat_for_a_moment_is_asked_again(server: Server, fault: str) -> None:
+    server.emulator.script.answer("One two.", pieces=["One ", "two."], fault="cut")
+    server.emulator.script.fault(fault, target="read", times=2)
+    reply = await server.client.chat(HI, stream=True, enable_thinking=False)
+    assert (reply.text, reply.finish_reason) == ("One two.", "stop")
+    assert not server.emulator.stops
+
+
+async def test_a_block_met_while_an_answer_is_read_back_ends_the_reading(server: Server) -> None:
+    server.emulator.script.answer("One two.", pieces=["One ", "two."], fault="cut")
+    server.emulator.script.fault("anti_bot", target="read")
+    reply = await server.client.chat(HI, stream=True, enable_thinking=False)
+    assert (reply.text, reply.error["code"]) == ("One ", "upstream_cut")
+    assert sum(request.method == "GET" and "/chats/" in request.path for request in server.emulator.requests) == 1
 
 
 async def test_a_site_that_is_busy_for_a_moment_is_asked_again(server: Server) -> None:
