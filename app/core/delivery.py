@@ -66,7 +66,7 @@ async def deliver(upstream: Upstream, prompt: Prompt, patience: Patience, known:
     """
     try:
         answer = await retrying(lambda: upstream.send(prompt), patience)
-    except _ANSWER_LOST as problem:
+    except UpstreamError as problem:
         if not problem.accepted:
             raise
         return Delivery(problem, upstream, prompt, patience, known)
@@ -98,7 +98,9 @@ class Delivery:
                 if isinstance(self._answer, UpstreamError):
                     raise self._answer
                 batch = await anext(self._answer)
-            except _ANSWER_LOST as problem:
+            except UpstreamError as problem:
+                if problem is not self._answer and not isinstance(problem, _ANSWER_LOST):
+                    raise
                 self._rest = iter([await self._read_back(problem)])
             else:
                 self._heard.append(batch)
@@ -122,7 +124,7 @@ class Delivery:
 
     async def _read_back(self, problem: UpstreamError) -> Sequence[Event]:
         """Return what a broken stream did not bring; raise its problem if that cannot be had."""
-        rest = await self._copy().rest(patient=not isinstance(problem, UpstreamTimeout))
+        rest = await self._copy().rest(patient=isinstance(problem, UpstreamCut | UpstreamUnreachable))
         if rest is None:
             raise problem
         return rest

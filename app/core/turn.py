@@ -104,7 +104,9 @@ class Turn:
             try:
                 await self._send(prompt)
                 return
-            except ChatInProgress:
+            except ChatInProgress as problem:
+                if problem.accepted:
+                    raise
                 if waited >= self._around.patience.total:
                     break
             await asyncio.sleep(self._around.patience.every)

@@ -205,6 +205,64 @@ async def test_a_connection_lost_before_the_answer_leaves_it_open_whether_the_pr
     assert caught.value.accepted
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        reply(b"upstream request timeout", 504, kind="text/plain"),
+        reply(b"upstream is overloaded", 502, kind="text/plain"),
+        reply({"error": {"message": "The service is temporarily unavailable"}}, 504),
+        reply({"code": "GatewayTimeout", "message": "The request timed out"}, 504),
+        reply({"error": {"code": "bad_gateway", "message": "401 upstream prematurely closed"}}, 502),
+        reply(refusal("Unauthorized", "Token has expired"), 200, "x-actual-status-code: 504"),
+    ],
+)
+async def test_a_gateway_that_gave_up_leaves_it_open_whether_the_prompt_was_taken_whatever_it_says(
+    upstream: QwenUpstream, site: Site, act: Act
+) -> None:
+    site.on(SEND, act)
+    with pytest.raises(UpstreamUnreachable, match="gateway") as caught:
+        await upstream.send(PROMPT)
+    assert caught.value.accepted
+    assert len(site.requests) == 1
+
+
+async def test_the_bot_protection_is_told_as_such_behind_a_gateway_too(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, reply(ANTI_BOT, 504))
+    with pytest.raises(UpstreamBlocked) as caught:
+        await upstream.send(PROMPT)
+    assert not caught.value.accepted
+
+
+BUSY = {"error": {"code": "Server_Busy", "details": "overload"}}
+KEPT_ALIVE = {"response.info": {"action": "keep_alive", "response_id": "a1"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ([{**BUSY, "response_id": "a1"}], UpstreamBusy),
+        ([KEPT_ALIVE, BUSY], UpstreamBusy),
+        ([{"error": {"code": "unauthorized", "details": ""}, "response_id": "a1"}], UpstreamLoginRequired),
+        ([{"error": {"details": "The chat is in progress!"}, "response_id": "a1"}], ChatInProgress),
+    ],
+)
+async def test_an_error_that_names_an_answer_says_that_the_prompt_was_taken(
+    upstream: QwenUpstream, site: Site, said: list[object], error: type[UpstreamError]
+) -> None:
+    site.on(SEND, stream(events(said)))
+    with pytest.raises(error) as caught:
+        await upstream.send(PROMPT)
+    assert caught.value.accepted
+    assert len(site.requests) == 1
+
+
+async def test_an_error_that_names_no_answer_says_nothing_of_the_kind(upstream: QwenUpstream, site: Site) -> None:
+    site.on(SEND, stream(events([BUSY])))
+    with pytest.raises(UpstreamBusy) as caught:
+        await upstream.send(PROMPT)
+    assert not caught.value.accepted
+
+
 async def test_an_error_in_mid_answer_comes_after_the_text(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, stream(events(PLAIN[:2]) + event({"error": {"code": "Server_Busy"}})))
     before, problem = await fails(upstream, UpstreamBusy)

@@ -6,7 +6,7 @@ from typing import Self
 from app.config import Settings
 from app.core.events import Event
 from app.core.ports import Mode
-from app.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout
+from app.errors import UpstreamBlocked, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from app.upstream.http import Response
 from app.upstream.qwen.credentials import Credential
 from app.upstream.qwen.login import Login
@@ -20,6 +20,7 @@ from app.upstream.qwen.video import VideoReply, read_video_reply
 _LINGER_SECONDS = 0.1
 _KEEP_ALIVE_PATIENCE = 5
 _BODY_STARTS = (b"{", b"[", b"<")
+_GAVE_UP = frozenset({502, 504})  # whatever a gateway says with them, the site may be writing
 
 
 class Answer:
@@ -64,6 +65,7 @@ class Answer:
             while not self._first and not self._reader.failure:
                 self._first = self._digest(await self._response.read(deadline))
             if not self._first and self._reader.failure:
+                self._reader.failure.accepted = self._reader.is_taken
                 raise self._reader.failure
             return None
         except BaseException:
@@ -72,7 +74,16 @@ class Answer:
 
     async def _read_plain(self, head: bytes, deadline: float) -> VideoReply:
         """Read an answer that is no stream, which only a video's may be."""
-        outer = read_reply(await read_whole(self._response, head, deadline=deadline), "chat")
+        reply = await read_whole(self._response, head, deadline=deadline)
+        try:
+            outer = read_reply(reply, "chat")
+        except UpstreamBlocked:
+            raise
+        except UpstreamError as problem:
+            if reply.bad_status not in _GAVE_UP:
+                raise
+            said = f"A gateway gave up waiting for the answer (status {reply.bad_status})."
+            raise UpstreamUnreachable(said, cause=str(reply.bad_status)) from problem
         if self._is_video:
             return read_video_reply(outer.data)
         raise UpstreamProtocolError("The site sent a plain answer where a stream was expected.", cause="shape")

@@ -110,7 +110,7 @@ class Login:
                 self.failed(problem, credential)
                 if chatting:
                     self._pause.failed(problem)
-                if refusal is not None or not isinstance(problem, UpstreamLoginRequired):
+                if refusal is not None or problem.accepted or not isinstance(problem, UpstreamLoginRequired):
                     raise
                 refusal = problem
             else:

@@ -23,6 +23,7 @@ class AnswerReader:
     Now and then the site writes two candidates into one stream. The first of them is the answer (index "0", or the
     first id that speaks where none is announced); text, finish and errors of the other one are passed over.
     `failure` is what to raise once the events read so far are delivered. `note` is told of each thing unknown.
+    `is_taken`: an event named an answer, so that the site has the prompt, whatever else it says.
     `mode` is what the prompt asked for: it tells what an answer consists of, and so what ends it.
     """
 
@@ -30,6 +31,7 @@ class AnswerReader:
         self.response_id: str | None = None
         self.finished = False
         self.failure: UpstreamError | None = None
+        self.is_taken = False
         self.progress = 0
         self._note = note
         self._mode = mode
@@ -95,6 +97,8 @@ class AnswerReader:
         return True
 
     def _take(self, frame: Frame | None, payload: bytes, events: list[Event]) -> None:
+        if frame is not None and not self.is_taken:
+            self.is_taken = _names_answer(frame)
         if frame is None or is_deep(payload, frame):
             self._take_other(payload)
         elif frame.choices and not frame.is_refusal:
@@ -226,6 +230,11 @@ class AnswerReader:
 
 _CUT = "The site's stream ended before the answer did; the answer may be whole on the site."
 _SILENT = "The site's stream ended without an answer."
+
+
+def _names_answer(frame: Frame) -> bool:
+    named = (frame.response_id, *(_member(value, "response_id") for value in (frame.created, frame.info)))
+    return any(isinstance(name, str) and name for name in named)
 
 
 def _member(value: object, key: str) -> str:

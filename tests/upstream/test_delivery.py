@@ -1,0 +1,83 @@
+"""Messages whose answers get lost on the way, delivered to a site on loopback."""
+
+from typing import Any
+
+import pytest
+
+from app.core.delivery import deliver
+from app.core.events import Event, TextDelta
+from app.core.ports import Prompt
+from app.core.surroundings import Patience
+from app.errors import UpstreamBusy, UpstreamError
+from app.upstream.qwen import QwenUpstream
+from tests.upstream.scripted import CHAT, Act, Site, event, good, reply, stream
+
+SEND, READ = "POST /api/v2/chat/completions", f"GET /api/v2/chats/{CHAT}"
+PROMPT = Prompt(CHAT, None, "hi", "m")
+BRIEF = Patience(every=0.01, retry=0.001, read_back=0.1)
+BUSY = {"error": {"code": "Server_Busy", "details": "overload"}, "response_id": "a1"}
+
+
+def chat_with(*nodes: dict[str, Any]) -> Act:
+    return good({"id": CHAT, "chat": {"history": {"messages": {node["id"]: node for node in nodes}}}})
+
+
+def asked(identity: str, at: int) -> dict[str, Any]:
+    return {"id": identity, "role": "user", "parentId": None, "content": "hi", "timestamp": at}
+
+
+def answered(identity: str, parent: str, text: str, at: int) -> dict[str, Any]:
+    parts = [{"content": text, "phase": "answer", "status": "finished"}]
+    written = {"content": "", "content_list": parts, "done": True}
+    return {"id": identity, "role": "assistant", "parentId": parent, "timestamp": at, **written}
+
+
+async def heard(upstream: QwenUpstream, *known: str) -> str:
+    async def stored() -> frozenset[str]:
+        return frozenset(known)
+
+    events: list[Event] = []
+    async for batch in await deliver(upstream, PROMPT, BRIEF, stored):
+        events += batch
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def calls(site: Site) -> list[str]:
+    return [request.method for request in site.requests]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        reply(b"upstream is overloaded", 504, kind="text/plain"),
+        reply({"code": "GatewayTimeout", "message": "The request timed out"}, 504),
+        stream(event(BUSY)),
+    ],
+)
+async def test_what_was_taken_is_read_back_and_not_sent_again(upstream: QwenUpstream, site: Site, lost: Act) -> None:
+    site.on(SEND, lost)
+    site.on(READ, chat_with(asked("u1", 1), answered("a1", "u1", "hello", 2)))
+    assert await heard(upstream) == "hello"
+    assert calls(site) == ["POST", "GET"]
+
+
+async def test_what_was_taken_and_cannot_be_read_back_is_an_error_and_not_sent_again(
+    upstream: QwenUpstream, site: Site
+) -> None:
+    site.on(SEND, stream(event(BUSY)))
+    site.on(READ, chat_with())
+    with pytest.raises(UpstreamBusy) as caught:
+        await heard(upstream)
+    assert caught.value.accepted
+    assert calls(site) == ["POST", "GET"]
+
+
+async def test_of_two_equal_messages_the_one_whose_answer_is_stored_is_another(
+    upstream: QwenUpstream, site: Site
+) -> None:
+    site.on(SEND, reply(b"", 502))
+    old, new = answered("a1", "u1", "old", 2), answered("a2", "u2", "new", 2)
+    site.on(READ, chat_with(asked("u1", 1), old, asked("u2", 1), new), chat_with(asked("u1", 1), old))
+    assert await heard(upstream, "a1") == "new"
+    with pytest.raises(UpstreamError):
+        await heard(upstream, "a1")
