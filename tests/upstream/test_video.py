@@ -1,23 +1,31 @@
 """Videos, which the site makes on its own time (docs/upstream-protocol.md, Video)."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from app.config import Settings
 from app.core.events import Event, Finished, Started, VideoTask
 from app.core.ports import Prompt, VideoState
 from app.errors import (
     UpstreamBusy,
     UpstreamError,
+    UpstreamLoginRequired,
     UpstreamProtocolError,
     UpstreamRateLimited,
     UpstreamRejected,
     VideoFailed,
 )
-from app.upstream.qwen import QwenUpstream
+from app.upstream.qwen import QwenUpstream, TokenSource
+from tests.upstream.conftest import StillClock, make_settings, make_token
 from tests.upstream.scripted import CHAT, PLAIN, Act, Site, created, events, good, refusal, reply, stream
+from tests.upstream.test_calls import EXPIRED
 
 SEND, READ = "POST /api/v2/chat/completions", f"GET /api/v2/chats/{CHAT}"
 STATE = "GET /api/v1/tasks/status/t1"
@@ -38,8 +46,8 @@ def node(identity: str, parent: str | None, role: str, **more: object) -> dict[s
     return {"id": identity, "parentId": parent, "role": role, **more}
 
 
-async def ask(upstream: QwenUpstream) -> list[Event]:
-    with closing(await upstream.send(PROMPT)) as answer:
+async def ask(upstream: QwenUpstream, prompt: Prompt = PROMPT) -> list[Event]:
+    with closing(await upstream.send(prompt)) as answer:
         return [event async for batch in answer for event in batch]
 
 
@@ -52,18 +60,65 @@ async def test_the_answer_to_a_prompt_for_a_video_names_its_task(upstream: QwenU
 
 async def test_what_the_answer_leaves_out_is_read_from_the_chat(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, promised(), good({"messages": []}))
-    site.on(
-        READ,
-        chat_with(
-            node("u0", None, "user"),
-            node("a0", "u0", "assistant"),
-            node("u1", "a0", "user", timestamp=1),
-            node("a1", "u1", "assistant", timestamp=2, extra={"wanx": {"task_id": "stored"}}),
-            node("a9", "u1", "assistant", timestamp=1, extra={"wanx": {"task_id": "older"}}),
-        ),
+    nodes = [
+        node("u0", None, "user"),
+        node("a0", "u0", "assistant"),
+        node("u1", "a0", "user", timestamp=1),
+        node("a9", "u1", "assistant", timestamp=1, extra={"wanx": {"task_id": "older"}}),
+    ]
+    found = (
+        node("a1", "u1", "assistant", timestamp=2),
+        node("a1", "u1", "assistant", timestamp=2, extra={"wanx": {"task_id": "stored"}}),
     )
+    site.on(READ, *(chat_with(*nodes, answer) for answer in found))
     assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]
     assert await ask(upstream) == [Started("a1", "u1"), VideoTask("stored"), Finished()]
+
+
+async def test_a_video_is_not_taken_for_the_one_that_it_replaces(upstream: QwenUpstream, site: Site) -> None:
+    old = [
+        node("a0", "u0", "assistant"),
+        node("u1", "a0", "user", timestamp=1),
+        node("a1", "u1", "assistant", timestamp=2, extra={"wanx": {"task_id": "old"}}),
+    ]
+    site.on(SEND, promised(), good({"messages": []}))
+    site.on(READ, chat_with(*old, node("u2", "a0", "user"), node("a2", "u2", "assistant")), chat_with(*old))
+    again = replace(PROMPT, is_sibling=True)
+    assert await ask(upstream, again) == [Started("a2", "u2"), VideoTask("t1"), Finished()]
+    with pytest.raises(UpstreamProtocolError, match="named no video") as problem:
+        await ask(upstream, again)
+    assert problem.value.accepted
+
+
+async def test_a_token_that_ends_between_the_answer_and_the_chat_sends_no_prompt_twice(
+    site: Site, settings: Settings, clock: StillClock
+) -> None:
+    site.on(SEND, promised())
+    site.on(READ, EXPIRED)
+    async with QwenUpstream(
+        settings, clock, base_url=site.url, tokens=TokenSource.fixed(make_token(), clock), kind="qwen"
+    ) as upstream:
+        with pytest.raises(UpstreamLoginRequired) as problem:
+            await ask(upstream)
+    assert problem.value.accepted
+    assert [request.method for request in site.requests] == ["POST", "GET"]
+
+
+async def test_a_token_that_is_replaced_between_the_answer_and_the_chat_sends_no_prompt_twice(
+    open_upstream: Callable[[Settings], QwenUpstream], site: Site, tmp_path: Path
+) -> None:
+    env = tmp_path / ".env"
+    env.write_text(f"QWEN_AUTH_TOKEN={make_token(jti=1)}\n")
+
+    async def end_the_token(writer: asyncio.StreamWriter) -> None:
+        env.write_text(f"QWEN_AUTH_TOKEN={make_token(jti=2)}\n")
+        await EXPIRED(writer)
+
+    site.on(SEND, promised())
+    site.on(READ, end_the_token, chat_with(node("u1", "a0", "user"), node("a1", "u1", "assistant")))
+    async with open_upstream(await asyncio.to_thread(make_settings, tmp_path)) as upstream:
+        assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]
+    assert [request.method for request in site.requests] == ["POST", "GET", "GET"]
 
 
 @pytest.mark.parametrize("detail", [None, [], {"chat": 1}, {"chat": {"history": {"messages": []}}}, {"chat": {}}])

@@ -1,6 +1,5 @@
 """The adapter itself: what the program asks of an upstream, said in the site's protocol."""
 
-import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -139,14 +138,17 @@ class QwenUpstream:
             ours = (tuple(filter(self._is_ours, addresses)) for addresses in prompt.pictures)
             newest = next(filter(None, ours), None)
             prompt = replace(prompt, pictures=(newest,) if newest else ())
-        return await self._login.signed(partial(self._begin, prompt), chatting=True)
+        answer, video = await self._login.signed(partial(self._begin, prompt), chatting=True)
+        if video is not None:
+            answer.promise(await self._promised(video, prompt))
+        return answer
 
     def _is_ours(self, address: str) -> bool:
         """Say whether an address is that of a picture which the site made and still gives."""
         return is_of_the_site(address, self._origin) and not is_over(address, self._clock.now())
 
-    async def _begin(self, prompt: Prompt, credential: Credential) -> Answer:
-        """Send the message and wait for the first event."""
+    async def _begin(self, prompt: Prompt, credential: Credential) -> tuple[Answer, VideoReply | None]:
+        """Send the message and wait for the first event, or for the plain answer that promises a video."""
         body = completion_body(
             prompt,
             seconds=int(self._clock.now().timestamp()),
@@ -168,17 +170,13 @@ class QwenUpstream:
                 streams=True,
             )
             answer = Answer(response, self._settings, self._login, credential, begun=begun, mode=prompt.mode)
-            video = await answer.begin(deadline)
-            if video is not None:
-                async with asyncio.timeout_at(deadline):
-                    answer.promise(await self._promised(video, prompt, credential))
+            return answer, await answer.begin(deadline)
         except OSError as problem:
             silent = explained(problem, self._silence(), connect_seconds=self._settings.connect_timeout)
             raise _marked(silent) from problem
         except UpstreamError as problem:
             _marked(problem)
             raise
-        return answer
 
     def _silence(self) -> str:
         """Say that no answer began in time."""
@@ -186,13 +184,16 @@ class QwenUpstream:
         name = "FIRST_EVENT_TIMEOUT" if first <= total else "TOTAL_TIMEOUT"
         return f"The site did not begin to answer within {min(first, total):g} s ({name})."
 
-    async def _promised(self, video: VideoReply, prompt: Prompt, credential: Credential) -> list[Event]:
-        """Return the events of a video's answer; what the answer left out, the chat may say."""
+    async def _promised(self, video: VideoReply, prompt: Prompt) -> list[Event]:
+        """Return the events of a video's answer; what the answer left out, the chat may say.
+
+        A call of its own: where it is refused for the token it is asked again, the prompt is not.
+        """
         try:
-            if not video.is_whole:
+            if not video.is_whole and not (video.is_empty and prompt.is_sibling):  # whose is the newest, nobody knows
                 path = _CHATS + _checked(prompt.chat_id)
-                outer = await self._login.transport.call("GET", path, "chat", credential, limit=_LARGEST_CHAT)
-                video = video.completed_by(read_stored_video(outer.data, prompt.parent_id))
+                outer = await self._login.call("GET", path, "chat", limit=_LARGEST_CHAT)
+                video = video.completed_by(read_stored_video(outer.data, prompt.parent_id, video))
             return video.events()
         except UpstreamError as problem:
             problem.accepted = True

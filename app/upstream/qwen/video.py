@@ -31,6 +31,16 @@ class VideoReply:
         """Whether it names the task and the answer that holds it."""
         return bool(self.task_id and self.response_id)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it names neither."""
+        return not self.task_id and not self.response_id
+
+    def may_be(self, other: "VideoReply") -> bool:
+        """Say whether nothing that both name is different."""
+        pairs = (self.task_id, other.task_id), (self.response_id, other.response_id)
+        return all(not mine or not theirs or mine == theirs for mine, theirs in pairs)
+
     def completed_by(self, other: "VideoReply") -> "VideoReply":
         """Return it with what only the other one knows."""
         return VideoReply(
@@ -57,15 +67,16 @@ def read_video_reply(data: object) -> VideoReply:
     return VideoReply(find_text(data, "task_id"), find_text(data, "response_id"))
 
 
-def read_stored_video(data: object, parent_id: str | None) -> VideoReply:
-    """Find in a chat's detail the newest answer to a message that follows `parent_id`."""
+def read_stored_video(data: object, parent_id: str | None, promised: VideoReply) -> VideoReply:
+    """Find in a chat's detail the newest answer to a message that follows `parent_id` and may be the one promised."""
     chat = data.get("chat") if isinstance(data, dict) else None
     history = chat.get("history") if isinstance(chat, dict) else None
     listed = history.get("messages") if isinstance(history, dict) else None
     nodes = [node for node in listed.values() if isinstance(node, dict)] if isinstance(listed, dict) else []
     asked = {node.get("id") for node in nodes if node.get("role") == "user" and node.get("parentId") == parent_id}
     answers = [node for node in nodes if node.get("role") == "assistant" and node.get("parentId") in asked]
-    return _read_message(max(answers, key=_age)) if answers else VideoReply()
+    found = [reply for reply in map(_read_message, sorted(answers, key=_age)) if reply.may_be(promised)]
+    return found[-1] if found else VideoReply()
 
 
 def read_video_state(outer: Outer, note: Callable[[str], None]) -> VideoState:
