@@ -188,6 +188,7 @@ async def test_nothing_to_stop_is_no_error(upstream: QwenUpstream, site: Site, a
         (reply(b"", 503), UpstreamUnreachable),
         (reply(b"", 429, "Retry-After: 3"), UpstreamRateLimited),
         (reply(b"", 302, "Location: https://x/punish?x5secdata=a"), UpstreamBlocked),
+        (reply(b"<html>302 Found</html>", 302, "Location: https://x/punish?x5secdata=a"), UpstreamBlocked),
         (reply(b"never mind"), UpstreamProtocolError),
         (reply(refusal("CHAT_NOT_FOUND")), ChatGone),
         (reset(), UpstreamUnreachable),

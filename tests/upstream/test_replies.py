@@ -224,12 +224,14 @@ def test_the_bot_protection_is_recognised(body: object, status: int) -> None:
 
 
 def test_a_punishing_redirect_is_the_bot_protection_and_another_one_a_puzzle() -> None:
+    page = b"<html><head><title>302 Found</title></head><body>Powered by Tengine</body></html>"
     for location, kind in (
         ("https://x/_____tmd_____/punish?x5secdata=a", UpstreamBlocked),
         ("/", UpstreamProtocolError),
     ):
-        with pytest.raises(kind):
-            read_reply(Reply(302, b"{}", location=location.encode()), "chat")
+        for body in (b"{}", page):
+            with pytest.raises(kind):
+                read_reply(Reply(302, body, location=location.encode()), "chat")
 
 
 @pytest.mark.parametrize(

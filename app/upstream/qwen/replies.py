@@ -68,11 +68,11 @@ _OUTER = msgspec.json.Decoder(Outer)
 
 def read_reply(reply: Reply, subject: Subject) -> Outer:
     """Return a good answer's outermost object. Raises the UpstreamError that any other answer means."""
+    if reply.location and _MARKERS.search(reply.location):  # the page with it is any server's
+        raise UpstreamBlocked(BLOCKED, cause="redirect")
     body = reply.body.removeprefix(b"\xef\xbb\xbf").strip()
     if body.startswith(b"<"):
         raise page_error(body, reply.bad_status or reply.status)
-    if reply.location and _MARKERS.search(reply.location):
-        raise UpstreamBlocked(BLOCKED, cause="redirect")
     if body.startswith((b"data:", b":")):
         splitter = Splitter()
         body = next(iter([*splitter.feed(body), *splitter.close()]), b"")
