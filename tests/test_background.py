@@ -118,7 +118,7 @@ async def test_a_stop_that_meets_a_wake_ends_the_clean_up() -> None:
     class Nothing:
         """A store and an upstream with nothing to do."""
 
-        def account_name(self) -> str:
+        async def account_now(self) -> str:
             return "a"
 
         async def due_deletions(self, account: str, at: object, limit: int) -> list[Deletion]:

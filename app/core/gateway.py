@@ -112,7 +112,7 @@ class Gateway:
         choice = await self._catalog.choose(request.model, request.mode)
         watch.chosen(choice.info.id if choice.info is not None else None)
         _refuse_unfit(request, choice)
-        account = self._around.upstream.account_name()
+        account = await self._around.upstream.account_now()
         shape = request.purpose if request.purpose != "conversation" else side_call(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
@@ -134,6 +134,9 @@ class Gateway:
                 draft = continuation(request, choice, found, telling, attached, fits)
                 return await self._begin(draft, request, choice, watch)
             except (ChatGone, ParentUnknown) as lost:
+                if await self._around.upstream.account_now() != account:
+                    _log.warning("The token became another account's, which has no chat %s", place.chat_id)
+                    return await self._start(request, watch)
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
             except ChatInProgress:

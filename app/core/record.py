@@ -70,17 +70,17 @@ class TurnRecord:
     async def _open_chat(self, session: NewSession) -> None:
         prompt, upstream = self.draft.prompt, self._around.upstream
         self.chat_id = await retrying(lambda: upstream.create_chat(prompt.model, prompt.mode), self._around.patience)
-        account = upstream.account_name()  # as it is now: the token may have been replaced
+        account = upstream.account_name()  # as the call was made: the token may have been replaced
         session = replace(session, chat_id=self.chat_id, account=account)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
         except StoreError:  # nobody would ever find or delete it
-            await self._discard_chat()
+            await self._discard_chat(account)
             raise
 
-    async def _discard_chat(self) -> None:
+    async def _discard_chat(self, account: str) -> None:
         try:
-            await self._around.upstream.delete_chat(self.chat_id)
+            await self._around.upstream.delete_chat(self.chat_id, account)
         except UpstreamError as problem:
             _log.warning("Chat %s could not be recorded, nor deleted on the site: %s", self.chat_id, problem)
 

@@ -87,12 +87,14 @@ class Recovery:
 
     async def _recover(self, node: OpenNode) -> None:
         """Record what became of one answer. Raises UpstreamError while that cannot be known."""
-        if node.account != self._upstream.account_name():
+        if node.account != await self._upstream.account_now():
             await self._close(node, "its chat belongs to another account")
             return
         try:
             answer = await self._read(node)
         except ChatGone as gone:
+            if node.account != await self._upstream.account_now():
+                raise  # it was another account's token that did not find it
             await self._close(node, str(gone))
             await self._store.forget(node.session_id, str(gone), self._clock.now())
             return

@@ -40,7 +40,7 @@ class Uploads:
         return tuple(await asyncio.gather(*map(self._bring, files)))
 
     async def _bring(self, file: FileContent) -> UploadedFile:
-        account = self._upstream.account_name()
+        account = await self._upstream.account_now()
         sha256 = await asyncio.to_thread(_digest, file)
         known = await self._index.find_upload(account, sha256, file.kind, self._clock.now() + _MARGIN)
         if known is not None:

@@ -81,7 +81,7 @@ class Videos:
         now, every = self._around.clock.monotonic(), self._around.patience.video_every
         if video.state != "running":
             return video
-        self._check_account(video)
+        await self._check_account(video)
         if now - self._looked.get(video.id, float("-inf")) < every:
             return video
         self._looked[video.id] = now
@@ -100,9 +100,9 @@ class Videos:
             raise VideoNotFound(f"There is no video {video_id!r}.", param=param)
         return video
 
-    def _check_account(self, video: Video) -> None:
+    async def _check_account(self, video: Video) -> None:
         """Raise VideoElsewhere where the token's account is another one: there the site would not know the video."""
-        if video.account != self._around.upstream.account_name():
+        if video.account != await self._around.upstream.account_now():
             raise VideoElsewhere(f"The video {video.id} is in the account {video.account}, whose token is not set now.")
 
     async def _ask(self, video: Video) -> VideoState:
@@ -141,7 +141,7 @@ class Videos:
             if problem.cause != "expired":
                 raise
         _log.info("The address of %s has expired; asking for another one", video.id)
-        self._check_account(video)
+        await self._check_account(video)
         state = await self._ask(video)
         if state.url and state.url != video.url:
             await self._store.end_video(replace(video, url=state.url))

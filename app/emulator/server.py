@@ -149,9 +149,10 @@ class Emulator:
         """How often somebody asked to delete every chat."""
         return self._state.delete_all_calls
 
-    def mint_token(self, lifetime: float | None = None) -> str:
-        """Make a session token that lasts `lifetime` seconds."""
-        return self._state.tokens.mint(self._state.options.token_seconds if lifetime is None else lifetime)
+    def mint_token(self, lifetime: float | None = None, *, account: str | None = None) -> str:
+        """Make a session token that lasts `lifetime` seconds; that of another `account` shows the same chats."""
+        seconds = self._state.options.token_seconds if lifetime is None else lifetime
+        return self._state.tokens.mint(seconds, account=account)
 
     def mint_access_token(self, lifetime: float | None = None) -> str:
         """Make an access token that lasts `lifetime` seconds."""

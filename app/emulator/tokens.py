@@ -36,11 +36,12 @@ class TokenOffice:
         """Return the time of day at the site, in seconds."""
         return time.time() + self.shift
 
-    def mint(self, seconds: float, kind: Kind = "session") -> str:
+    def mint(self, seconds: float, kind: Kind = "session", account: str | None = None) -> str:
         """Make a token that lasts so many seconds; a negative number makes an expired one."""
         now = int(self.now())
         self._issued += 1
-        claims: dict[str, Any] = {"id": self.user_id, "last_password_change": 1750000000, "exp": now + int(seconds)}
+        user = account or self.user_id
+        claims: dict[str, Any] = {"id": user, "last_password_change": 1750000000, "exp": now + int(seconds)}
         header: dict[str, Any] = {"alg": "HS256", "typ": "JWT"}
         if kind == "access":
             header["kid"] = "legacy"

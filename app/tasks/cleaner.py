@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from app.clock import Clock
 from app.core.ports import Deletion, SessionStore, Upstream
-from app.errors import StoreError, UpstreamBlocked, UpstreamError, UpstreamLoginRequired
+from app.errors import StoreError, UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRejected
 
 _log = logging.getLogger(__name__)
 _BATCH = 100
@@ -57,23 +57,26 @@ class Cleaner:
                 aged += doomed
         deleted = failed = 0
         refused: UpstreamError | None = None
-        account = self._upstream.account_name()
+        account = await self._upstream.account_now()
         while due := await self._store.due_deletions(account, self._clock.now(), _BATCH):
             for deletion in due:
-                problem = refused or await self._delete(deletion)
+                problem = refused or await self._delete(deletion, account)
                 if problem is None:
                     deleted += 1
                     continue
+                if isinstance(problem, UpstreamRejected) and problem.cause == "account":
+                    break  # the others are that account's too
                 failed += 1
                 await self._put_off(deletion, problem)
                 if isinstance(problem, _NEED_A_PERSON):
                     refused = problem  # asking again for each of the others would make it worse
+            account = await self._upstream.account_now()
         waiting = (await self._store.overview()).pending_deletions
         return SweepReport(deleted, failed, aged, waiting)
 
-    async def _delete(self, deletion: Deletion) -> UpstreamError | None:
+    async def _delete(self, deletion: Deletion, account: str) -> UpstreamError | None:
         try:
-            await self._upstream.delete_chat(deletion.chat_id)
+            await self._upstream.delete_chat(deletion.chat_id, account)
         except UpstreamError as problem:
             return problem
         await self._store.deletion_done(deletion.chat_id, self._clock.now())
@@ -110,7 +113,7 @@ class Cleaner:
                     await self._wake.wait()
 
     async def _until_due(self) -> timedelta:
-        due = await self._store.next_deletion_due(self._upstream.account_name())
+        due = await self._store.next_deletion_due(await self._upstream.account_now())
         if due is None:
             return _LOOK_EVERY
         return min(max(due - self._clock.now(), timedelta(milliseconds=10)), _LOOK_EVERY)

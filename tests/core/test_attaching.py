@@ -103,7 +103,7 @@ class FakeSite:
         self.taken: list[bytes] = []
         self.open = asyncio.Event()
 
-    def account_name(self) -> str:
+    async def account_now(self) -> str:
         return "a1"
 
     async def upload(self, file: FileContent) -> UploadedFile:

@@ -13,7 +13,7 @@ from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode, SessionSt
 from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
 from app.core.told import Told
-from app.errors import StoreBusy
+from app.errors import ChatGone, StoreBusy
 
 
 def open_node(name: str, text: str) -> OpenNode:
@@ -44,7 +44,7 @@ class Site:
             self.messages.append(said("user", f"q{number}", "parent", text))
             self.messages.append(said("assistant", f"a{number}", f"q{number}", f"answer {number}"))
 
-    def account_name(self) -> str:
+    async def account_now(self) -> str:
         return "account"
 
     async def read_chat(self, chat_id: str) -> ChatRecord:
@@ -83,6 +83,28 @@ def said(role: Any, name: str, parent: str, text: str) -> ChatMessage:
         error=None,
         has_other_content=False,
     )
+
+
+def test_a_chat_that_another_account_s_token_did_not_find_is_not_given_up() -> None:
+    """The owner took another token while the chat was read."""
+
+    class Replaced(Site):
+        name = "account"
+
+        async def account_now(self) -> str:
+            return self.name
+
+        async def read_chat(self, chat_id: str) -> ChatRecord:
+            self.name = "another account"
+            raise ChatGone("The site has no such chat.")
+
+    class Remembering(Kept):
+        async def forget(self, session_id: str, reason: str, at: Any) -> None:
+            raise AssertionError("its session was given up")
+
+    kept = Remembering()
+    asyncio.run(recovery(Replaced(), kept, open_node("n1", "ours")).run())
+    assert kept.ends["n1"].error == "its chat belongs to another account"
 
 
 def recovery(site: Site, kept: Kept, *nodes: OpenNode) -> Recovery:

@@ -110,6 +110,9 @@ class Studio:
     def account_name(self) -> str:
         return self.account().account
 
+    async def account_now(self) -> str:
+        return self.account_name()
+
     async def models(self) -> Sequence[ModelInfo]:
         return MODELS
 
@@ -164,7 +167,7 @@ class Studio:
     async def rename_chat(self, chat_id: str, title: str) -> None:
         pass
 
-    async def delete_chat(self, chat_id: str) -> None:
+    async def delete_chat(self, chat_id: str, account: str) -> None:
         self.deleted.append(chat_id)
 
     @asynccontextmanager

@@ -4,6 +4,8 @@ import asyncio
 import re
 import signal
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import aiohttp
 import pytest
 
 from app.clock import SystemClock
+from app.config import load
 from app.emulator import Emulator
+from app.main import Program, open_program
 from tests.e2e.harness import Client, emulating, eventually, serving
 from tests.e2e.processes import server_process
 
@@ -48,6 +52,14 @@ class World:
 
     def serving(self, **settings: str) -> Any:
         return serving(self.folder, self.emulator, self.clock, **{"QWEN_AUTH_TOKEN": "", **settings})
+
+    @asynccontextmanager
+    async def program(self) -> AsyncIterator[Program]:
+        """The program alone, without what runs beside the requests."""
+        environ = {"QWEN_BASE_URL": self.emulator.url, "QWEN_AUTH_URL": self.emulator.auth_url}
+        settings = await asyncio.to_thread(load, self.folder, environ)
+        async with open_program(settings, self.clock) as program:
+            yield program
 
     def write(self, token: str, cookie: str = "") -> None:
         self.env.write_text(f"# my own words\nQWEN_AUTH_TOKEN={token}\n\nQWEN_COOKIE='{cookie}'\nLOG_LEVEL=info\n")
@@ -387,6 +399,38 @@ async def test_cookies_alone_sign_in(world: World) -> None:
         assert (await server.client.get("/")).body["simulated"] is False
         assert (await server.client.chat(HI)).status == 200
     assert world.kept["QWEN_AUTH_TOKEN"].startswith("eyJ")
+
+
+async def test_the_first_conversation_of_another_account_is_its_own(world: World) -> None:
+    world.write(world.emulator.mint_token())
+    async with world.serving() as server:
+        ours = server.conversation()
+        await ours.say("My dog is called Waldo.")
+        world.write(world.emulator.mint_token(account="another"))
+        world.pass_time(2)
+        theirs = server.conversation()
+        assert (await theirs.say("My cat is called Tom.")).match == "new"
+        assert (await theirs.say("What is my cat called?")).match == "exact"
+        other = server.conversation(messages=[*ours.messages])
+        assert (await other.say("What is my dog called?")).match == "new", "its chat is in the first account"
+        world.write(world.emulator.mint_token())
+        world.pass_time(2)
+        assert (await ours.say("What is my dog called?")).match == "exact"
+
+
+async def test_a_chat_is_never_deleted_with_the_token_of_another_account(world: World) -> None:
+    world.write(world.emulator.mint_token())
+    async with world.serving(IS_DELETE="1", DELETE_RETRY_SECONDS="60") as server:
+        await server.client.chat(HI)
+    asked = len(world.emulator.requests)
+    world.write(world.emulator.mint_token(account="another"))
+    world.pass_time(120)
+    async with world.program() as program:
+        assert (await program.cleaner.sweep()).deleted == 0
+        world.write(world.emulator.mint_token())
+        world.pass_time(2)
+        assert (await program.cleaner.sweep()).deleted == 1
+        assert [request.method for request in world.emulator.requests[asked:]] == ["DELETE"]
 
 
 async def test_a_login_that_is_mended_makes_the_server_ready_although_nobody_asks(world: World) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from app.core.ports import Prompt
 from app.emulator import Emulator
+from app.errors import ChatGone
 from tests.e2e.habits import assistant, user
 from tests.e2e.harness import Messages, Server, emulating, serving
+from tests.e2e.studio import Said, Studio, studio_server
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -37,6 +40,33 @@ async def test_a_chat_that_is_gone_is_tried_once_and_not_by_the_next_request(ser
     assert session not in {first.session, second.session}
     with closing(sqlite3.connect(server.database)) as database:
         assert database.execute("SELECT state FROM sessions WHERE id = ?", (session,)).fetchall() == [("gone",)]
+
+
+class Replaced(Studio):
+    """The owner gives another account's token while the second message is on its way."""
+
+    async def send(self, prompt: Prompt) -> Said:
+        if len(self.prompts) != 1:
+            return await super().send(prompt)
+        self.prompts.append(prompt)
+        self.owner = "another account"
+        raise ChatGone("The site has no such chat.")
+
+
+async def test_a_chat_that_another_account_s_token_did_not_find_is_not_given_up(tmp_path: Path) -> None:
+    studio = Replaced()
+    async with studio_server(tmp_path, studio) as client:
+        first = await client.chat([user(DOG)], model="talker")
+        history = [user(DOG), assistant(first.text), user(ASK)]
+        theirs = await client.chat(history, model="talker")
+        assert (theirs.status, theirs.match) == (200, "new")
+        studio.owner = "account"
+        ours = await client.chat(history, model="talker")
+        assert (ours.match, ours.session) == ("exact", first.session)
+        studio.owner = "another account"
+        history += [assistant(theirs.text), user("And again?")]
+        again = await client.chat(history, model="talker")
+        assert (again.match, again.session) == ("exact", theirs.session)
 
 
 def leave_open(database: Path) -> None:

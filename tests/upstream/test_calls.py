@@ -128,20 +128,39 @@ async def test_loads_the_settings_and_says_what_may_colour_answers(
 
 async def test_deletes_a_chat(upstream: QwenUpstream, site: Site) -> None:
     site.on(DELETE, good({"status": True}))
-    await upstream.delete_chat(CHAT)
+    await upstream.delete_chat(CHAT, "user-1")
     assert (site.requests[0].method, site.requests[0].path) == ("DELETE", f"/api/v2/chats/{CHAT}")
 
 
 @pytest.mark.parametrize("answer", [refusal("Not_Found"), refusal("CHAT_NOT_FOUND", "This chat has been deleted.")])
 async def test_a_chat_that_is_gone_needs_no_deletion(upstream: QwenUpstream, site: Site, answer: object) -> None:
     site.on(DELETE, reply(answer))
-    await upstream.delete_chat(CHAT)
+    await upstream.delete_chat(CHAT, "user-1")
+
+
+async def test_a_chat_of_another_account_is_not_deleted(upstream: QwenUpstream, site: Site) -> None:
+    with pytest.raises(UpstreamRejected) as caught:
+        await upstream.delete_chat(CHAT, "user-2")
+    assert caught.value.cause == "account"
+    assert site.requests == []
+
+
+async def test_whose_account_it_is_is_read_where_it_was_given_anew(
+    open_upstream: OpenUpstream, clock: StillClock, tmp_path: Path
+) -> None:
+    env = tmp_path / ".env"
+    env.write_text(f"QWEN_AUTH_TOKEN={make_token()}\n", "utf-8")
+    async with open_upstream(await asyncio.to_thread(make_settings, tmp_path)) as upstream:
+        env.write_text(f"QWEN_AUTH_TOKEN={make_token('user-2')}\n", "utf-8")
+        clock.pass_time(1)
+        assert upstream.account_name() == "user-1"
+        assert await upstream.account_now() == upstream.account_name() == "user-2"
 
 
 async def test_a_deletion_that_did_not_happen_is_an_error(upstream: QwenUpstream, site: Site) -> None:
     site.on(DELETE, good({"status": False}))
     with pytest.raises(UpstreamProtocolError, match="did not delete"):
-        await upstream.delete_chat(CHAT)
+        await upstream.delete_chat(CHAT, "user-1")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +168,7 @@ async def test_a_deletion_that_did_not_happen_is_an_error(upstream: QwenUpstream
 )
 async def test_an_id_of_another_form_never_reaches_the_site(upstream: QwenUpstream, site: Site, chat_id: str) -> None:
     with pytest.raises(UpstreamRejected):
-        await upstream.delete_chat(chat_id)
+        await upstream.delete_chat(chat_id, "user-1")
     with pytest.raises(UpstreamRejected):
         await upstream.stop(chat_id, None)
     assert site.requests == []

@@ -178,7 +178,11 @@ class Upstream(Protocol):
         ...
 
     def account_name(self) -> str:
-        """Return whose chats they are, "none" where that is not known."""
+        """Return whose chats they were at the last call, "none" where that is not known."""
+        ...
+
+    async def account_now(self) -> str:
+        """Return whose chats they are at the next call: whoever acts for an account asks this, without a call."""
         ...
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -231,8 +235,12 @@ class Upstream(Protocol):
         """Give a chat a title."""
         ...
 
-    async def delete_chat(self, chat_id: str) -> None:
-        """Delete one chat. No error if it is gone already. An empty or malformed id is refused without a call."""
+    async def delete_chat(self, chat_id: str, account: str) -> None:
+        """Delete one chat of an account. No error if it is gone already.
+
+        Raises UpstreamRejected without a call for an empty or malformed id, and, with the cause "account", where the
+        login is another account's by now.
+        """
         ...
 
 

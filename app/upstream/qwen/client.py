@@ -97,8 +97,12 @@ class QwenUpstream:
         await self._login.__aexit__(kind, problem, trace)
 
     def account_name(self) -> str:
-        """Return the account that the token is for, "none" without one."""
+        """Return the account that the token last sent is for, "none" without one."""
         return self._login.account_name()
+
+    async def account_now(self) -> str:
+        """Return the account that a call would be made with now, "none" without a token."""
+        return await self._login.account_now()
 
     def account(self) -> AccountStatus:
         """Return the state of the account as last known, without a call."""
@@ -243,15 +247,15 @@ class QwenUpstream:
         if isinstance(outer.data, dict) and outer.data.get("status") is False:
             raise UpstreamProtocolError("The site says that it did not rename the chat.", cause="rename")
 
-    async def delete_chat(self, chat_id: str) -> None:
-        """Delete one chat. No error if it is gone already.
+    async def delete_chat(self, chat_id: str, account: str) -> None:
+        """Delete one chat of an account, with its own token only. No error if it is gone already.
 
         Raises UpstreamRejected without a call for an id of another form: with an empty id the same address would
         delete every chat of the account.
         """
         checked = _checked(chat_id)
         try:
-            outer = await self._login.call("DELETE", _CHATS + checked, "chat", chat_id=checked)
+            outer = await self._login.call("DELETE", _CHATS + checked, "chat", account=account, chat_id=checked)
         except ChatGone:
             return
         if isinstance(outer.data, dict) and outer.data.get("status") is False:

@@ -18,6 +18,7 @@ from app.errors import (
     UpstreamLoginRequired,
     UpstreamModelUnknown,
     UpstreamRateLimited,
+    UpstreamRejected,
 )
 from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.causes import Subject
@@ -69,9 +70,14 @@ class Login:
         await self.transport.__aexit__(kind, problem, trace)
 
     def account_name(self) -> str:
-        """Return the account that the token is for, "none" without one."""
+        """Return the account that the token last sent is for, "none" without one."""
         credential = self._tokens.credential
         return credential.account if credential else "none"
+
+    async def account_now(self) -> str:
+        """Return the account that a call would be made with now: its owner may just have given another token."""
+        await self._tokens.look()
+        return self.account_name()
 
     def account(self) -> AccountStatus:
         """Return the state of the account as last known, without a call."""
@@ -89,20 +95,33 @@ class Login:
         return await self._tokens.keep()
 
     def call(
-        self, method: str, path: str, subject: Subject, *, chatting: bool = True, **options: Any
+        self,
+        method: str,
+        path: str,
+        subject: Subject,
+        *,
+        chatting: bool = True,
+        account: str | None = None,
+        **options: Any,
     ) -> Coroutine[Any, Any, Outer]:
         """Ask the site for a JSON answer; `options` are those of `Transport.call`."""
-        return self.signed(partial(self.transport.call, method, path, subject, **options), chatting=chatting)
+        ask = partial(self.transport.call, method, path, subject, **options)
+        return self.signed(ask, chatting=chatting, account=account)
 
-    async def signed(self, ask: Callable[[Credential], Awaitable[_T]], *, chatting: bool) -> _T:
+    async def signed(
+        self, ask: Callable[[Credential], Awaitable[_T]], *, chatting: bool, account: str | None = None
+    ) -> _T:
         """Ask with the account's token, and once more where that is refused and there is another.
 
         What was refused for the token was not carried out, so it may be asked again. Only calls about chats
-        (`chatting`) are guarded by the bot protection.
+        (`chatting`) are guarded by the bot protection. With `account` only its own token is sent: UpstreamRejected with
+        the cause "account" says that there is another one by now.
         """
         credential = self._tokens.ready() or await self._tokens.take()
         refusal: UpstreamLoginRequired | None = None
         while True:
+            if account is not None and credential.account != account:
+                raise UpstreamRejected("The token is another account's by now, so nothing was sent.", cause="account")
             is_probe = chatting and self._pause.enter()
             try:
                 answer = await ask(credential)
