@@ -36,7 +36,7 @@ from app.tasks.cleaner import Cleaner
 from app.tasks.titler import Titler
 from app.tasks.token_keeper import TokenKeeper
 from app.telemetry.metrics import Metrics
-from app.upstream.qwen import KeptByLogin, QwenUpstream, Renewal, TokenSource
+from app.upstream.qwen import Given, KeptByLogin, QwenUpstream, Renewal, TokenSource, are_of_two_accounts
 from app.web.access_log import AccessLog
 from app.web.keys import Services
 
@@ -191,13 +191,16 @@ def log_in(settings: Settings) -> int:
     """Take a pasted token, try it at the site and keep it; return the exit code."""
     path = settings.path(settings.env_file)
 
+    def are_apart(kept: login.Pasted, pasted: login.Pasted) -> bool:
+        return are_of_two_accounts(Given(kept.token, kept.cookie), Given(pasted.token, pasted.cookie))
+
     async def ask_site(pasted: login.Pasted) -> str:
         clock = SystemClock()
         site = settings.qwen_base_url
         agent = pasted.user_agent or settings.qwen_user_agent
         as_pasted = replace(settings, qwen_user_agent=agent)
         renewal = Renewal(as_pasted, clock, base_url=site, auth_url=settings.qwen_auth_url)
-        vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie, agent)))
+        vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie, agent), are_apart))
         tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie, vault=vault, renewal=renewal)
         async with QwenUpstream(as_pasted, clock, base_url=site, tokens=tokens, kind="qwen") as upstream:
             await tokens.renew_now()

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from app.commands.login import find_credentials, keep
+from app.commands.login import Pasted, find_credentials, keep
 from app.errors import InvalidRequest
 from tests.e2e.harness import Client, emulating
 from tests.e2e.processes import ROOT, environment, server_process
@@ -50,6 +50,10 @@ PASTES = {
 }
 
 
+def one_account(kept: Pasted, pasted: Pasted) -> bool:
+    return False
+
+
 @pytest.mark.parametrize("name", PASTES)
 def test_token_and_cookies_are_found(name: str) -> None:
     text, cookie = PASTES[name]
@@ -82,19 +86,19 @@ def test_other_lines_of_the_file_stay_and_old_values_go(tmp_path: Path) -> None:
     path.write_text("# mine\nPORT=5005\nQWEN_AUTH_TOKEN=old\nexport QWEN_COOKIE='old'\n")
     path.chmod(0o644)
     pasted = find_credentials(PASTES["curl in bash"][0])
-    keep(path, pasted)
+    keep(path, pasted, one_account)
     assert path.read_text() == (
         f"# mine\nPORT=5005\nQWEN_AUTH_TOKEN='{TOKEN}'\nexport QWEN_COOKIE='cna=x1; ssxmod_itna=y=2'\n"
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    keep(path, find_credentials(TOKEN))
+    keep(path, find_credentials(TOKEN), one_account)
     assert path.read_text().count("QWEN_COOKIE") == 1
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     with pytest.raises(InvalidRequest, match="could not be written"):
-        keep(tmp_path / ".env", find_credentials(TOKEN))
+        keep(tmp_path / ".env", find_credentials(TOKEN), one_account)
     assert [file.name for file in tmp_path.iterdir()] == [".env"]
 
 
@@ -143,6 +147,19 @@ async def test_cookies_without_a_token_are_renewed_at_once_and_go_on_renewing(tm
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_URL": emulator.auth_url}
         async with server_process(tmp_path, **settings) as server, aiohttp.ClientSession() as session:
             assert (await Client(session, server.url).chat([{"role": "user", "content": "hi"}])).status == 200
+
+
+async def test_the_cookies_of_the_account_before_go_with_its_token(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        theirs = f"-b 'cna=1; refresh_token={emulator.mint_refresh_token()}'"
+        paste = f"curl '{emulator.url}/' -H 'authorization: Bearer {emulator.mint_token()}' {theirs}"
+        assert (await log_in(tmp_path, paste, emulator.url, emulator.auth_url))[0] == 0
+        cookie = kept_in(tmp_path)["QWEN_COOKIE"]
+        assert (await log_in(tmp_path, emulator.mint_token(), emulator.url, emulator.auth_url))[0] == 0
+        assert kept_in(tmp_path)["QWEN_COOKIE"] == cookie, "a later token of the same account"
+        token = emulator.mint_token(account="another")
+        assert (await log_in(tmp_path, token, emulator.url, emulator.auth_url))[0] == 0
+        assert (kept_in(tmp_path)["QWEN_AUTH_TOKEN"], kept_in(tmp_path)["QWEN_COOKIE"]) == (token, "")
 
 
 async def test_an_access_token_with_its_cookies_is_renewed_at_once(tmp_path: Path) -> None:

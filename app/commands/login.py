@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.config_values import Secret, holds_login
-from app.env_file import put_values
+from app.env_file import put_values, read_values
 from app.errors import InvalidRequest
 
 _JWT = r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
@@ -118,20 +118,27 @@ def _read_unseen() -> str:
     return text.decode("utf-8", "replace")
 
 
-def keep(path: Path, pasted: Pasted) -> None:
+def keep(path: Path, pasted: Pasted, are_apart: Callable[[Pasted, Pasted], bool]) -> None:
     """Put the token and the cookies into a file, in one step and for its owner only; other lines stay as they are.
 
-    Raises InvalidRequest if the file cannot be written; it is then as it was.
+    Cookies stay where none were pasted, unless `are_apart` says that they are another account's. Raises InvalidRequest
+    if the file cannot be written; it is then as it was.
     """
     values = {"QWEN_AUTH_TOKEN": pasted.token.reveal()}
-    if pasted.cookie:
-        values["QWEN_COOKIE"] = pasted.cookie.reveal()
     if pasted.user_agent:
         values["QWEN_USER_AGENT"] = pasted.user_agent
     try:
+        kept = _kept_in(path)
+        if pasted.cookie or (kept.cookie and are_apart(kept, pasted)):
+            values["QWEN_COOKIE"] = pasted.cookie.reveal()
         put_values(path, values)
     except (OSError, UnicodeDecodeError) as problem:
         raise InvalidRequest(f"{path} could not be written: {problem}.") from problem
+
+
+def _kept_in(path: Path) -> Pasted:
+    values = read_values(path) if path.exists() else {}
+    return Pasted(Secret(values.get("QWEN_AUTH_TOKEN", "")), Secret(values.get("QWEN_COOKIE", "")))
 
 
 def run(path: Path, sign_in: Callable[[Pasted], str]) -> int:

@@ -13,7 +13,7 @@ from app.config_values import Secret
 from app.core.ports import Mode, ModelInfo, Prompt, UploadedFile
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.bodies import completion_body, create_body
-from app.upstream.qwen.credentials import read_token
+from app.upstream.qwen.credentials import Given, choose, read_token
 from app.upstream.qwen.headers import Cookies, Letterhead
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from tests.upstream.conftest import NOW, StillClock, make_token
@@ -250,6 +250,23 @@ def test_cookies_of_one_account_do_not_go_with_another() -> None:
     assert cookies.header(first) == ""
     cookies.keep(["token=mine"])
     assert (cookies.header(first), cookies.header(second)) == ("token=mine", "")
+
+
+def test_the_cookie_that_renews_one_account_does_not_go_with_the_token_of_another() -> None:
+    renewing = [f"cna=1; refresh_token={make_token(user, type='refresh_token')}" for user in ("user-1", "user-2")]
+    mine, theirs = (read_token(make_token("user-1"), Secret(cookie)) for cookie in renewing)
+    assert mine is not None
+    assert theirs is not None
+    assert renewing[0] in Cookies(StillClock()).header(mine)
+    assert Cookies(StillClock()).header(theirs) == f"cna=1; token={make_token('user-1')}"
+
+
+def test_the_cookies_of_the_start_do_not_go_with_the_token_of_another_account() -> None:
+    own = Given(Secret(""), Secret(f"cna=1; refresh_token={make_token('user-2', type='refresh_token')}"))
+    for user, cookie in (("user-1", ""), ("user-2", own.cookie.reveal())):
+        chosen = choose(Given(Secret(make_token(user)), Secret("")), own)
+        assert chosen is not None
+        assert (chosen.account, chosen.cookie.reveal()) == (user, cookie)
 
 
 def test_cookies_pasted_anew_replace_those_of_the_site() -> None:

@@ -135,18 +135,34 @@ def read_token(text: str, cookie: Secret) -> Credential | None:
     )
 
 
-def choose(given: Given, own: Given) -> Credential | None:
-    """Return the better of a vault's login and the one of the start, whose cookies hold where the vault has none.
+def are_of_two_accounts(one: Given, other: Given) -> bool:
+    """Say whether both logins name their account, and not the same one."""
+    return len({name for name in map(_account_of, (one, other)) if name}) == 2
 
-    The one that lives longer wins, so that a renewed one outlives a restart; else the vault's. What cannot be used is
-    passed over. Raises ValueError if it is all there is.
+
+def _account_of(given: Given) -> str:
+    """Return the account that a login names, "" for one that cannot be used or does not tell."""
+    try:
+        found = read_token(given.token.reveal(), parse_secret(given.cookie.reveal()))
+    except ValueError:
+        return ""
+    return "" if found is None or found.account.startswith(NAMELESS) else found.account
+
+
+def choose(given: Given, own: Given) -> Credential | None:
+    """Return the better of a vault's login and the one of the start.
+
+    The cookies of the start hold where the vault has none, but for another account's token. The login that lives longer
+    wins, so that a renewed one outlives a restart; else the vault's. What cannot be used is passed over. Raises
+    ValueError if it is all there is.
     """
     pasted = given.cookie.reveal().strip()
     candidates: list[Credential] = []
     fault: ValueError | None = None
     for token in (given.token, own.token) if own.token else (given.token,):
+        lent = NO_SECRET if are_of_two_accounts(Given(token, NO_SECRET), Given(NO_SECRET, own.cookie)) else own.cookie
         try:
-            found = read_token(token.reveal(), parse_secret(pasted) if pasted else own.cookie)
+            found = read_token(token.reveal(), parse_secret(pasted) if pasted else lent)
         except ValueError as problem:
             fault = problem
         else:

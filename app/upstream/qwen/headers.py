@@ -33,6 +33,8 @@ class Cookies:
         if pasted != self._pasted:
             self._pasted = pasted
             self._jar.clear()
+        if pairs.get("refresh_token") != credential.refresh_token.reveal():
+            pairs.pop("refresh_token", None)  # another account's
         given = pairs.pop("token", "")
         now = self._clock.now()
         for name, cookie in self._jar.items():
