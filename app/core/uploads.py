@@ -36,7 +36,7 @@ class Uploads:
         return len(self._under_way)
 
     async def bring(self, files: Sequence[FileContent]) -> tuple[UploadedFile, ...]:
-        """Return what upstream knows the files by. Raises FileUnreadable for one that it rejects, UpstreamError."""
+        """Return what upstream knows the files by. Raises FileUnreadable if one cannot be read there, UpstreamError."""
         return tuple(await asyncio.gather(*map(self._bring, files)))
 
     async def _bring(self, file: FileContent) -> UploadedFile:
@@ -57,6 +57,8 @@ class Uploads:
         try:
             uploaded = await retrying(lambda: self._upstream.upload(file), self._patience)
         except UpstreamRejected as problem:
+            if problem.cause != "parse":
+                raise
             raise FileUnreadable(f"The site does not take {file.name}: {problem}", param="messages") from problem
         await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
         _log.info("Uploaded %s, %s, %d bytes", file.name, file.content_type, len(file.data))

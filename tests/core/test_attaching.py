@@ -154,10 +154,11 @@ async def test_a_reference_that_is_about_to_end_is_not_used(background: Backgrou
     assert len(site.taken) == 2
 
 
-async def test_what_was_not_reached_is_tried_again_and_what_is_rejected_is_the_file_s_fault(
+async def test_what_was_not_reached_is_tried_again_and_what_is_not_read_is_the_file_s_fault(
     background: BackgroundTasks,
 ) -> None:
-    site = FakeSite(FakeClock(), UpstreamUnreachable("No.", cause="connect"), UpstreamRejected("No PDF."))
+    unread = UpstreamRejected("No PDF.", cause="parse")
+    site = FakeSite(FakeClock(), UpstreamUnreachable("No.", cause="connect"), unread)
     site.open.set()
     bringing = uploads(site, background)
     with pytest.raises(FileUnreadable, match=r"does not take a\.txt: No PDF"):

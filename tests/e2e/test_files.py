@@ -201,6 +201,15 @@ async def test_a_document_that_the_site_cannot_read_is_the_request_s_fault(serve
     assert "broken.pdf" in reply.error["message"]
 
 
+@pytest.mark.parametrize(("fault", "shade"), [("signature", 90), ("token_expired", 91), ("denied", 92)])
+async def test_a_key_that_the_site_s_store_refuses_is_the_site_s_fault(server: Server, fault: str, shade: int) -> None:
+    server.emulator.script.fault(fault, target="bucket")
+    assert (await server.client.chat([says("Look", picture(png(4, 3, shade)))])).status == 200, "with another key"
+    server.emulator.script.fault(fault, target="bucket", times=2)
+    reply = await server.client.chat([says("Look", picture(png(3, 4, shade)))])
+    assert (reply.status, reply.error["code"]) == (502, "upstream_protocol_error")
+
+
 async def test_a_picture_that_a_prompt_mode_tool_gave_is_shown(server: Server) -> None:
     """Cherry Studio sends results as a user's message, with pictures for models that see."""
     call = "<tool_use>\n<name>look</name>\n<arguments>{}</arguments>\n</tool_use>"

@@ -106,6 +106,12 @@ async def test_a_document_that_the_site_refuses_leaves_the_text_too_long(server:
     assert (reply.status, reply.error["code"], len(server.emulator.chats)) == (400, "context_length_exceeded", chats)
 
 
+async def test_a_document_that_the_site_s_store_refuses_is_not_a_text_that_is_too_long(server: Server) -> None:
+    server.emulator.script.fault("token_expired", target="bucket", times=2)
+    reply = await server.client.chat([user(f"Not stored. {PADDING}")])
+    assert (reply.status, reply.error["code"]) == (502, "upstream_protocol_error")
+
+
 async def test_five_documents_leave_no_room_for_a_long_text(server: Server) -> None:
     files = [
         {"type": "file", "file": {"filename": f"{n}.txt", "file_data": data_url(TEXT + b"%d" % n, "text/plain")}}

@@ -179,11 +179,7 @@ async def test_a_document_that_the_site_cannot_read_is_an_error(
 @pytest.mark.parametrize(
     ("answer", "kind", "cause"),
     [
-        (
-            reply(b"<Error><Code>SignatureDoesNotMatch</Code></Error>", 403),
-            UpstreamRejected,
-            "SignatureDoesNotMatch",
-        ),
+        (reply(b"<Error><Code>EntityTooLarge</Code></Error>", 400), UpstreamRejected, "EntityTooLarge"),
         (reply(b"", 503), UpstreamUnreachable, "503"),
         (reply(b"", 307, "Location: http://169.254.169.254/"), UpstreamProtocolError, "307"),
     ],
@@ -197,6 +193,20 @@ async def test_a_store_that_does_not_take_the_file_is_an_error(
         await upstream.upload(PICTURE)
     assert problem.value.cause == cause
     assert len(site.requests) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_that_the_store_refuses_is_asked_for_anew_once(
+    upstream: QwenUpstream, site: Site, status: int
+) -> None:
+    refused = reply(b"<Error><Code>SecurityTokenExpired</Code></Error>", status)
+    site.on(TOKEN, good(granted(signed(site))))
+    site.on(PUT, refused, STORED)
+    assert (await upstream.upload(PICTURE)).id == "f1"
+    site.on(PUT, refused)
+    with pytest.raises(UpstreamProtocolError, match=r"refuses the key that the site gave \(SecurityTokenExpired\)"):
+        await upstream.upload(PICTURE)
+    assert [request.method for request in site.requests] == ["POST", "PUT"] * 4
 
 
 async def test_a_block_met_while_uploading_holds_for_chats_too(upstream: QwenUpstream, site: Site) -> None:

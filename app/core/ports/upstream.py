@@ -205,7 +205,10 @@ class Upstream(Protocol):
         ...
 
     async def upload(self, file: FileContent) -> UploadedFile:
-        """Bring a file to upstream, until it can be sent. Raises UpstreamRejected for one that cannot be read there."""
+        """Bring a file to upstream, until it can be sent.
+
+        Raises UpstreamRejected with the cause "parse" for one that cannot be read there.
+        """
         ...
 
     async def video(self, task_id: str) -> VideoState:

@@ -39,6 +39,7 @@ from app.upstream.qwen.seam import explained
 
 _FAILED = frozenset({"failed", "failure", "fail", "error"})
 _GONE = frozenset({401, 403, 404, 410})
+_KEY_REFUSED = frozenset({401, 403})
 _EXCERPT = 4096
 
 
@@ -84,11 +85,7 @@ class Files:
         """Bring a file to the site, until it can be sent, and remember how a message names it."""
         name = safe_name(file.name)
         now = self._clock.now()
-        body = {"filename": name, "filesize": str(len(file.data)), "filetype": token_type(file.kind)}
-        outer = await self._call("POST", "/api/v2/files/getstsToken", "account", body=body)
-        with self._told():
-            grant = read_grant(outer.data, self._origin)
-            await self._put(grant, file)
+        grant = await self._place(file, name)
         if file.kind == "document":
             await self._parse(grant.file_id, name)
         entry = file_entry(
@@ -102,7 +99,26 @@ class Files:
         reference = msgspec.json.encode(entry).decode()
         return UploadedFile(grant.file_id, file.kind, name, len(file.data), reference, read_expiry(grant.url, now))
 
-    async def _put(self, grant: Grant, file: FileContent) -> None:
+    async def _place(self, file: FileContent, name: str, *, may_ask: bool = True) -> Grant:
+        """Put a file into the store; a key that is refused there says nothing of the file and is asked for anew, once.
+
+        Raises UpstreamError.
+        """
+        body = {"filename": name, "filesize": str(len(file.data)), "filetype": token_type(file.kind)}
+        outer = await self._call("POST", "/api/v2/files/getstsToken", "account", body=body)
+        with self._told():
+            grant = read_grant(outer.data, self._origin)
+            status, said = await self._put(grant, file)
+            if status == 200:
+                return grant
+            problem = _refusal(status, said)
+            if status not in _KEY_REFUSED or not may_ask:
+                raise problem
+        self._on_failure(problem)
+        return await self._place(file, name, may_ask=False)
+
+    async def _put(self, grant: Grant, file: FileContent) -> tuple[int, bytes]:
+        """Return the store's status and the beginning of what it says."""
         headers = sign_put(
             grant.key,
             bucket=grant.bucket,
@@ -116,12 +132,10 @@ class Files:
         try:
             async with asyncio.timeout(seconds), self._host_of(grant.url) as store:
                 response = await store.request("PUT", target, {**self._headers, **headers}, file.data)
-                said = (await response.read())[:_EXCERPT]
+                return response.status, (await response.read())[:_EXCERPT]
         except OSError as problem:
             silence = f"The site's file store did not take the file within {seconds:g} s (TOTAL_TIMEOUT)."
             raise explained(problem, silence, connect_seconds=self._settings.connect_timeout) from problem
-        if response.status != 200:
-            raise _refusal(response.status, said)
 
     async def _parse(self, file_id: str, name: str) -> None:
         """Have the site read a document, and wait until it has."""
@@ -220,6 +234,8 @@ def _refusal(status: int, said: bytes) -> UpstreamError:
     code = named[1].decode() if named else str(status)
     if status >= 500:
         return UpstreamUnreachable(f"The site's file store failed ({code}).", cause=code)
+    if status in _KEY_REFUSED:
+        return UpstreamProtocolError(f"The site's file store refuses the key that the site gave ({code}).", cause=code)
     if 300 <= status < 400:
         return UpstreamProtocolError(f"The site's file store sent us elsewhere (status {status}).", cause=code)
     return UpstreamRejected(f"The site's file store refused the file ({code}).", cause=code)
