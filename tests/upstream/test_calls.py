@@ -323,12 +323,31 @@ async def test_a_refused_token_is_remembered_and_a_new_one_used_at_once(
 async def test_a_refused_token_that_works_again_is_used_again(
     upstream: QwenUpstream, site: Site, clock: StillClock
 ) -> None:
-    site.on(MODELS, EXPIRED, reply({"data": [{"id": "a"}]}))
+    site.on(NEW, EXPIRED, good({"id": CHAT}))
     with pytest.raises(UpstreamLoginRequired):
-        await upstream.models()
+        await upstream.create_chat("m")
     clock.pass_time(11)
-    assert len(await upstream.models()) == 1
-    assert len(await upstream.models()) == 1
+    for _ in range(2):
+        await upstream.create_chat("m")
+    assert upstream.account().problem is None
+
+
+async def test_what_guests_may_ask_too_does_not_show_that_a_refused_token_works(
+    upstream: QwenUpstream, site: Site, clock: StillClock
+) -> None:
+    site.on(NEW, EXPIRED, good({"id": CHAT}))
+    site.on(MODELS, reply({"data": [{"id": "a"}]}), reply(refusal("Too_Many_Requests")))
+    with pytest.raises(UpstreamLoginRequired):
+        await upstream.create_chat("m")
+    clock.pass_time(10)
+    await upstream.models()
+    assert "refuses" in (upstream.account().problem or "")
+    clock.pass_time(10)
+    with pytest.raises(UpstreamRateLimited):
+        await upstream.models()
+    assert "refuses" in (upstream.account().problem or "")
+    clock.pass_time(10)
+    await upstream.create_chat("m")
     assert upstream.account().problem is None
 
 

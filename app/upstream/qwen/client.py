@@ -114,7 +114,7 @@ class QwenUpstream:
 
     async def models(self) -> Sequence[ModelInfo]:
         """Fetch the active models, in the site's order."""
-        outer = await self._login.call("GET", "/api/v2/models/", "account", chatting=False)
+        outer = await self._login.call("GET", "/api/v2/models/", "account", chatting=False, for_guests=True)
         return read_models(outer.data)
 
     async def load_settings(self) -> None:

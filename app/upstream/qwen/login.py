@@ -101,21 +101,28 @@ class Login:
         subject: Subject,
         *,
         chatting: bool = True,
+        for_guests: bool = False,
         account: str | None = None,
         **options: Any,
     ) -> Coroutine[Any, Any, Outer]:
         """Ask the site for a JSON answer; `options` are those of `Transport.call`."""
         ask = partial(self.transport.call, method, path, subject, **options)
-        return self.signed(ask, chatting=chatting, account=account)
+        return self.signed(ask, chatting=chatting, for_guests=for_guests, account=account)
 
     async def signed(
-        self, ask: Callable[[Credential], Awaitable[_T]], *, chatting: bool, account: str | None = None
+        self,
+        ask: Callable[[Credential], Awaitable[_T]],
+        *,
+        chatting: bool,
+        for_guests: bool = False,
+        account: str | None = None,
     ) -> _T:
         """Ask with the account's token, and once more where that is refused and there is another.
 
         What was refused for the token was not carried out, so it may be asked again. Only calls about chats
-        (`chatting`) are guarded by the bot protection. With `account` only its own token is sent: UpstreamRejected with
-        the cause "account" says that there is another one by now.
+        (`chatting`) are guarded by the bot protection. What the site gives `for_guests` too does not show that the
+        token works. With `account` only its own token is sent: UpstreamRejected with the cause "account" says that
+        there is another one by now.
         """
         credential = self._tokens.ready() or await self._tokens.take()
         refusal: UpstreamLoginRequired | None = None
@@ -126,14 +133,15 @@ class Login:
             try:
                 answer = await ask(credential)
             except UpstreamError as problem:
-                self.failed(problem, credential)
+                self.failed(problem, credential, for_guests=for_guests)
                 if chatting:
                     self._pause.failed(problem)
                 if refusal is not None or problem.accepted or not isinstance(problem, UpstreamLoginRequired):
                     raise
                 refusal = problem
             else:
-                self._tokens.accepted(credential)
+                if not for_guests:
+                    self._tokens.accepted(credential)
                 if chatting:
                     self._pause.passed()
                 return answer
@@ -150,14 +158,14 @@ class Login:
         if self._meter is not None:
             self._meter.upstream_failed(problem.code or problem.type)
 
-    def failed(self, problem: UpstreamError, credential: Credential) -> None:
+    def failed(self, problem: UpstreamError, credential: Credential, *, for_guests: bool = False) -> None:
         """Take note of an error, and of what it says about the account."""
         self.count(problem)
         if isinstance(problem, UpstreamLoginRequired):
             self._tokens.refused(credential, str(problem))
         elif isinstance(problem, UpstreamBlocked):
             self._pause.blocked(problem)
-        elif isinstance(problem, _SAID_TO_ACCOUNTS):
+        elif isinstance(problem, _SAID_TO_ACCOUNTS) and not for_guests:
             self._tokens.accepted(credential)
 
     def note(self, kind: str) -> None:
