@@ -37,6 +37,7 @@
         ├── UpstreamBusy            503  the site is overloaded; later works
         ├── UpstreamLoginRequired   503
         │   └── UpstreamRenewalFailed 503  the login could not be renewed just now
+        │       └── ClockWrong      503  a token that was renewed is over by this machine's clock
         ├── UpstreamBlocked         503  an anti-bot answer
         ├── UpstreamRefused         400  the site's content inspection said no
         ├── UpstreamRejected        502  the site did not accept the request's shape or values
@@ -93,6 +94,7 @@ from app.errors.store import StoreBusy, StoreError, StoreInUse, StoreUnusable
 from app.errors.upstream import (
     ChatGone,
     ChatInProgress,
+    ClockWrong,
     ParentUnknown,
     UpstreamBlocked,
     UpstreamBusy,
@@ -117,6 +119,7 @@ __all__ = [
     "CannotListen",
     "ChatGone",
     "ChatInProgress",
+    "ClockWrong",
     "ContextTooLong",
     "FileKindNotUnderstood",
     "FileLimit",

@@ -60,6 +60,13 @@ class UpstreamRenewalFailed(UpstreamLoginRequired):
     advice_zh = "程序会自己再试；如果没有用，请运行 `python3 run.py login`。"
 
 
+class ClockWrong(UpstreamRenewalFailed):
+    """The login was renewed, but by this machine's clock the new token is over, or as good as that."""
+
+    advice = "Set this machine's clock; the login is then renewed by itself."
+    advice_zh = "请校准本机的时钟；之后登录会自动更新。"
+
+
 class UpstreamBlocked(UpstreamError):
     """Upstream's bot protection answered in place of the model."""
 

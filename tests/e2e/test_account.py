@@ -116,8 +116,10 @@ async def test_a_login_in_use_is_renewed_while_nobody_asks(world: World) -> None
 
 async def test_a_login_that_nobody_uses_is_renewed_once_a_day(world: World) -> None:
     world.sign_in(access=-1)
+    old = world.kept["QWEN_AUTH_TOKEN"]
     async with world.serving() as server:
-        await eventually(lambda: world.asked(REFRESH) == [200])
+        await eventually(lambda: world.kept["QWEN_AUTH_TOKEN"] != old)
+        assert world.asked(REFRESH) == [200]
         world.pass_time(3600)
         await server.keeper.keep()
         assert world.asked(REFRESH) == [200]
@@ -380,6 +382,39 @@ async def test_a_cookie_that_a_browser_used_up_leaves_the_long_one_to_renew(worl
         assert (await server.client.chat(HI)).status == 200
     assert world.asked(REFRESH) == [401, 200]
     assert used_up not in world.kept["QWEN_COOKIE"]
+
+
+async def test_a_clock_that_is_so_far_ahead_that_renewed_tokens_are_over_is_told_as_such(world: World) -> None:
+    world.sign_in()
+    world.clock.shift = 960
+    async with world.serving() as server:
+        for seconds, tries in ((0, 1), (9, 1), (1, 2), (19, 2), (1, 3)):
+            world.pass_time(seconds)
+            reply = await server.client.chat(HI)
+            assert (reply.status, reply.error["code"]) == (503, "upstream_login_required")
+            assert "Set this machine's clock" in reply.error["message"]
+            assert int(reply.headers["Retry-After"]) >= 1
+            assert world.asked(REFRESH) == [200] * tries
+        ready = await server.client.get("/ready")
+        assert ready.status == 503
+        assert "By this machine's clock" in ready.body["problems"][0]
+        world.clock.shift -= 960
+        assert (await server.client.chat(HI)).status == 200, "the last token of the site is kept"
+        assert (await server.client.get("/ready")).status == 200
+
+
+async def test_renewed_tokens_that_are_nearly_over_are_used_and_not_renewed_at_every_request(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.sign_in(access=-1)
+    world.clock.shift = 780
+    async with world.serving() as server:
+        for _ in range(60):
+            assert (await server.client.chat(HI)).status == 200
+            world.pass_time(10)
+        assert (await server.client.get("/ready")).status == 200
+        assert len(world.asked(REFRESH)) <= 15
+    assert "Set this machine's clock" in caplog.text
 
 
 async def test_an_access_token_without_cookies_says_that_it_cannot_be_renewed(world: World) -> None:

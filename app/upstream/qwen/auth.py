@@ -5,12 +5,13 @@ docs/operating.md says it to the owner; docs/upstream-protocol.md, Auth, says wh
 
 import asyncio
 import logging
+import math
 from datetime import datetime, timedelta
 
 from app.clock import Clock
 from app.config import Settings
 from app.config_values import Secret
-from app.errors import UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRenewalFailed
+from app.errors import ClockWrong, UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRenewalFailed
 from app.upstream.qwen.backoff import Backoff
 from app.upstream.qwen.credentials import Credential, Given
 from app.upstream.qwen.pause import Pause
@@ -267,13 +268,28 @@ class TokenSource:
             pause = self._backoff.fail(problem)
             _log.warning("The login could not be renewed, next try in %.0f s at the earliest: %s", pause, problem)
             return
+        now = self._clock.now()
         if await self._wallet.replace(old, new):
             self._renewed_at, self._is_used = self._clock.monotonic(), False
+            if new.is_short(now):
+                self._fail_by_clock(new, now)
+                return
             if was_refused:  # a site that refuses the new one too must not be asked for another at once
                 self._backoff.fail(None)
             else:
                 self._backoff.forgive()
             _log.info("The login of account %s was renewed", new.account)
+
+    def _fail_by_clock(self, new: Credential, now: datetime) -> None:
+        """Take note of a new token that is in its last minutes by our clock; it is used, and renewed before it ends."""
+        left = (new.expires_at - now).total_seconds() if new.expires_at else 0.0
+        problem = ClockWrong(
+            "By this machine's clock, which seems to be ahead, the token that the site just gave is "
+            f"{'over' if left <= 0 else 'nearly over'}.",
+            cause="clock",
+        )
+        pause = self._backoff.fail(problem, most=left / 2 if left > 0 else math.inf)
+        _log.warning("The login is renewed again in %.0f s at the earliest: %s", pause, problem.message)
 
     async def _slide(self, old: Credential, renewal: Renewal) -> None:
         self._slide_not_before = self._clock.monotonic() + _A_DAY
@@ -295,6 +311,8 @@ class TokenSource:
         said = self.problem or "The account's token is over, and its renewal brought none that works."
         if isinstance(why, UpstreamBlocked):
             return UpstreamBlocked(said, cause="token")
+        if isinstance(why, ClockWrong):
+            return ClockWrong(said, cause="clock", retry_after=max(1.0, self._backoff.seconds))
         if why is None or isinstance(why, UpstreamLoginRequired):
             return UpstreamLoginRequired(said, cause="token")
         return UpstreamRenewalFailed(said, cause="token", retry_after=max(1.0, self._backoff.seconds))

@@ -24,12 +24,12 @@ class Backoff:
         """What is left of the pause, 0 once it is over."""
         return max(0.0, self._not_before - self._clock.monotonic())
 
-    def fail(self, problem: UpstreamError | None) -> float:
-        """Begin the next pause and return its seconds; without a problem nobody has to be told of one."""
+    def fail(self, problem: UpstreamError | None, *, most: float = _LONGEST) -> float:
+        """Begin the next pause and return its seconds, `most` at most; without a problem nobody is told of one."""
         self.problem = problem
         self.failures += 1
         doubled: float = _FIRST * 2 ** min(self.failures - 1, 16)
-        seconds = _LONGEST if isinstance(problem, UpstreamBlocked) else min(doubled, _LONGEST)
+        seconds = _LONGEST if isinstance(problem, UpstreamBlocked) else min(doubled, _LONGEST, max(most, _FIRST))
         self._not_before = self._clock.monotonic() + seconds
         return seconds
 
