@@ -168,10 +168,13 @@ async def sweep(settings: Settings) -> str:
     """Do the clean-up that is due, once; return what came of it."""
     async with open_program(settings, SystemClock()) as program:
         report = await program.cleaner.sweep()
-    return (
+    told = (
         f"Chats deleted on the site: {report.deleted}, failed: {report.failed}, "
         f"still waiting for their time: {report.waiting}."
     )
+    if report.elsewhere:
+        told += f" In another account: {report.elsewhere}; they are deleted once that one is logged in again."
+    return told
 
 
 async def pull(settings: Settings, *, owner: str, most: int | None) -> str:

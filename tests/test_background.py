@@ -124,6 +124,9 @@ async def test_a_stop_that_meets_a_wake_ends_the_clean_up() -> None:
         async def due_deletions(self, account: str, at: object, limit: int) -> list[Deletion]:
             return []
 
+        async def deletions_elsewhere(self, account: str) -> int:
+            return 0
+
         async def next_deletion_due(self, account: str) -> None:
             return None
 

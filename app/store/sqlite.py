@@ -240,6 +240,11 @@ class SqliteSessionStore:
         rows = await self._database.read(statements.DUE_DELETIONS, {**times, "account": account, "limit": limit})
         return [Deletion(row["chat_id"], row["attempts"]) for row in rows]
 
+    async def deletions_elsewhere(self, account: str) -> int:
+        """Count the deletions of other accounts' chats."""
+        rows = await self._database.read(statements.DELETIONS_ELSEWHERE, (account,))
+        return int(rows[0]["deletions"])
+
     async def next_deletion_due(self, account: str) -> datetime | None:
         """Return when the next deletion that is not held is due, None if there is none."""
         rows = await self._database.read(statements.NEXT_DELETION, (account,))

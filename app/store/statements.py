@@ -136,6 +136,9 @@ DUE_DELETIONS = """
     SELECT d.chat_id, d.attempts FROM deletions d JOIN sessions s USING (chat_id)
     WHERE (d.due_at <= :now OR d.due_at > :in_an_hour) AND s.account = :account ORDER BY d.due_at LIMIT :limit
 """
+DELETIONS_ELSEWHERE = """
+    SELECT count(*) AS deletions FROM deletions d CROSS JOIN sessions s USING (chat_id) WHERE s.account <> ?
+"""
 NEXT_DELETION = """
     SELECT min(d.due_at) AS due FROM deletions d CROSS JOIN sessions s USING (chat_id) WHERE s.account = ?
 """

@@ -7,28 +7,38 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.clock import Clock
 from app.core.ports import Deletion, SessionStore, Upstream
-from app.errors import StoreError, UpstreamBlocked, UpstreamError, UpstreamLoginRequired, UpstreamRejected
+from app.errors import (
+    StoreError,
+    UpstreamBlocked,
+    UpstreamError,
+    UpstreamLoginRequired,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 _log = logging.getLogger(__name__)
 _BATCH = 100
 _LONGEST_WAIT = timedelta(seconds=30)
 _WAIT_FOR_A_PERSON = timedelta(minutes=10)
 _NEED_A_PERSON = (UpstreamBlocked, UpstreamLoginRequired)
+_OUT_OF_REACH = (UpstreamTimeout, UpstreamUnreachable)
 _LOOK_EVERY = timedelta(minutes=1)  # for what grew too old, and what the owner queued by a command
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one sweep did, and how many deletions still wait."""
+    """What one sweep did, and how many deletions still wait; those `elsewhere` wait for another account's login."""
 
     deleted: int
     failed: int
     aged: int
     waiting: int
+    elsewhere: int = 0
 
 
 class Cleaner:
@@ -55,11 +65,27 @@ class Cleaner:
             now = self._clock.now()
             while doomed := await self._store.doom_idle(now - self._retention, now, _BATCH):
                 aged += doomed
+        deleted, failed, account = await self._delete_due(self._clock.now())
+        elsewhere = await self._store.deletions_elsewhere(account)
+        waiting = (await self._store.overview()).pending_deletions - elsewhere
+        return SweepReport(deleted, failed, aged, waiting, elsewhere)
+
+    async def _delete_due(self, now: datetime) -> tuple[int, int, str]:
+        """Try each deletion that is due now; return how many were done, how many failed, and the account.
+
+        Once each: where a try takes longer than the wait for the next one, this would go on for ever.
+        """
         deleted = failed = 0
+        tried: set[str] = set()
         refused: UpstreamError | None = None
-        account = await self._upstream.account_now()
-        while due := await self._store.due_deletions(account, self._clock.now(), _BATCH):
+        while True:
+            account = await self._upstream.account_now()
+            listed = await self._store.due_deletions(account, now, _BATCH)
+            due = [deletion for deletion in listed if deletion.chat_id not in tried]
+            if not due:
+                return deleted, failed, account
             for deletion in due:
+                tried.add(deletion.chat_id)
                 problem = refused or await self._delete(deletion, account)
                 if problem is None:
                     deleted += 1
@@ -67,12 +93,9 @@ class Cleaner:
                 if isinstance(problem, UpstreamRejected) and problem.cause == "account":
                     break  # the others are that account's too
                 failed += 1
-                await self._put_off(deletion, problem)
-                if isinstance(problem, _NEED_A_PERSON):
-                    refused = problem  # asking again for each of the others would make it worse
-            account = await self._upstream.account_now()
-        waiting = (await self._store.overview()).pending_deletions
-        return SweepReport(deleted, failed, aged, waiting)
+                await self._put_off(deletion, problem, was_tried=refused is None)
+                if isinstance(problem, _NEED_A_PERSON + _OUT_OF_REACH):
+                    refused = problem  # asking again for each of the others would make it worse, or take for ever
 
     async def _delete(self, deletion: Deletion, account: str) -> UpstreamError | None:
         try:
@@ -82,9 +105,11 @@ class Cleaner:
         await self._store.deletion_done(deletion.chat_id, self._clock.now())
         return None
 
-    async def _put_off(self, deletion: Deletion, problem: UpstreamError) -> None:
+    async def _put_off(self, deletion: Deletion, problem: UpstreamError, *, was_tried: bool) -> None:
         """Try again later: soon after a passing fault, much later where a person has to act first."""
         wait = min(self._first_retry * 2 ** min(deletion.attempts, 16), _LONGEST_WAIT)
+        if not was_tried:
+            wait /= 2  # before the one that was: the site may be silent about that one alone
         if isinstance(problem, _NEED_A_PERSON):
             wait = _WAIT_FOR_A_PERSON
         _log.warning(

@@ -14,9 +14,10 @@ import aiohttp
 import pytest
 
 from app.clock import SystemClock
-from app.config import load
+from app.config import Settings, load
 from app.emulator import Emulator
-from app.main import Program, open_program
+from app.main import Program, open_program, sweep
+from app.tasks.cleaner import SweepReport
 from tests.e2e.harness import Client, emulating, eventually, serving
 from tests.e2e.processes import server_process
 
@@ -56,10 +57,12 @@ class World:
     @asynccontextmanager
     async def program(self) -> AsyncIterator[Program]:
         """The program alone, without what runs beside the requests."""
-        environ = {"QWEN_BASE_URL": self.emulator.url, "QWEN_AUTH_URL": self.emulator.auth_url}
-        settings = await asyncio.to_thread(load, self.folder, environ)
-        async with open_program(settings, self.clock) as program:
+        async with open_program(await self.settings(), self.clock) as program:
             yield program
+
+    async def settings(self) -> Settings:
+        environ = {"QWEN_BASE_URL": self.emulator.url, "QWEN_AUTH_URL": self.emulator.auth_url}
+        return await asyncio.to_thread(load, self.folder, environ)
 
     def write(self, token: str, cookie: str = "") -> None:
         self.env.write_text(f"# my own words\nQWEN_AUTH_TOKEN={token}\n\nQWEN_COOKIE='{cookie}'\nLOG_LEVEL=info\n")
@@ -460,8 +463,11 @@ async def test_a_chat_is_never_deleted_with_the_token_of_another_account(world: 
     asked = len(world.emulator.requests)
     world.write(world.emulator.mint_token(account="another"))
     world.pass_time(120)
+    assert (await sweep(await world.settings())).endswith(
+        "still waiting for their time: 0. In another account: 1; they are deleted once that one is logged in again."
+    )
     async with world.program() as program:
-        assert (await program.cleaner.sweep()).deleted == 0
+        assert await program.cleaner.sweep() == SweepReport(deleted=0, failed=0, aged=0, waiting=0, elsewhere=1)
         world.write(world.emulator.mint_token())
         world.pass_time(2)
         assert (await program.cleaner.sweep()).deleted == 1

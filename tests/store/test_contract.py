@@ -256,6 +256,7 @@ async def test_deletions_of_another_account_wait_for_that_account(store: Session
     assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
     assert await store.next_deletion_due(ACCOUNT) is None
     assert await store.due_deletions("someone else", minute(9), 10) == [Deletion("chat-of-s", 0)]
+    assert (await store.deletions_elsewhere(ACCOUNT), await store.deletions_elsewhere("someone else")) == (1, 0)
 
 
 async def test_a_deletion_that_is_done_is_gone(store: SessionStore) -> None:

@@ -101,6 +101,10 @@ class SessionStore(Protocol):
         """Return deletions of this account's chats that are due, longest overdue first."""
         ...
 
+    async def deletions_elsewhere(self, account: str) -> int:
+        """Count the deletions of other accounts' chats."""
+        ...
+
     async def next_deletion_due(self, account: str) -> datetime | None:
         """Return when the next deletion that is not held is due, None if there is none."""
         ...
