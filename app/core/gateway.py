@@ -134,12 +134,16 @@ class Gateway:
                 draft = continuation(request, choice, found, telling, attached, fits)
                 return await self._begin(draft, request, choice, watch)
             except (ChatGone, ParentUnknown) as lost:
+                if lost.accepted:
+                    raise
                 if await self._around.upstream.account_now() != account:
                     _log.warning("The token became another account's, which has no chat %s", place.chat_id)
                     return await self._start(request, watch)
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
-            except ChatInProgress:
+            except ChatInProgress as busy:
+                if busy.accepted:
+                    raise
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
         telling = what_to_tell(history, None)
         attached = await self._attached(request, choice, telling, is_side_call=bool(shape))

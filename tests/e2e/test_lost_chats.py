@@ -42,6 +42,27 @@ async def test_a_chat_that_is_gone_is_tried_once_and_not_by_the_next_request(ser
         assert database.execute("SELECT state FROM sessions WHERE id = ?", (session,)).fetchall() == [("gone",)]
 
 
+class Contradicting(Studio):
+    """Names the answer to the second message, and says that its chat is gone."""
+
+    async def send(self, prompt: Prompt) -> Said:
+        if len(self.prompts) != 1:
+            return await super().send(prompt)
+        self.prompts.append(prompt)
+        problem = ChatGone("The site has no such chat.")
+        problem.accepted = True
+        raise problem
+
+
+async def test_a_message_that_the_site_took_is_not_replayed_whatever_it_says(tmp_path: Path) -> None:
+    studio = Contradicting()
+    async with studio_server(tmp_path, studio) as client:
+        first = await client.chat([user(DOG)], model="talker")
+        reply = await client.chat([user(DOG), assistant(first.text), user(ASK)], model="talker")
+    assert (reply.status, reply.error["code"], len(studio.prompts)) == (502, "upstream_chat_gone", 2)
+    assert reply.headers["x-should-retry"] == "false"
+
+
 class Replaced(Studio):
     """The owner gives another account's token while the second message is on its way."""
 
