@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from app.core.tools.definitions import ReadCall, Tool
+from app.core.tools.json_text import seems_torn
 from app.core.tools.mending import Mending
 from app.core.tools.names import meant_name
 from app.core.tools.schemas import schema_problems, usable
@@ -36,10 +37,14 @@ def check(call: ReadCall, tools: Sequence[Tool]) -> Checked:
     schema = usable(next(tool.parameters for tool in tools if tool.name == name), what)
     mending = Mending(schema)
     try:
+        is_doubtful = call.is_guess and (seems_torn(call.arguments) or not mending.names_all(call.arguments, schema))
         arguments = mending.mend(call.arguments, schema)
     except RecursionError:  # a schema that asks for itself
-        arguments = call.arguments
+        is_doubtful, arguments = call.is_guess, call.arguments
         mending.done.clear()
+    if is_doubtful:
+        problem = f"The arguments of {name} are not valid JSON: escape quotation marks and backslashes inside texts."
+        return Checked(name, call.raw, mended, (problem,))
     text = written(arguments)
     if text is None:
         return Checked(name, call.raw, mended, (f"{what[0].upper()}{what[1:]} hold what JSON cannot say.",))

@@ -24,8 +24,12 @@ class ToolUse(Struct, frozen=True):
 
 
 class ReadCall(Struct, frozen=True):
-    """A call as a model wrote it. `arguments` is None where no JSON object could be made of `raw`."""
+    """A call as a model wrote it. `arguments` is None where no JSON object could be made of `raw`.
+
+    `is_guess`: they were made of broken JSON in a way that may have put something in the wrong place.
+    """
 
     name: str
     arguments: dict[str, Any] | None
     raw: str
+    is_guess: bool = False

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.tools.call_body import Body
 from app.core.tools.definitions import ReadCall
-from app.core.tools.json_text import read_object, strict
+from app.core.tools.json_text import DECODER, Object, read_object, strict
 from app.core.tools.tags import ARGUMENTS, ARGUMENTS_END, Opening
 
 _NAME = re.compile(r"<\s{0,8}name\s{0,8}>([^<]*)(?:<\s{0,8}/\s{0,8}name\s{0,8}>)?", re.IGNORECASE)
@@ -19,6 +19,7 @@ _PARAMETER_END = re.compile(r"<\s{0,8}/\s{0,8}parameter\s{0,8}>", re.IGNORECASE)
 _NAMES = ("name", "tool_name", "tool", "function")
 _JSON_NAME = re.compile(rf"\s*(?:\[\s*)?\{{\s*[\"'](?:{'|'.join(_NAMES)})[\"']\s*:\s*[\"']([\w.:/-]+)[\"']")
 _ARGUMENT_KEYS = ("arguments", "args", "parameters", "params", "input")
+_CALL_KEYS = frozenset({*_NAMES, *_ARGUMENT_KEYS, "id", "type"})
 
 
 def read_calls(opening: Opening, body: Body) -> list[ReadCall]:
@@ -51,7 +52,12 @@ def _named_call(name: str, rest: str, *, whole: bool) -> list[ReadCall]:
         ends = list(ARGUMENTS_END.finditer(rest, begin.end()))
         whole = whole or bool(ends)
         rest = rest[begin.end() : ends[-1].start() if ends else len(rest)]
-    return [ReadCall(name.strip(), read_arguments(rest, whole=whole), rest.strip())]
+    return [_call(name.strip(), rest, rest.strip(), whole=whole)]
+
+
+def _call(name: str, text: str, raw: str, *, whole: bool, is_guess: bool = False) -> ReadCall:
+    read = read_arguments(text, whole=whole)
+    return ReadCall(name, None, raw) if read is None else ReadCall(name, read.value, raw, is_guess or read.is_guess)
 
 
 def _unreadable(text: str) -> list[ReadCall]:
@@ -66,32 +72,35 @@ def json_calls(text: str, *, whole: bool = True, known: Collection[str] | None =
     With `known` only those of known tools that hold nothing else; if one is none, all are none.
     """
     calls = []
-    for value in _values(text.strip(), whole=whole):
-        call = _json_call(value, known)
+    values, is_guess = _values(text.strip(), whole=whole)
+    for value in values:
+        call = _json_call(value, known, is_guess=is_guess)
         if call is None:
             return []
         calls.append(call)
     return calls
 
 
-def _values(text: str, *, whole: bool) -> list[Any]:
-    one = strict(text)
+def _values(text: str, *, whole: bool) -> tuple[list[Any], bool]:
+    """Return the values of a text, and whether they are a guess."""
+    one, is_guess = strict(text), False
     if one is None:
-        decoder, values, at = json.JSONDecoder(strict=False), [], 0
+        values, at = [], 0
         try:
             while at < len(text):
-                value, at = decoder.raw_decode(text, at)
+                value, at = DECODER.raw_decode(text, at)
                 values.append(value)
                 at = next((place for place in range(at, len(text)) if text[place] not in " \t\r\n,;"), len(text))
         except (ValueError, RecursionError):
-            one = read_object(text) if whole else None
+            if whole and (mended := read_object(text)):
+                one, is_guess = mended.value, mended.is_guess
         else:
-            return values
-    return one if isinstance(one, list) else [] if one is None else [one]
+            return values, False
+    return one if isinstance(one, list) else [] if one is None else [one], is_guess
 
 
-def _json_call(value: Any, known: Collection[str] | None) -> ReadCall | None:
-    if not isinstance(value, dict):
+def _json_call(value: Any, known: Collection[str] | None, *, is_guess: bool) -> ReadCall | None:
+    if not isinstance(value, dict) or (is_guess and not _CALL_KEYS.issuperset(value)):
         return None
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
     if name is None and isinstance(value.get("function"), dict):
@@ -106,9 +115,9 @@ def _json_call(value: Any, known: Collection[str] | None) -> ReadCall | None:
     if arguments is None:
         arguments = {}
     if isinstance(arguments, str):
-        return ReadCall(name.strip(), read_arguments(arguments, whole=True), arguments)
-    is_object = isinstance(arguments, dict)
-    return ReadCall(name.strip(), arguments if is_object else None, json.dumps(arguments, ensure_ascii=False))
+        return _call(name.strip(), arguments, arguments, whole=True, is_guess=is_guess)
+    raw = json.dumps(arguments, ensure_ascii=False)
+    return ReadCall(name.strip(), arguments if isinstance(arguments, dict) else None, raw, is_guess)
 
 
 def _function_call(name: str, body: str, *, whole: bool) -> ReadCall:
@@ -116,7 +125,7 @@ def _function_call(name: str, body: str, *, whole: bool) -> ReadCall:
     openings = list(_PARAMETER.finditer(body))
     if not openings:
         text = _FUNCTION_END.sub("", body)
-        return ReadCall(name, read_arguments(text, whole=whole), body.strip())
+        return _call(name, text, body.strip(), whole=whole)
     arguments: dict[str, Any] = {}
     limits = [*(each.start() for each in openings[1:]), len(body)]
     for opening, limit in zip(openings, limits, strict=True):
@@ -135,14 +144,14 @@ def _value(text: str) -> Any:
     return text if value is None else value
 
 
-def read_arguments(text: str, *, whole: bool) -> dict[str, Any] | None:
+def read_arguments(text: str, *, whole: bool) -> Object | None:
     """Read a JSON object; {} for nothing at all or null, None where there is no object in it.
 
     It is mended if need be, but not where it is not `whole`: nobody knows how it would have gone on.
     """
     text = _unfenced(text.strip())
     if not text:
-        return {} if whole else None
+        return Object({}) if whole else None
     value = strict(text)
     if isinstance(value, str):  # an object that was encoded twice
         value = strict(value.strip())
@@ -150,9 +159,9 @@ def read_arguments(text: str, *, whole: bool) -> dict[str, Any] | None:
         value = strict(html.unescape(text))
     if value is None:
         if text == "null":
-            return {}
-        value = read_object(text) if whole else None
-    return value if isinstance(value, dict) else None
+            return Object({})
+        return read_object(text) if whole else None
+    return Object(value) if isinstance(value, dict) else None
 
 
 def _unfenced(text: str) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from json_repair import repair_json
 from msgspec import Struct
 
 from app.core.tools.checking import written
-from app.core.tools.json_text import end_of_json, strict
+from app.core.tools.json_text import end_of_json, repaired, strict
 from app.core.tools.schemas import schema_problems, usable
 from app.core.tools.scheme import compact
 
@@ -125,8 +124,5 @@ def _close_later(spans: list[_Span], text: str, end: int) -> None:
 
 def _mended(piece: str) -> Any:
     """Mend a piece; what becomes something else on the way, as a list of several values, was none."""
-    try:
-        value = repair_json(piece, return_objects=True)
-    except (ValueError, RecursionError):  # nested too deeply
-        return Lack.ALL
+    value = repaired(piece)
     return value if value and isinstance(value, dict if piece[0] == "{" else list) else Lack.ALL

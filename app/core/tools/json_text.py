@@ -7,40 +7,120 @@ import re
 from typing import Any
 
 from json_repair import repair_json
+from msgspec import Struct
 
+_MOST_MENDED = 8_000  # characters; the library takes four times as long for twice as many, and nothing runs meanwhile
 _OBJECT = re.compile(r"\{\s*(?:\"|'|“|}|[\w$-]+\s*:)")
 _LITERALS = re.compile(r"\b(?:True|False|None)\b")
+_PAIRS = ("{}", "[]", "()")
 _MEANT = {"True": "true", "False": "false", "None": "null"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?", re.DOTALL)
+_ESCAPES = frozenset("\"'\\/bfnrt")
+_BACKSLASHES = re.compile(r"\\[\"'\\]|\\")
 _COMMENT = re.compile(r"/\*(?:[^\"'*]|\*(?!/))*+(?P<end>\*/)?")  # without an end it is none, but read over once
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|"', re.DOTALL)
+
+
+class WrittenFloat(float):
+    """A number that knows how it was written: 3.10 may be a version."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> "WrittenFloat":
+        """Take the number as it stands in JSON."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+class Object(Struct, frozen=True):
+    """What an object holds. `is_guess`: its JSON was so broken that where its texts begin and end was guessed."""
+
+    value: dict[str, Any]
+    is_guess: bool = False
+
+
+DECODER = json.JSONDecoder(strict=False, parse_float=WrittenFloat)
 
 
 def strict(text: str, otherwise: Any = None) -> Any:
     """Return the value of proper JSON, else what is told; a line break inside a text is meant as one."""
     try:
-        return json.loads(text, strict=False)
+        return DECODER.decode(text)
     except (ValueError, RecursionError):
         return otherwise
 
 
-def read_object(text: str) -> dict[str, Any] | None:
+def read_object(text: str) -> Object | None:
     """Mend an object: Python literals, single quotes, trailing commas, bare keys, missing brackets.
 
-    None where it is no object, or where a letter or a digit of it would be lost on the way.
+    None where it is no object, where it is too long to be mended while others wait, where nobody knows which of its
+    backslashes are escapes, or where a letter or a digit of it would be lost on the way.
     """
-    if not _OBJECT.match(text):
+    if not _OBJECT.match(text) or len(text) > _MOST_MENDED:
         return None
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        try:
-            value = repair_json(text, return_objects=True)
-        except (RecursionError, ValueError):  # nested too deeply
-            return None
+    text = _with_plain_backslashes(text)
+    value, is_guess = _literal(text), False
+    if value is None:
+        value, is_guess = repaired(text), True
     if not isinstance(value, dict) or not is_json(value):
         return None
-    return value if _letters(_said(value)) == _letters(_unescaped(text)) else None
+    return Object(value, is_guess) if _letters(_said(value)) == _letters(_unescaped(text)) else None
+
+
+def repaired(text: str) -> Any:
+    """Return what the library makes of broken JSON; None for nothing, and for a text that would take it too long."""
+    if len(text) > _MOST_MENDED:
+        return None
+    try:
+        return repair_json(text, return_objects=True)
+    except (RecursionError, ValueError):  # nested too deeply
+        return None
+
+
+def seems_torn(value: Any) -> bool:
+    """Say whether a text in a guessed value seems to end where it was not meant to: behind a quote, in a bracket."""
+    if isinstance(value, dict):
+        return any(map(seems_torn, value.values()))
+    if isinstance(value, list):
+        return any(map(seems_torn, value))
+    if not isinstance(value, str):
+        return False
+    return value.endswith(('"', "'", "`")) or any(value.count(pair[0]) != value.count(pair[1]) for pair in _PAIRS)
+
+
+def _literal(text: str) -> Any:
+    """Return the value of a literal of Python, None for anything else; it would join texts that stand side by side."""
+    end = -1
+    for found in _TEXT.finditer(text):
+        if end >= 0 and not text[end : found.start()].strip():
+            return None
+        end = found.end()
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _with_plain_backslashes(text: str) -> str:
+    """Double the backslashes of texts with escapes that JSON does not know: they were meant as they stand.
+
+    "" where others beside them may be meant as what they are in JSON.
+    """
+    parts, end = [], 0
+    for found in _TEXT.finditer(text) if "\\" in text else ():
+        escapes = {escape[1] for escape in _ESCAPE.finditer(found[0])}
+        if all(len(escape) == 5 or escape in _ESCAPES for escape in escapes):
+            continue
+        is_prose = len(found[0].split(maxsplit=1)) > 1  # a path and a pattern seldom are
+        if any(len(escape) == 5 or (is_prose and escape in "nrt") for escape in escapes):
+            return ""
+        plain = _BACKSLASHES.sub(lambda each: each[0] if len(each[0]) == 2 else "\\\\", found[0])
+        parts += [text[end : found.start()], plain]
+        end = found.end()
+    return "".join(parts) + text[end:]
 
 
 def is_json(value: Any) -> bool:

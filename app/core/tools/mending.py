@@ -1,12 +1,15 @@
 """Change a value's type where a schema asks for another and the meaning stays the same (docs/tools.md, Checking)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+from app.core.tools.json_text import WrittenFloat
+
+_KINDS = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
 _MOST_REFERENCES = 10
 _MOST_STEPS = 50_000  # about a quarter of a second
+_MOST_NESTED = 4  # of alternatives: a schema may hold itself
 
 
 class Mending:
@@ -33,6 +36,24 @@ class Mending:
         if isinstance(value, list) and "items" in schema:
             return [self.mend(part, schema["items"], f"{where}{number}.") for number, part in enumerate(value)]
         return value
+
+    def names_all(self, value: Any, schema: Any) -> bool:
+        """Say whether a schema has a name for every key of a value: a guess where a text ends makes others."""
+        if isinstance(value, list):
+            items = next((part["items"] for part in self._parts(schema) if "items" in part), None)
+            return all(self.names_all(item, items) for item in value)
+        if not isinstance(value, dict):
+            return True
+        named = {key: inner for part in self._parts(schema) for key, inner in part.get("properties", {}).items()}
+        return all(key in named and self.names_all(inner, named[key]) for key, inner in value.items())
+
+    def _parts(self, schema: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+        """Return a schema and those that it is put together from."""
+        schema = self._resolved(schema)
+        if isinstance(schema, Mapping) and depth <= _MOST_NESTED:
+            yield schema
+            for part in (*schema.get("allOf", ()), *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+                yield from self._parts(part, depth + 1)
 
     def _members(self, value: dict[str, Any], schema: Mapping[str, Any], where: str) -> dict[str, Any]:
         required, whole = schema.get("required", ()), {}
@@ -93,7 +114,7 @@ class Mending:
 
 
 def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "null")
+    return "number" if isinstance(value, float) else _KINDS.get(type(value), "null")
 
 
 def _changed(value: Any, kinds: Sequence[str]) -> Any:
@@ -112,7 +133,7 @@ def _changed(value: Any, kinds: Sequence[str]) -> Any:
     if isinstance(value, float) and value.is_integer() and "integer" in kinds:
         return int(value)
     if isinstance(value, bool | int | float) and "string" in kinds:
-        return json.dumps(value)
+        return value.text if isinstance(value, WrittenFloat) else json.dumps(value)
     if "array" in kinds and value is not None and not isinstance(value, dict | list):
         return [value]
     return None
