@@ -34,7 +34,7 @@ from app.core.tools.scheme import SCHEME
 from app.core.turn import Turn
 from app.core.uploads import Uploads
 from app.core.watch import AnswerWatch
-from app.errors import ChatGone, ChatInProgress, FileUnreadable, ParentUnknown, UnsupportedFeature
+from app.errors import ChatGone, ChatInProgress, ContextTooLong, FileUnreadable, ParentUnknown, UnsupportedFeature
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
@@ -141,6 +141,8 @@ class Gateway:
                     return await self._start(request, watch)
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
+            except ContextTooLong as full:  # the client may show less than the chat holds: a window, a summary
+                _log.warning("Chat %s cannot take this too, replaying into a new chat: %s", place.chat_id, full)
             except ChatInProgress as busy:
                 if busy.accepted:
                     raise
