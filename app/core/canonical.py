@@ -5,7 +5,9 @@ docs/sessions.md, Canonical form. Upstream always gets the raw text.
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from hashlib import blake2b
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,11 +15,16 @@ from app.core.messages import Message
 
 _BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u180e]+")
 _THINKING = re.compile(r"<(think|thinking|thought|seed:think)>")
+_LINE = r"(?:^|(?<=</think>)|(?<=</thinking>)|(?<=</thought>)|(?<=</seed:think>))"  # of the answer without thinking
+_THINKING_OR_CODE = re.compile(
+    rf"{_THINKING.pattern}|{_LINE}[ \t]*+(?P<fence>`{{3,64}}(?=[^`\n]*+$)|~{{3,64}})", re.MULTILINE
+)
 _OPEN_THINKING = re.compile(r"\s*<(think|thinking|thought|seed:think)>.*", re.DOTALL)
 _DETAILS = re.compile(r"<details\s")
 _DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter)\b")
-_CALL = re.compile(r"<(tool_use|tool_call)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_CALL = re.compile(r"<(tool_use|tool_call)>(?=\s*+(?:[<{\[]|```))")  # else the tag is only mentioned
 _PICTURE = re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*+\]\(([^()]*)\)")  # no part of it can be read in two ways
+_EXPIRING = re.compile(r"(https?://[^/?#]+/output/[^?#]+)\?key=[^&#]*")  # docs/upstream-protocol.md, Generation modes
 _QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
@@ -40,13 +47,20 @@ def canonical_user(text: str) -> str:
 def canonical_assistant(text: str) -> str:
     """Return what an answer is known by: without thinking, tool calls and pictures."""
     if "<" in text:
-        text = _without_thinking(text)
+        if _THINKING.search(text):
+            has_code = "```" in text or "~~~" in text
+            text = _without(_THINKING_OR_CODE if has_code else _THINKING, text)
         text = _OPEN_THINKING.sub("", text) if _OPEN_THINKING.match(text) else text
         text = _without_details(text)
-        text = _CALL.sub("", text)
+        text = _without(_CALL, text)
     if "![" in text:
         text = _PICTURE.sub("", text)
     return squeeze(text)
+
+
+def call_bodies(text: str) -> list[str]:
+    """Return what stands in the calls that an answer is not known by."""
+    return [text[found.begin : found.end] for found in _blocks(_CALL, text)]
 
 
 def without_quoted_heads(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -73,9 +87,10 @@ def picture_links(text: str) -> list[str]:
     return [address for address in addresses if address.startswith("http")]
 
 
-def picture_addresses(text: str) -> list[str]:
-    """Return the addresses of the pictures that an answer shows, without what a signature adds to them."""
-    return [unsigned(address) for address in picture_links(text)]
+def picture_names(text: str) -> list[str]:
+    """Return what the pictures that an answer shows are known by: their addresses, without a key that expires."""
+    expiring = [(address, _EXPIRING.fullmatch(address)) for address in picture_links(text)]
+    return [found[1] if found else address for address, found in expiring]
 
 
 def picture_text(address: str) -> str:
@@ -93,20 +108,48 @@ def unsigned(address: str) -> str:
     return re.split(r"[?#]", address, maxsplit=1)[0]
 
 
-def _without_thinking(text: str) -> str:
-    """Cut thinking blocks out. Not one expression, which would look for the end anew from each open tag."""
-    kept, position, unclosed = [], 0, set()
-    for found in _THINKING.finditer(text):
+class _Block(NamedTuple):
+    """Where a block begins and ends, its tags included, and the text between them."""
+
+    start: int
+    begin: int
+    end: int
+    after: int
+
+
+def _blocks(opening: re.Pattern[str], text: str) -> Iterator[_Block]:
+    """Find the blocks from opening tags to their ends; what follows a fence up to its own is code, and holds none.
+
+    Not one expression, which would look for the end anew from each open tag.
+    """
+    after, unclosed = 0, set()
+    for found in opening.finditer(text):
         tag = found[1]
-        if found.start() < position or tag in unclosed:
+        if found.start() < after or tag in unclosed:
+            continue
+        if tag is None:
+            after = _code_end(text, found)
             continue
         end = text.find(f"</{tag}>", found.end())
         if end < 0:
             unclosed.add(tag)
             continue
-        kept.append(text[position : found.start()])
-        position = end + len(tag) + 3
-    return "".join(kept) + text[position:]
+        after = end + len(tag) + 3
+        yield _Block(found.start(), found.end(), end, after)
+
+
+def _code_end(text: str, opening: re.Match[str]) -> int:
+    fence = opening["fence"]
+    ended = re.compile(rf"^[ \t]*+{fence}{fence[0]}*+[ \t]*+$", re.MULTILINE).search(text, opening.end())
+    return ended.end() if ended else len(text)
+
+
+def _without(opening: re.Pattern[str], text: str) -> str:
+    kept, position = [], 0
+    for block in _blocks(opening, text):
+        kept.append(text[position : block.start])
+        position = block.after
+    return "".join(kept) + text[position:] if kept else text
 
 
 def _without_details(text: str) -> str:

@@ -13,13 +13,13 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.canonical import digest, picture_addresses, squeeze
+from app.core.canonical import call_bodies, digest, picture_names, squeeze
 from app.core.messages import Message
 from app.core.tools.call_ids import is_own_call_id
 
-_CALL = re.compile(r"<tool_use>\s*<name>")
-_CALL_ARGUMENTS = re.compile(r"</name>\s*<arguments>")
-_CALL_END = "</arguments>"
+_NAME = re.compile(r"\s*<name>")
+_ARGUMENTS = re.compile(r"</name>\s*<arguments>")
+_ARGUMENTS_END = "</arguments>"
 
 
 class Told(Struct, frozen=True, gc=False):
@@ -27,7 +27,7 @@ class Told(Struct, frozen=True, gc=False):
 
     `key` is a digest of all of them, `calls` and `results` of those in the running turn, each "" for none. `call_ids`
     are the ids of ours in the last answer that holds calls, `answered_ids` those whose results were told last, sorted.
-    `pictures` are digests of the addresses of all pictures in answers.
+    `pictures` are digests of what all pictures in answers are known by.
     """
 
     key: str = ""
@@ -174,24 +174,21 @@ def _own(call_ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:
-    pictures = tuple([digest("picture", address)[:16] for address in picture_addresses(text)]) if "![" in text else ()
-    written = [*_written_calls(text), *calls] if "<tool_use>" in text else calls
+    pictures = tuple([digest("picture", name)[:16] for name in picture_names(text)]) if "![" in text else ()
+    written = [*map(_written_call, call_bodies(text)), *calls] if "<tool_" in text else calls
     if not written:
         return ToldItem("answer", pictures=pictures) if pictures else _WORDS
     parts = [part for name, arguments in written for part in (squeeze(name), _plain(arguments))]
     return ToldItem("answer", digest("call", *parts), call_ids, pictures)
 
 
-def _written_calls(text: str) -> list[tuple[str, str]]:
-    """Return names and arguments. Not one expression, which would look for the end anew from each opening."""
-    calls, at = [], 0
-    while (opening := _CALL.search(text, at)) and (begin := _CALL_ARGUMENTS.search(text, opening.end())):
-        end = text.find(_CALL_END, begin.end())
-        if end < 0:
-            break
-        calls.append((text[opening.end() : begin.start()], text[begin.end() : end]))
-        at = end + len(_CALL_END)
-    return calls
+def _written_call(body: str) -> tuple[str, str]:
+    """Return the name and the arguments of a call in the taught form; of another one all that stands in it."""
+    if (name := _NAME.match(body)) and (begin := _ARGUMENTS.search(body, name.end())):
+        end = body.find(_ARGUMENTS_END, begin.end())
+        if end >= 0:
+            return body[name.end() : begin.start()], body[begin.end() : end]
+    return "", body
 
 
 def _plain(arguments: str) -> str:

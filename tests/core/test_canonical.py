@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.canonical import canonical_assistant, canonical_user, squeeze
+from app.core.canonical import canonical_assistant, canonical_user, picture_names, squeeze
 
 THINKING = re.compile(r"<(think|thinking|thought|seed:think)>.*?</\1>", re.DOTALL)
 OPEN_THINKING = re.compile(r"\A\s*<(think|thinking|thought|seed:think)>.*", re.DOTALL)
@@ -37,6 +37,13 @@ def test_one_pass_cuts_what_the_expressions_cut(text: str) -> None:
         "![a](b" + " " * 200_000,
         "<details " * 300_000,
         "<details " * 300_000 + ">",
+        "<tool_call>{" * 200_000,
+        "</tool_use>" + "<tool_use><" * 200_000,
+        "<tool_use>" + " " * 500_000,
+        "<think></think>" + "```\n" * 300_001,
+        "<think></think>" + "".join("~" * length + "\n" for length in range(3, 1000)),
+        "<think></think>\n" + " " * 500_000,
+        "<think></think>\n" + "`" * 500_000,
     ],
 )
 def test_blocks_that_never_end_take_no_longer_than_others(text: str) -> None:
@@ -74,3 +81,38 @@ def test_details_that_the_model_wrote_are(opened: str) -> None:
 
 def test_a_picture_may_be_described_with_brackets() -> None:
     assert canonical_assistant("Here: ![A [red] fox](https://cdn/1.png?key=k)") == canonical_assistant("Here:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write `<tool_call>`, then JSON.",
+        "Write <tool_use> and then the name. </tool_use> ends it.",
+        "<tool_call> { is how it begins.",
+        "```\n<think>\nOne\n</think>\n```",
+        "So:\n~~~~ xml\n~~~\n<think>One</think>\n~~~~\nDone.",
+        "```\n<think>One</think>",
+    ],
+)
+def test_tags_that_are_only_shown_are_words_of_the_answer(text: str) -> None:
+    assert canonical_assistant(text) == squeeze(text)
+
+
+def test_thinking_around_code_is_cut_and_code_in_it_too() -> None:
+    text = "<think>I write\n```\n1\n```\n</think>```\n2\n```\n<think>Well</think>Done. ```3``` <think>Yes</think>"
+    assert canonical_assistant(text) == "```2```Done.```3```"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("https://cdn.qwenlm.ai/output/u/t2i/r/1.png?key=e.y.J", ["https://cdn.qwenlm.ai/output/u/t2i/r/1.png"]),
+        ("https://quickchart.io/chart?c=AAAA", ["https://quickchart.io/chart?c=AAAA"]),
+        ("https://example.org/output/1.png?key=k&size=2", ["https://example.org/output/1.png?key=k&size=2"]),
+        ('<https://example.org/1.png> "One"', ["https://example.org/1.png"]),
+        ("/files/kept-by-the-client.png", []),
+        (" ", []),
+    ],
+)
+def test_pictures_are_known_by_their_addresses_without_a_key_that_expires(target: str, name: list[str]) -> None:
+    assert picture_names(f"Here: ![image]({target})") == name

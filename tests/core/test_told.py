@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.core.canonical import digest, squeeze
+from app.core.canonical import canonical_assistant, digest, squeeze
 from app.core.history import History
 from app.core.messages import Message, ToolCall
 from app.core.told import Told, may_be, told_by
@@ -126,16 +126,30 @@ def test_an_answer_as_it_was_written_tells_the_same_as_its_calls_sent_back() -> 
     assert stored != told(QUESTION, asks(call(OURS, '{"city": "Rome"}')))
 
 
-CALL = re.compile(r"<tool_use>\s*<name>(.*?)</name>\s*<arguments>(.*?)</arguments>", re.DOTALL)
+CALL = re.compile(r"<(tool_use|tool_call)>(?=\s*[<{])(.*?)</\1>", re.DOTALL)
+TAUGHT = re.compile(r"\s*<name>(.*?)</name>\s*<arguments>(.*?)</arguments>", re.DOTALL)
 tags = st.sampled_from(
-    ["<tool_use>", "<name>", "</name>", "<arguments>", "</arguments>", "</tool_use>", " \n", "{}", "a"]
+    [
+        *("<tool_use>", "<name>", "</name>", "<arguments>", "</arguments>", "</tool_use>", " \n", "{}", "a"),
+        *("<tool_call>", "</tool_call>"),
+    ]
 )
 
 
 @given(st.lists(tags, max_size=20).map("".join))
-def test_written_calls_are_those_that_one_expression_finds(text: str) -> None:
-    made = tuple(ToolCall("", name, arguments) for name, arguments in CALL.findall(text))
+def test_written_calls_are_those_that_one_expression_finds_and_that_the_text_is_not_known_by(text: str) -> None:
+    bodies = [(body, TAUGHT.match(body)) for _, body in CALL.findall(text)]
+    made = [ToolCall("", taught[1], taught[2]) if taught else ToolCall("", "", body) for body, taught in bodies]
     assert told_by(asks(text=text), is_result=False).digest == told_by(asks(*made), is_result=False).digest
+    assert canonical_assistant(text) == squeeze(CALL.sub("", text))
+
+
+def test_a_call_that_a_client_reads_by_itself_is_the_same_however_its_json_is_written() -> None:
+    one, other, rome = (
+        told(QUESTION, asks(text=f"<tool_call>{body}</tool_call>"))
+        for body in ('{"name": "look", "arguments": {}}', '\n{"arguments":{},"name":"look"}\n', '{"name": "rome"}')
+    )
+    assert one == other != rome
 
 
 def test_calls_that_nothing_ends_take_no_longer_than_others() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.e2e.habits import assistant, call_text, old_result, result_text, user
 from tests.e2e.harness import Messages, Reply, Server, eventually
 from tests.e2e.test_tools import ASK, TIME, WEATHER, echo, ids_of, result
@@ -239,3 +241,24 @@ async def test_results_for_calls_of_two_answers_are_told_to_neither_chat(server:
     told = server.emulator.shown[-1]
     assert (len(chats), told.chat_id in chats) == (2, False)
     assert (reply.match, told.text.count("21 degrees"), told.text.count("22 degrees")) == ("new", 1, 1)
+
+
+CALLING = '<tool_call>\n{{"name": "get_weather", "arguments": {{"city": "{}"}}}}\n</tool_call>'
+ALIKE = {
+    "calls that the client reads": (CALLING, "<tool_response>\n22 degrees\n</tool_response>"),
+    "mentions of a tag": ("Write the `<tool_call>` tag, and then {}.", "Why?"),
+    "charts": ("Here: ![chart](https://quickchart.io/chart?c={})", "Explain it."),
+    "examples of thinking": ("```\n<think>\n{}\n</think>\n```", "Explain it."),
+}
+
+
+@pytest.mark.parametrize("what", ALIKE)
+async def test_answers_that_differ_only_in_what_clients_take_out_are_not_taken_for_each_other(
+    server: Server, what: str
+) -> None:
+    text, says = ALIKE[what]
+    asked = user(f"Show me {what}.")
+    for name in ("Paris", "Rome"):
+        await ask(server, [asked], text.format(name))
+    reply = await ask(server, [asked, assistant(text.format("Paris")), user(says)], "Well.")
+    assert (reply.match, "Paris" in visible(server), "Rome" in visible(server)) == ("exact", True, False)
