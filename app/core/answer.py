@@ -54,6 +54,10 @@ class AnswerFormat(Protocol):
         """Begin anew: the model was asked again, and another answer comes."""
         ...
 
+    def restore(self) -> None:
+        """Go back to the answer before this one, which failed; what was passed on of both stays."""
+        ...
+
     def cut(self) -> Sequence[Piece]:
         """End an answer that was cut where the client asked for it: what is not whole is left out."""
         ...
@@ -84,6 +88,9 @@ class PlainAnswer:
 
     def again(self) -> None:
         """Nothing is kept from one answer to the next."""
+
+    def restore(self) -> None:
+        """Nor is there anything to go back to."""
 
     def cut(self) -> Sequence[Piece]:
         """End."""

@@ -80,6 +80,10 @@ class Relay:
         self._format.again()
         self._citations.again()
 
+    def restore(self) -> None:
+        """The other answer failed: the one before it is taken as it is."""
+        self._format.restore()
+
     def read(self, batch: Sequence[Event]) -> list[AnswerEvent]:
         """Return what the client is sent of these events; text that arrived together is one piece."""
         out: list[AnswerEvent] = []

@@ -143,10 +143,7 @@ class Turn:
             try:
                 out = await self._one_answer(send)
             except UpstreamError as problem:
-                if not self._relay.is_enough:
-                    raise
-                _log.warning("The pictures that came are all there are: %s", problem)
-                out = []
+                out = self._without_this_answer(problem)
                 break
             last, ask_again = self._relay.finish(may_ask=self._asked < self._retries)
             out += last
@@ -161,6 +158,17 @@ class Turn:
         out += self._relay.last_words()
         await self._pass_on(out, send)  # the last words need not wait for the disk
         return await self._complete(prepare)
+
+    def _without_this_answer(self, problem: UpstreamError) -> list[AnswerEvent]:
+        """Return the last words of a turn whose answer failed, where what came before it will do; else raise that."""
+        if self._relay.is_enough:
+            _log.warning("The pictures that came are all there are: %s", problem)
+            return []
+        if not self._asked:
+            raise problem
+        _log.warning("Asked again, the model did not answer, so its answer is taken as it was: %s", problem)
+        self._relay.restore()
+        return self._relay.finish(may_ask=False)[0]
 
     async def _pass_on(self, out: Sequence[AnswerEvent], send: Send) -> None:
         if out:

@@ -413,6 +413,42 @@ async def test_good_calls_are_kept_when_the_model_cannot_be_asked_again(server: 
     assert (after.status, after.match) == (200, "tool-call")
 
 
+async def test_a_call_that_is_written_again_in_another_order_is_made_once(server: Server) -> None:
+    once = call_text(arguments='{"city": "Rome", "days": 2}')
+    again = call_text(arguments='{"days": 2, "city": "Rome"}')
+    reply = await ask_twice(server, once + call_text(arguments="{}"), again + call_text())
+    assert calls_of(reply) == [("get_weather", {"city": "Rome", "days": 2}), ("get_weather", {"city": "Paris"})]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", ["empty", "error_in_stream"])
+async def test_good_calls_are_kept_when_the_second_answer_fails(server: Server, fault: str, stream: bool) -> None:
+    server.emulator.script.answer("I look. " + call_text("get_time", "{}") + call_text(arguments="{}"))
+    server.emulator.script.fault(fault)
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER, TIME], stream=stream)
+    assert (reply.status, reply.text, reply.finish_reason) == (200, "I look.", "tool_calls")
+    assert calls_of(reply) == [("get_time", {})]
+    if not stream:
+        history = [user(ASK), echo(reply), result(ids_of(reply)[0], "noon")]
+        after = await server.client.chat(history, tools=[WEATHER, TIME])
+        assert (after.match, "noon" in server.emulator.shown[-1].text) == ("tool-call", True)
+
+
+async def test_a_wrong_call_is_the_text_that_it_is_when_the_second_answer_fails(server: Server) -> None:
+    server.emulator.script.answer("I look. " + call_text(arguments='{"days": 2}'))
+    server.emulator.script.fault("empty")
+    reply = await server.client.chat([user(ASK)], tools=[WEATHER])
+    assert (reply.finish_reason, reply.text.startswith("I look.\n\n<tool_use>")) == ("stop", True)
+    assert '{"days":2}' in reply.text
+
+
+async def test_json_that_does_not_fit_is_told_when_the_second_answer_fails(server: Server) -> None:
+    server.emulator.script.answer("I am three.")
+    server.emulator.script.fault("empty")
+    reply = await server.client.chat([user("How old?")], response_format=FORMATS["json_schema"])
+    assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
+
+
 async def test_a_wrong_call_does_not_matter_where_one_call_is_wanted_and_came(server: Server) -> None:
     answer = call_text("get_time", "{}") + call_text(arguments="{}")
     reply = await ask_twice(server, answer, parallel_tool_calls=False)

@@ -1,5 +1,6 @@
 """Answers that hold tool calls or JSON: what cannot be used is asked for again (docs/tools.md, Asking again)."""
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 
@@ -31,7 +32,8 @@ class ToolAnswer:
         self._new_id = new_id
         self._names = [tool.name for tool in use.tools]
         self._must_call = use.mode == "required" or use.only is not None
-        self._earlier: frozenset[tuple[str, str]] = frozenset()  # calls of the answers before this one
+        self._earlier: frozenset[tuple[str, str]] = frozenset()  # calls of the answers before this one, in one form
+        self._before: tuple[list[str], list[Checked]] = ([], [])  # what was held back of the answer before this one
         self._spoke = False  # whether the client was sent words
         self._begin(holds_words=self._must_call)
 
@@ -73,8 +75,14 @@ class ToolAnswer:
 
     def again(self) -> None:
         """Begin anew for another answer; calls that were passed on stay."""
-        self._earlier = frozenset((name, arguments) for _, name, arguments in self.calls)
+        self._earlier = frozenset((name, _in_one_form(arguments)) for _, name, arguments in self.calls)
+        self._before = self._held, self._wrong
         self._begin(holds_words=True)
+
+    def restore(self) -> None:
+        """Go back to what was held back of the answer before this one."""
+        self._begin(holds_words=True)
+        self._held, self._wrong = self._before
 
     def cut(self) -> Sequence[Piece]:
         """Pass on text that was held back; half a call is none."""
@@ -109,7 +117,7 @@ class ToolAnswer:
             return ()
         if self.calls and not self._use.parallel:
             return ()
-        if (checked.name, checked.arguments) in self._earlier:
+        if self._earlier and (checked.name, _in_one_form(checked.arguments)) in self._earlier:
             return ()  # told to write only what was wrong, the model wrote all of it again
         if checked.mended:
             _log.info("A call of %s was mended: %s", checked.name, ", ".join(checked.mended))
@@ -125,6 +133,7 @@ class JsonAnswer:
         self._wanted = wanted
         self._inner = inner
         self._text: list[str] = []
+        self._before: list[str] = []  # the text of the answer before this one
 
     @property
     def calls(self) -> list[tuple[str, str, str]]:
@@ -159,8 +168,13 @@ class JsonAnswer:
 
     def again(self) -> None:
         """Begin anew for another answer."""
-        self._text = []
+        self._before, self._text = self._text, []
         self._inner.again()
+
+    def restore(self) -> None:
+        """Go back to the answer before this one."""
+        self._text = self._before
+        self._inner.restore()
 
     def cut(self) -> Sequence[Piece]:
         """Pass on the text so far: half an answer has no form."""
@@ -170,6 +184,11 @@ class JsonAnswer:
     def _without_text(self, pieces: Sequence[Piece]) -> list[Piece]:
         self._text += [piece.text for piece in pieces if isinstance(piece, TextDelta)]
         return [piece for piece in pieces if not isinstance(piece, TextDelta)]
+
+
+def _in_one_form(arguments: str) -> str:
+    """Return arguments as they are compared: models change the order of keys."""
+    return json.dumps(json.loads(arguments), sort_keys=True)
 
 
 def _ask_again(problems: Sequence[str]) -> str:
