@@ -25,7 +25,7 @@ _DETAILS_TYPE = re.compile(r"type=[\"']?(?:reasoning|tool_calls|code_interpreter
 _CALL = re.compile(r"<(tool_use|tool_call)>(?=\s*+(?:[<{\[]|```))")  # else the tag is only mentioned
 _PICTURE = re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*+\]\(([^()]*)\)")  # no part of it can be read in two ways
 _EXPIRING = re.compile(r"(https?://[^/?#]+/output/[^?#]+)\?key=[^&#]*")  # docs/upstream-protocol.md, Generation modes
-_QUOTED_HEAD = re.compile(r"\s*(?:>[^\n]*(?:\n|$))+")
+_QUOTED_HEAD = re.compile(r"\s*+(?:>[^\n]*+(?:\n(?![^\S\n]*+\n)[^\n]*+)*+\s*+)++")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
 _RESULT_BEGINS = frozenset("<H[")
@@ -64,10 +64,11 @@ def call_bodies(text: str) -> list[str]:
 
 
 def without_quoted_heads(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return messages whose answers lose the quoted lines that they begin with; the same ones where none does.
+    """Return messages whose answers lose the quoted paragraphs that they begin with; the same ones where none does.
 
-    NextChat puts a model's reasoning there. An answer may begin with a quotation of its own, so this is a second way to
-    read a history, not a part of what answers are known by.
+    NextChat puts a model's reasoning there, with a mark before each paragraph but none before single lines. An answer
+    may begin with a quotation of its own, so this is a second way to read a history, not a part of what answers are
+    known by.
     """
     quoting = [message.role == "assistant" and _QUOTED_HEAD.match(message.text) is not None for message in messages]
     if not any(quoting):

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.canonical import canonical_assistant, canonical_user, picture_names, squeeze
+from app.core.canonical import (
+    canonical_assistant,
+    canonical_user,
+    picture_names,
+    squeeze,
+    without_quoted_heads,
+)
+from app.core.messages import Message
 
 THINKING = re.compile(r"<(think|thinking|thought|seed:think)>.*?</\1>", re.DOTALL)
 OPEN_THINKING = re.compile(r"\A\s*<(think|thinking|thought|seed:think)>.*", re.DOTALL)
@@ -116,3 +123,28 @@ def test_thinking_around_code_is_cut_and_code_in_it_too() -> None:
 )
 def test_pictures_are_known_by_their_addresses_without_a_key_that_expires(target: str, name: list[str]) -> None:
     assert picture_names(f"Here: ![image]({target})") == name
+
+
+QUOTED = [
+    ("> One.\n\nWords.", "Words."),
+    ("\n > One.\ntwo\n> three\n \n\n> four\n\n\n Words.\n\n> Five.", "Words.\n\n> Five."),
+    ("> One.\ntwo", ""),
+    (">\n\n>\r\n\r\nWords.", "Words."),
+    ("Words.\n\n> One.", None),
+]
+
+
+@pytest.mark.parametrize(("text", "left"), QUOTED)
+def test_paragraphs_that_begin_with_a_mark_can_be_taken_off(text: str, left: str | None) -> None:
+    messages = (Message("user", "> Mine."), Message("assistant", text))
+    read = without_quoted_heads(messages)
+    assert read is messages if left is None else read == (messages[0], Message("assistant", left))
+
+
+@pytest.mark.parametrize(
+    "text", [">" + "\n " * 300_000 + "\n", "> \n\n" * 200_000, ">\n>" * 300_000, ">" + " \n" * 300_000]
+)
+def test_quotations_take_no_longer_than_others(text: str) -> None:
+    began = time.process_time()
+    without_quoted_heads((Message("assistant", text), Message("assistant", f"{text}a")))
+    assert time.process_time() - began < 5

@@ -151,6 +151,16 @@ async def test_many_turns_of_every_habit_at_once(server: Server) -> None:
     assert max(len(text) for text in sent(server)) < 60
 
 
+@pytest.mark.parametrize("answer", ["Yes, and I shall keep that in mind.", "Yes.\n\n> Waldo, he said.\n\nSo I do."])
+async def test_reasoning_as_nextchat_quotes_it(server: Server, answer: str) -> None:
+    """Paragraphs are marked, their other lines are not."""
+    server.emulator.script.answer(answer, thinking=["First.\nSecond.\n\nThird", ".\nFourth.\n\n\nFifth."])
+    first = await server.client.chat([user(DOG)], stream=True)
+    quoted = first.reasoning.replace("\n\n", "\n\n> ")
+    reply = await server.client.chat([user(DOG), assistant(f"> {quoted}\n\n{answer}"), user(ASK)])
+    assert (reply.match, sent(server)[-1]) == ("exact", ASK)
+
+
 async def test_answers_that_begin_with_a_quotation_are_told_apart(server: Server) -> None:
     server.emulator.script.answer("Good.")
     await server.client.chat([user("I read Hamlet.")])
