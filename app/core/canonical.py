@@ -26,6 +26,7 @@ _CALL = re.compile(r"<(tool_use|tool_call)>(?=\s*+(?:[<{\[]|```))")  # else the 
 _PICTURE = re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*+\]\(([^()]*)\)")  # no part of it can be read in two ways
 _EXPIRING = re.compile(r"(https?://[^/?#]+/output/[^?#]+)\?key=[^&#]*")  # docs/upstream-protocol.md, Generation modes
 _QUOTED_HEAD = re.compile(r"\s*+(?:>[^\n]*+(?:\n(?![^\S\n]*+\n)[^\n]*+)*+\s*+)++")
+_SHOWN_RESULT = re.compile(r"\"[\[{\s]*+&quot;[^\"]*+\"|<tool_calls\s[^<>]*+(?<=/)>")
 _SWITCH = re.compile(r"/(?:no_)?think\s*$")
 _PROMPT_RESULT = re.compile(r"\s*(?:<tool_use_result>|Here is the result of mcp tool use `)")
 _RESULT_BEGINS = frozenset("<H[")
@@ -63,22 +64,33 @@ def call_bodies(text: str) -> list[str]:
     return [text[found.begin : found.end] for found in _blocks(_CALL, text)]
 
 
-def without_quoted_heads(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return messages whose answers lose the quoted paragraphs that they begin with; the same ones where none does.
+def without_additions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return messages whose answers lose what some clients add to them; the same ones where there is nothing of it.
 
-    NextChat puts a model's reasoning there, with a mark before each paragraph but none before single lines. An answer
-    may begin with a quotation of its own, so this is a second way to read a history, not a part of what answers are
-    known by.
+    NextChat puts a model's reasoning before its answer, with a mark before each paragraph but none before single lines.
+    Open WebUI puts the results of calls where the calls were, in one of two forms. An answer may hold all of that by
+    itself, so this is a second way to read a history, not a part of what answers are known by.
     """
-    quoting = [message.role == "assistant" and _QUOTED_HEAD.match(message.text) is not None for message in messages]
-    if not any(quoting):
+    changed = {
+        place: text
+        for place, message in enumerate(messages)
+        if message.role == "assistant" and (text := _without_additions(message.text)) != message.text
+    }
+    if not changed:
         return messages
     return tuple(
         [
-            replace(message, text=_QUOTED_HEAD.sub("", message.text, count=1)) if quotes else message
-            for message, quotes in zip(messages, quoting, strict=True)
+            replace(message, text=changed[place]) if place in changed else message
+            for place, message in enumerate(messages)
         ]
     )
+
+
+def _without_additions(text: str) -> str:
+    if "&quot;" in text or "<tool_calls" in text:
+        text = _SHOWN_RESULT.sub("", text)
+    quoted = _QUOTED_HEAD.match(text)
+    return text[quoted.end() :] if quoted else text
 
 
 def picture_links(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from app.core.admission import Admission
 from app.core.answer_form import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
-from app.core.canonical import without_quoted_heads
+from app.core.canonical import without_additions
 from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader
 from app.core.cut import Cut
@@ -166,14 +166,14 @@ class Gateway:
         read: Callable[[tuple[Message, ...]], History],
         owner: str,
     ) -> Found | None:
-        """Look up the place of a history; where that is none, or before its end, also as one that shows reasoning."""
+        """Look up the place of a history; where that is none, or before its end, also without what clients add."""
         found = await self._find(history, owner)
         if not history.anchors or (found is not None and found.match != "branch"):
             return found
-        plain = without_quoted_heads(messages)
+        plain = without_additions(messages)
         if plain is messages:
             return found
-        _log.info("Looking once more, without the quotations that answers begin with")
+        _log.info("Looking once more, without what some clients add to answers")
         return await self._find(read(plain), owner) or found
 
     async def _find(self, history: History, owner: str) -> Found | None:

@@ -12,7 +12,7 @@ from app.core.canonical import (
     canonical_user,
     picture_names,
     squeeze,
-    without_quoted_heads,
+    without_additions,
 )
 from app.core.messages import Message
 
@@ -137,14 +137,46 @@ QUOTED = [
 @pytest.mark.parametrize(("text", "left"), QUOTED)
 def test_paragraphs_that_begin_with_a_mark_can_be_taken_off(text: str, left: str | None) -> None:
     messages = (Message("user", "> Mine."), Message("assistant", text))
-    read = without_quoted_heads(messages)
+    read = without_additions(messages)
     assert read is messages if left is None else read == (messages[0], Message("assistant", left))
 
 
+RESULTS = [
+    '"&quot;22 degrees&quot;"',
+    '"[{&quot;type&quot;: &quot;text&quot;}]"',
+    '"{\n &quot;degrees&quot;: 22}"',
+    '<tool_calls name="get_weather" result="&quot;22 degrees&quot;"/>',
+    '<tool_calls name="get_weather" result="&quot;&lt;b&gt;/&quot;" />',
+]
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_results_that_stand_in_an_answer_can_be_taken_out(result: str) -> None:
+    (read,) = without_additions((Message("assistant", f'It is "so":{result}{result} "yes".'),))
+    assert read.text == 'It is "so": "yes".'
+
+
 @pytest.mark.parametrize(
-    "text", [">" + "\n " * 300_000 + "\n", "> \n\n" * 200_000, ">\n>" * 300_000, ">" + " \n" * 300_000]
+    "text", ['"22 degrees" and &quot;', "<tool_calls> and <tool_calls name=a>", "<tool_calls_made />"]
 )
-def test_quotations_take_no_longer_than_others(text: str) -> None:
+def test_other_quotations_and_tags_stay(text: str) -> None:
+    messages = (Message("assistant", text),)
+    assert without_additions(messages) is messages
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ">" + "\n " * 300_000 + "\n",
+        "> \n\n" * 200_000,
+        ">\n>" * 300_000,
+        ">" + " \n" * 300_000,
+        '"[&quot;' * 200_000,
+        '&quot;"' + "[" * 900_000,
+        "<tool_calls a=" * 200_000,
+    ],
+)
+def test_what_clients_add_takes_no_longer_than_others(text: str) -> None:
     began = time.process_time()
-    without_quoted_heads((Message("assistant", text), Message("assistant", f"{text}a")))
+    without_additions((Message("assistant", text), Message("assistant", f"{text}a")))
     assert time.process_time() - began < 5

@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.habits import Topic, assistant, call_text, old_result, result_text, user
 from tests.e2e.harness import MODEL, Reply, Server
+from tests.e2e.test_tools import WEATHER, echo, ids_of, result
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -158,6 +159,21 @@ async def test_reasoning_as_nextchat_quotes_it(server: Server, answer: str) -> N
     first = await server.client.chat([user(DOG)], stream=True)
     quoted = first.reasoning.replace("\n\n", "\n\n> ")
     reply = await server.client.chat([user(DOG), assistant(f"> {quoted}\n\n{answer}"), user(ASK)])
+    assert (reply.match, sent(server)[-1]) == ("exact", ASK)
+
+
+@pytest.mark.parametrize(
+    "shown", ['"&quot;22 degrees&quot;"', '<tool_calls name="get_weather" result="&quot;22 degrees&quot;"/>']
+)
+async def test_results_that_open_webui_puts_in_the_place_of_calls(server: Server, shown: str) -> None:
+    script, history, asked = server.emulator.script, [user("How warm is it in Paris?")], [WEATHER]
+    script.answer("I look it up.\n" + call_text())
+    first = await server.client.chat(history, tools=asked)
+    history += [echo(first), result(ids_of(first)[0], "22 degrees")]
+    script.answer("It is 22 degrees in Paris.")
+    second = await server.client.chat(history, tools=asked)
+    collapsed = [history[0], assistant(f"I look it up.\n{shown}\n{second.text}"), user(ASK)]
+    reply = await server.client.chat(collapsed, tools=asked)
     assert (reply.match, sent(server)[-1]) == ("exact", ASK)
 
 
