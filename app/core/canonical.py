@@ -185,10 +185,10 @@ def _without_details(text: str) -> str:
     return "".join(kept) + text[position:]
 
 
-def is_tool_result(message: Message, *, after_call: bool) -> bool:
+def is_tool_result(message: Message, *, may_be_bare: bool) -> bool:
     """Say whether a message carries tool results, also in the forms of clients without a tool role.
 
-    `after_call`: the assistant message before it holds a tool call, which a bare JSON array needs to count as one.
+    `may_be_bare`: a call may have come before it, which a bare JSON array needs to count as one.
     """
     if message.role == "tool":
         return True
@@ -200,7 +200,7 @@ def is_tool_result(message: Message, *, after_call: bool) -> bool:
         return False
     if _PROMPT_RESULT.match(text):
         return True
-    return after_call and bool(_BARE_RESULT.match(text)) and text.rstrip().endswith("]")
+    return may_be_bare and bool(_BARE_RESULT.match(text)) and text.rstrip().endswith("]")
 
 
 def digest(*parts: str) -> str:

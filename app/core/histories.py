@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from sys import getsizeof
+from typing import NamedTuple
 
 from app.core.history import History
 from app.core.keys import Keys
@@ -9,12 +10,23 @@ from app.core.messages import Message
 from app.core.reading import Reading
 from app.core.recent import Recent
 from app.core.system_text import joined, system_digest
+from app.core.tools.prompt_mode import teaches_tools
 
 _MOST_TRIES = 4  # answers that a history may go on with; more than one where a client shows calls one after the other
 _PROMPTS = 4  # for each so many bytes of readings, one of system prompts may be kept
 _BESIDE_PROMPT = 400  # bytes that a system prompt takes besides its text: its name and its place, from above
-_UNREAD = Reading()
-_Place = tuple[str, tuple[int, ...]]
+_UNREAD, _UNREAD_AND_TAUGHT = Reading(), Reading(is_taught=True)
+_Place = tuple[str, bool, tuple[int, ...]]
+
+
+class _Prompt(NamedTuple):
+    """What is known of a system prompt: its name, and whether it teaches tools."""
+
+    digest: str
+    teaches: bool
+
+
+_NO_PROMPT = _Prompt("", teaches=False)
 
 
 class Histories:
@@ -28,7 +40,7 @@ class Histories:
 
     def __init__(self, most: int) -> None:
         self._readings: Recent[_Place, Reading] = Recent(most)
-        self._system_digests: Recent[str, str] = Recent(most // _PROMPTS)
+        self._prompts: Recent[str, _Prompt] = Recent(most // _PROMPTS)
         self._keys: dict[tuple[str, str], Keys] = {}
 
     def read(
@@ -45,11 +57,13 @@ class Histories:
         systems = [message.text for message in messages if message.role == "system"]
         spoken = tuple([message for message in messages if message.role != "system"]) if systems else messages
         system = joined([*systems, taught]) if systems or taught else ""
-        reading = self._read(keys, spoken, keep=keep)
+        prompt = self._prompt(system) if system else _NO_PROMPT
+        is_taught = prompt.teaches and not taught  # else we teach them, and read the calls
+        reading = self._read(keys, spoken, _UNREAD_AND_TAUGHT if is_taught else _UNREAD, keep=keep)
         return History(
             keys=keys,
             system=system,
-            system_digest=self._system_digest(system) if system else "",
+            system_digest=prompt.digest,
             spoken=spoken,
             turns=reading.turns,
             anchors=reading.anchors(),
@@ -58,31 +72,31 @@ class Histories:
             keys_before=reading.keys_before,
         )
 
-    def _read(self, keys: Keys, spoken: tuple[Message, ...], *, keep: bool) -> Reading:
-        marks = tuple(map(hash, spoken))
+    def _read(self, keys: Keys, spoken: tuple[Message, ...], unread: Reading, *, keep: bool) -> Reading:
+        marks, is_taught = tuple(map(hash, spoken)), unread.is_taught
         if len(spoken) < 2:  # what is read of a first message is no more than a search for it
-            return _UNREAD.go_on(keys, spoken, marks)
+            return unread.go_on(keys, spoken, marks)
         known = alike = None
         for end in _ends(spoken):
-            found = self._readings.get(_place(keys, marks[:end]))
+            found = self._readings.get(_place(keys, marks[:end], is_taught=is_taught))
             if found is None:
                 continue
             if found.begins(marks):
                 known = found
                 break
             alike = alike or found
-        reading = (known or _UNREAD).go_on(keys, spoken, marks, alike)
+        reading = (known or unread).go_on(keys, spoken, marks, alike)
         if keep:
             if (followed := known or alike) is not None:
-                self._readings.drop(_place(keys, followed.marks))
-            self._readings.put(_place(keys, marks), reading, reading.size)
+                self._readings.drop(_place(keys, followed.marks, is_taught=is_taught))
+            self._readings.put(_place(keys, marks, is_taught=is_taught), reading, reading.size)
         return reading
 
-    def _system_digest(self, system: str) -> str:
-        known = self._system_digests.get(system)
+    def _prompt(self, system: str) -> _Prompt:
+        known = self._prompts.get(system)
         if known is None:
-            known = system_digest(system)
-            self._system_digests.put(system, known, getsizeof(system) + _BESIDE_PROMPT)
+            known = _Prompt(system_digest(system), teaches_tools(system))
+            self._prompts.put(system, known, getsizeof(system) + _BESIDE_PROMPT)
         return known
 
 
@@ -98,6 +112,6 @@ def _ends(spoken: Sequence[Message]) -> Iterator[int]:
     yield len(spoken)
 
 
-def _place(keys: Keys, marks: tuple[int, ...]) -> _Place:
+def _place(keys: Keys, marks: tuple[int, ...], *, is_taught: bool) -> _Place:
     """Return what a reading is looked for by; other conversations may have it too."""
-    return keys.root, marks[-2:]
+    return keys.root, is_taught, marks[-2:]

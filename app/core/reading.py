@@ -23,7 +23,7 @@ class Reading(Struct, frozen=True, gc=False):
     Python's own, with a key of this process. The last one of `turns` may go on, and `answered` is the canonical text of
     the answers in it; `keys_before` name the conversation before each turn. `last` is the last answer, `results_since`
     are the places of the tool results that follow it; `after_call` says that the last assistant message holds a call.
-    `size` is in bytes.
+    `is_taught`: the client's own system prompt teaches tools, and it may hide the calls. `size` is in bytes.
     """
 
     marks: tuple[int, ...] = ()
@@ -34,6 +34,7 @@ class Reading(Struct, frozen=True, gc=False):
     last: Anchor | None = None
     results_since: tuple[int, ...] = ()
     after_call: bool = False
+    is_taught: bool = False
     size: int = 0
 
     def begins(self, marks: tuple[int, ...]) -> bool:
@@ -104,7 +105,8 @@ class _Reader:
         """Read the messages that are new; return how far all are read then."""
         before, items, size = self._before, [], self._before.size
         for message in self._spoken[self._index :]:
-            is_result = is_tool_result(message, after_call=self._after_call)
+            may_be_bare = self._after_call or (before.is_taught and self._index > 0)
+            is_result = is_tool_result(message, may_be_bare=may_be_bare)
             item = told_by(message, is_result=is_result)
             items.append(item)
             self._take(message, is_result=is_result)
@@ -124,6 +126,7 @@ class _Reader:
             last=self._last,
             results_since=tuple(self._results_since),
             after_call=self._after_call,
+            is_taught=before.is_taught,
             size=size + getsizeof(answered) - getsizeof(before.answered),
         )
 

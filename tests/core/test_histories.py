@@ -31,7 +31,11 @@ PROMPTS = ("Be kind.", "Be kind.", "Be brief.", "Be kind.")
 CALL = ToolCall("call_1", "look", "{}")
 WRITTEN = "Words. <tool_use>\n<name>look</name>\n<arguments>{}</arguments>\n</tool_use>"
 messages = st.one_of(
-    st.builds(Message, st.just("system"), st.sampled_from(["Be kind.", "It is 2026-11-23 08:00.", " "])),
+    st.builds(
+        Message,
+        st.just("system"),
+        st.sampled_from(["Be kind.", "It is 2026-11-23 08:00.", " ", "Write <tool_use></tool_use>."]),
+    ),
     st.builds(
         Message,
         st.just("user"),

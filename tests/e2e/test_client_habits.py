@@ -71,6 +71,26 @@ async def test_a_failed_tool_of_cherry_studio_before_1_7_is_a_result(server: Ser
     assert (reply.match, sent(server)[-1]) == ("exact", failed)
 
 
+@pytest.mark.parametrize("words", ["I look. ", ""])
+async def test_a_failed_tool_is_a_result_where_its_call_is_hidden(server: Server, words: str) -> None:
+    script, topic = server.emulator.script, Topic(server.client, system=f"{TOOLS} Write {call_text()} to call one.")
+    script.answer(words + call_text())
+    one = await topic.say("How warm is it in Paris?")
+    script.answer("The network is down.")
+    failed = '[{"type":"text","text":"no network"}]'
+    loop = await topic.step(failed, before_the_call(one))
+    assert (loop.match, sent(server)[-1]) == ("exact", failed)
+    after = await topic.say(ASK)
+    assert (after.match, len(server.emulator.chats)) == ("exact", 1)
+
+
+async def test_an_array_that_a_user_begins_with_is_a_question(server: Server) -> None:
+    talk = server.conversation(system=f"{TOOLS} Write {call_text()} to call one.")
+    server.emulator.script.answer("What is that?")
+    await talk.say('[{"type":"text","text":"no network"}]')
+    assert (await talk.say("Nothing.")).match == "exact"
+
+
 async def test_a_prompt_mode_loop_of_cherry_studio_since_1_7(server: Server) -> None:
     script, topic = server.emulator.script, Topic(server.client, system=TOOLS)
     script.answer("\n\nI look it up. \n" + call_text())
