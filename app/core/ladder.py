@@ -150,14 +150,17 @@ class Ladder:
         if not enough_said(history, turns):
             return Doubt("too little was said to know it by")
         newest_first = history.turns[turns - 1 :: -1]
-        tails = await self._store.find_tails(newest_first, history.keys.root, same_user=True, limit=MOST_TAILS)
-        choice = choose_tail(history, newest_first, tails)
-        if isinstance(choice, Doubt) and len(tails) < MOST_TAILS:
-            tails = await self._store.find_tails(newest_first, history.keys.root, same_user=False, limit=MOST_TAILS)
+        doubt = Doubt("no conversation was looked at")
+        for same_user in (True, False):
+            root = history.keys.root
+            tails = await self._store.find_tails(newest_first, root, same_user=same_user, limit=MOST_TAILS)
+            if len(tails) >= MOST_TAILS:
+                return Doubt("too many conversations end like it")
             choice = choose_tail(history, newest_first, tails)
-        if len(tails) >= MOST_TAILS:
-            return Doubt("too many conversations end like it")
-        return choice if isinstance(choice, Doubt) else choice.key
+            if not isinstance(choice, Doubt):
+                return choice.key
+            doubt = choice
+        return doubt
 
     async def _aborted(self, history: History) -> Found | str:
         """The last answer was cut, and the client has another part of it than we have."""

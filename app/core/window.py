@@ -57,10 +57,14 @@ def choose_tail(history: History, newest_first: Sequence[TurnRead], tails: Seque
     """
     ranked: dict[tuple[bool, int], list[Tail]] = {}
     for tail in tails:
-        agreement = [agrees(history, asked, stored) for asked, stored in zip(newest_first, tail.turns, strict=True)]
-        if None not in agreement:
-            rank = (tail.is_whole, sum(exact is True for exact in agreement))
-            ranked.setdefault(rank, []).append(tail)
+        exact = 0
+        for asked, stored in zip(newest_first, tail.turns, strict=True):
+            agreement = agrees(history, asked, stored)
+            if agreement is None:
+                break
+            exact += agreement
+        else:
+            ranked.setdefault((tail.is_whole, exact), []).append(tail)
     if not ranked:
         return Doubt("no stored conversation ends with these turns")
     best = ranked[max(ranked)]
@@ -79,7 +83,7 @@ def agrees(history: History, asked: TurnRead, stored: TailTurn) -> bool | None:
         return True
     if not asked.has_user:
         return False
-    text = history.user_of(asked)
-    if not text or stored.user_text is None or not stored.files.issuperset(asked.files):
+    if stored.user_text is None or not stored.files.issuperset(asked.files):
         return None
-    return False if text in canonical_user(stored.user_text) else None
+    text = history.user_of(asked)
+    return False if text and text in canonical_user(stored.user_text) else None

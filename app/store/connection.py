@@ -136,15 +136,16 @@ class Database:
 
     async def read(self, statement: str, values: Values) -> list[sqlite3.Row]:
         """Run one query."""
+        return await self.consult(lambda connection: connection.execute(statement, values).fetchall())
+
+    async def consult(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` in SQLite's thread, which reads what was committed."""
         try:
-            rows: list[sqlite3.Row] = await self._reader._execute(self._fetch, statement, values)
+            found: _T = await self._reader._execute(lambda: work(self._reader._conn))
         except sqlite3.DatabaseError:
             with store_errors(self._path):
                 raise
-        return rows
-
-    def _fetch(self, statement: str, values: Values) -> list[sqlite3.Row]:
-        return self._reader._conn.execute(statement, values).fetchall()
+        return found
 
     def write(self, work: Callable[[sqlite3.Connection], _T], *, durable: bool = True) -> "asyncio.Future[_T]":
         """Run `work` in SQLite's thread as one transaction; any failure undoes all of it.

@@ -8,7 +8,6 @@ from msgspec.json import encode
 
 from app.core.ports import KnownNode, NewNode, NewSession, NodeEnd, OpenNode, Place
 from app.core.told import Told
-from app.core.window import TailTurn
 from app.store.many_rows import Row
 from app.store.turns import NO_SESSION, Ending, Opening
 
@@ -40,11 +39,6 @@ def read_place(row: Sequence[Any]) -> Place:
         told,
         input_tokens,
     )
-
-
-def read_tail_turn(row: sqlite3.Row) -> TailTurn:
-    """Return a turn near the end of a conversation."""
-    return TailTurn(row["user_key"], row["user_text"], frozenset((row["files"] or "").split()))
 
 
 def _read_told(key: str | None, calls: str, results: str, ids: str | None, pictures: str) -> Told | None:

@@ -34,7 +34,8 @@ from app.store.connection import Database, Values
 from app.store.files import SqliteFileIndex
 from app.store.journal import Journal
 from app.store.opening import open_database
-from app.store.rows import Columns, read_known_node, read_open_node, read_place, read_tail_turn, utf8
+from app.store.rows import Columns, read_known_node, read_open_node, read_place, utf8
+from app.store.tails import TailQuery
 from app.store.videos import SqliteVideoStore
 
 _T = TypeVar("_T")
@@ -112,21 +113,7 @@ class SqliteSessionStore:
 
         `same_user`: only those with the same last user text. `scope` is the key before a first turn.
         """
-        statement = statements.FIND_TAILS_OF_USER if same_user else statements.FIND_TAILS
-        values = {
-            "turns": _json([[turn.user_key, turn.answer_key] for turn in newest_first]),
-            "answer_key": newest_first[0].answer_key,
-            "user_key": newest_first[0].user_key,
-            "limit": limit,
-        }
-        tails: dict[str, list[sqlite3.Row]] = {}
-        for row in await self._database.read(statement, values):
-            tails.setdefault(row["tail_key"], []).append(row)
-        return [
-            Tail(key, tuple(map(read_tail_turn, rows)), rows[-1]["before_key"] == scope)
-            for key, rows in tails.items()
-            if len(rows) == len(newest_first)
-        ]
+        return await self._database.consult(TailQuery(newest_first, scope, same_user, limit).read)
 
     async def find_cut(self, *asked_keys: str) -> Sequence[CutAnswer]:
         """Return answers to what these keys name that were cut or recovered, the newest first."""

@@ -58,17 +58,18 @@ _FIND_TAILS = """
         FROM walk w CROSS JOIN client c ON c.depth = w.depth + 1
         CROSS JOIN turns t ON t.key = w.before_key AND t.answer_key = c.answer_key
     )
-    SELECT e.key AS tail_key, w.depth, t.user_key, t.before_key,
-           CASE WHEN t.user_key <> c.user_key THEN n.user_text END AS user_text,
-           CASE WHEN t.user_key <> c.user_key THEN (
-               SELECT group_concat(f.digest, ' ') FROM node_files f WHERE f.node_id = n.id
-           ) END AS files
-    FROM walk w JOIN turns e ON e.number = w.tail JOIN turns t ON t.number = w.number
-    JOIN client c ON c.depth = w.depth LEFT JOIN nodes n ON n.number = t.turn_start
+    SELECT CASE w.depth WHEN 0 THEN t.key END AS tail_key, t.before_key,
+           CASE WHEN t.user_key <> c.user_key THEN t.user_key END AS other,
+           CASE WHEN t.user_key <> c.user_key THEN t.turn_start END AS place
+    FROM walk w JOIN turns t ON t.number = w.number JOIN client c ON c.depth = w.depth
     ORDER BY w.tail DESC, w.depth
 """
 FIND_TAILS = _FIND_TAILS.format(index="turns_by_answer", condition="")
 FIND_TAILS_OF_USER = _FIND_TAILS.format(index="turns_by_answer_and_user", condition="AND t.user_key = :user_key")
+TEXTS_OF_TURNS = """
+    SELECT n.number, n.user_text, (SELECT group_concat(f.digest, ' ') FROM node_files f WHERE f.node_id = n.id) AS files
+    FROM json_each(?) k CROSS JOIN nodes n ON n.number = k.value
+"""
 
 KNOWN_IDS = "SELECT id FROM nodes WHERE id IN (SELECT value FROM json_each(?))"
 KNOWN_CHAT = """

@@ -182,6 +182,21 @@ async def test_only_the_newest_that_end_alike_are_looked_at(store: SessionStore)
     assert [tail.key for tail in await tails(store, asked("k-a", "ok"), same_user=True)] == ["k-a"]
 
 
+async def test_where_as_many_end_alike_as_are_looked_at_no_text_is_read(store: SessionStore) -> None:
+    await conversation(store, "a", *(row(f"k{n}", f"k{n - 1}", answer="ok") for n in range(1, 6)))
+    for limit, known in ((5, True), (4, False)):
+        found = await tails(store, *(asked("x", "ok", user="raw") for _ in range(2)), limit=limit)
+        texts = {turn.user_text for tail in found for turn in tail.turns}
+        assert (len(found), texts) == (4, {f"text of k{n}" for n in range(1, 6)} if known else {None})
+
+
+async def test_a_text_that_several_conversations_hold_is_kept_once(store: SessionStore) -> None:
+    await conversation(store, "a", row("k1", answer="ok"), row("k2", "k1", answer="ok"), row("k3", "k2", answer="ok"))
+    newer, older = await tails(store, *(asked("x", "ok", user="raw") for _ in range(2)))
+    assert newer.turns[1].user_text == "text of k2"
+    assert newer.turns[1].user_text is older.turns[0].user_text
+
+
 async def test_a_chain_that_bites_its_tail_is_walked_no_further_than_the_client_goes(store: SessionStore) -> None:
     await conversation(store, "a", row("k1", "k2", answer="ok"), row("k2", "k1", answer="ok"))
     await conversation(store, "b", row("k3", "k3", answer="ok"))

@@ -44,7 +44,8 @@ class SessionStore(Protocol):
     ) -> Sequence[Tail]:
         """Return stored conversations that end with these answers, at most the `limit` newest that end with the last.
 
-        `same_user`: only those with the same last user text. `scope` is the key before a first turn.
+        `same_user`: only those with the same last user text. `scope` is the key before a first turn. Where there are
+        `limit` of them, their texts are left out.
         """
         ...
 
