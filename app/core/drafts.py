@@ -9,6 +9,7 @@ from app.core.attaching import LIMITS, Attached
 from app.core.attachments import FileContent
 from app.core.canonical import sent_digest
 from app.core.catalog import Choice
+from app.core.changed_calls import note_of
 from app.core.history import History, TurnRow
 from app.core.ids import new_hex
 from app.core.ladder import Found
@@ -153,12 +154,13 @@ def _words(
 ) -> _Words:
     """Write what is sent; `closing` follows a transcript. Raises FileLimit where its document finds no room."""
     said = new_text(telling.said, telling.earlier)
+    note = answer_note(request, SCHEME)
     letter = Letter(
         said=said or in_place_of_words(telling.said),
         system=system,
         conversation=transcript(telling.untold, attached.shown),
         closing=closing if telling.untold else "",
-        note=answer_note(request, SCHEME),
+        note="\n\n".join(filter(None, (note_of(telling.changed), note))) if telling.changed else note,
     )
     whole = letter.text
     letter, sent = fitted(letter, whole, fits)

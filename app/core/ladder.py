@@ -9,7 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.canonical import canonical_assistant
+from app.core.changed_calls import calls_changed_since
 from app.core.history import Anchor, History, TurnRow
+from app.core.messages import ToolCall
 from app.core.places import alike_places, choose_place
 from app.core.ports import CutAnswer, Match, Place, SessionStore
 from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
@@ -21,7 +23,7 @@ class Found(Struct, frozen=True, gc=False):
     """A place to go on from.
 
     `history` knows the key of what came before, `index` counts the messages that the chat holds already, `rows` are
-    turns that the store does not know yet.
+    turns that the store does not know yet, `changed` are calls that the client shows as the chat does not hold them.
     """
 
     place: Place
@@ -30,6 +32,7 @@ class Found(Struct, frozen=True, gc=False):
     history: History
     index: int
     rows: tuple[TurnRow, ...] = ()
+    changed: tuple[ToolCall, ...] = ()
 
 
 class Search(Struct, frozen=True, gc=False):
@@ -94,7 +97,8 @@ class Ladder:
         turn = history.turn_of(index - 1)
         if agrees(history, history.turns[turn], calling.asked) is not True and history.turns[turn].has_user:
             return "the question that the calls are for was changed"
-        return Found(place, "tool-call", "tool-call", history.placed(turn, place.before_key), index)
+        changed = await calls_changed_since(self._store, place, history, index, shown)
+        return Found(place, "tool-call", "tool-call", history.placed(turn, place.before_key), index, changed=changed)
 
     async def _exact(self, history: History) -> Found | str:
         """The whole history is stored, as the client tells it."""

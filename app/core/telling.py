@@ -4,18 +4,19 @@ from msgspec import Struct
 
 from app.core.history import History
 from app.core.ladder import Found
-from app.core.messages import Message
+from app.core.messages import Message, ToolCall
 
 
 class Telling(Struct, frozen=True, gc=False):
     """What is sent of a history: `untold` goes as a transcript, `said` is the client's new words.
 
-    `earlier` is all that comes before these, told or not.
+    `earlier` is all that comes before these, told or not. `changed` are calls that the chat holds otherwise.
     """
 
     earlier: tuple[Message, ...]
     untold: tuple[Message, ...]
     said: tuple[Message, ...]
+    changed: tuple[ToolCall, ...] = ()
 
 
 def what_to_tell(history: History, found: Found | None) -> Telling:
@@ -24,4 +25,4 @@ def what_to_tell(history: History, found: Found | None) -> Telling:
     # without a chat all is told, and a branch leaves answers behind that its chat does not hold: those go as text
     said_from = max(told, history.last_answer) if found is None or found.match == "branch" else told
     earlier = history.spoken[:said_from]
-    return Telling(earlier, earlier[told:], history.spoken[said_from:])
+    return Telling(earlier, earlier[told:], history.spoken[said_from:], found.changed if found is not None else ())

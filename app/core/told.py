@@ -175,11 +175,16 @@ def _own(call_ids: Iterable[str]) -> tuple[str, ...]:
 
 def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ...]) -> ToldItem:
     pictures = tuple([digest("picture", name)[:16] for name in picture_names(text)]) if "![" in text else ()
-    written = [*map(_written_call, call_bodies(text)), *calls] if "<tool_" in text else calls
+    written = [*written_calls(text), *calls] if "<tool_" in text else calls
     if not written:
         return ToldItem("answer", pictures=pictures) if pictures else _WORDS
     parts = [part for name, arguments in written for part in (squeeze(name), _plain(arguments))]
     return ToldItem("answer", digest("call", *parts), call_ids, pictures)
+
+
+def written_calls(text: str) -> list[tuple[str, str]]:
+    """Return the names and the arguments of the calls that stand in an answer."""
+    return [_written_call(body) for body in call_bodies(text)]
 
 
 def _written_call(body: str) -> tuple[str, str]:

@@ -106,6 +106,11 @@ class SqliteSessionStore:
         rows = await self._database.read(statements.FIND_CALLS, {"ids": json.dumps(call_ids), "scope": scope})
         return {row["key"]: Calling(self._place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
 
+    async def answer_text(self, node_id: str) -> str | None:
+        """Return the raw text of a stored answer, None where it is not kept."""
+        rows = await self._database.read(statements.ANSWER_TEXT, (node_id,))
+        return rows[0]["answer_text"] if rows else None
+
     async def find_tails(
         self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
     ) -> Sequence[Tail]:

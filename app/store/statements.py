@@ -32,6 +32,8 @@ FIND_CALLS = f"""
     WHERE n.response_id IS NOT NULL AND s.state = 'live'
 """  # noqa: S608 - put together from constants
 
+ANSWER_TEXT = "SELECT answer_text FROM nodes WHERE id = ?"
+
 FIND_CUT = f"""
     SELECT n.asked_key AS key, {_PLACE}, n.answered_text, n.answer_text
     FROM json_each(:keys) k CROSS JOIN nodes n INDEXED BY nodes_by_asked ON n.asked_key = k.value

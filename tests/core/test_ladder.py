@@ -65,6 +65,9 @@ class Memory:
     async def find_calls(self, ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         return {}
 
+    async def answer_text(self, node_id: str) -> str | None:
+        return None
+
     async def find_cut(self, *keys: str) -> Sequence[CutAnswer]:
         return [cut for asked, cut in reversed(self.cuts) if asked in keys]
 

@@ -22,7 +22,9 @@ from app.upstream.qwen.frames import decode_frame
 from bench.canned import Canned, words
 from tests.core.fakes import FakeClock
 from tests.counting import Calls
+from tests.e2e.habits import call_text, user
 from tests.e2e.harness import CLOCK, Server, serving
+from tests.e2e.test_tools import WEATHER, echo, ids_of, result
 
 
 async def test_a_new_conversation_is_two_calls_and_every_further_turn_is_one(server: Server) -> None:
@@ -79,6 +81,21 @@ async def test_a_turn_goes_to_the_database_for_its_place_and_its_end(tmp_path: P
                 ways.take()
                 await talk.say(text)
                 assert ways.take().total() == 2
+
+
+async def test_a_step_of_a_tool_loop_goes_to_the_database_no_more_often(tmp_path: Path, emulator: Emulator) -> None:
+    ways = Calls(asyncio.BaseEventLoop.call_soon_threadsafe)
+    with ways.in_new_threads():
+        async with serving(tmp_path, emulator, FakeClock()) as server:
+            history, counts = [user("How warm is it?")], []
+            for step in range(5):
+                emulator.script.answer(call_text(arguments=f'{{"city": "Paris {step}", "days": 2}}'))
+                ways.take()
+                reply = await server.client.chat(history, tools=[WEATHER], enable_thinking=False)
+                assert reply.match == ("tool-call" if step else "new")
+                counts.append(ways.take().total())
+                history += [echo(reply), result(ids_of(reply)[0], f"{step} degrees")]
+            assert min(counts[1:]) == 2  # the chat is given its title meanwhile, for which a name may be looked up
 
 
 @asynccontextmanager

@@ -449,6 +449,51 @@ async def test_json_that_does_not_fit_is_told_when_the_second_answer_fails(serve
     assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
 
 
+def shown_with(reply: Reply, *arguments: str) -> dict[str, Any]:
+    """An answer as a client shows it in which the arguments of its calls were written anew."""
+    shown = echo(reply)
+    made = zip(shown["tool_calls"], arguments, strict=True)
+    shown["tool_calls"] = [{**call, "function": {**call["function"], "arguments": text}} for call, text in made]
+    return shown
+
+
+async def two_calls(server: Server, *arguments: str) -> tuple[Messages, str]:
+    """Run two calls with these arguments; return the history, and what the model was sent."""
+    server.emulator.script.answer(call_text(arguments='{"city": "Paris", "days": 2}') + call_text("get_time", "{}"))
+    first = await server.client.chat([user(ASK)], tools=[WEATHER, TIME])
+    history = [user(ASK), shown_with(first, *arguments), *(result(call_id, "22") for call_id in ids_of(first))]
+    server.emulator.script.answer("It is 22 degrees.")
+    reply = await server.client.chat(history, tools=[WEATHER, TIME], parallel_tool_calls=False)
+    assert reply.match == "tool-call"
+    return [*history, echo(reply)], server.emulator.shown[-1].text
+
+
+@pytest.mark.parametrize("keeps_texts", [True, False])
+async def test_a_call_that_was_changed_before_it_was_run_is_told(tmp_path: Path, keeps_texts: bool) -> None:
+    async with emulating() as emulator, serving(tmp_path, emulator, STORE_TEXT=str(int(keeps_texts))) as server:
+        history, told = await two_calls(server, '{"city": "Rome",\n"days": 2}', "{}")
+        assert '</tool_use_result>\n\n(The call of get_weather was run with {"city": "Rome", "days": 2} as' in told
+        assert told.endswith(" as its arguments.)\n\n(Call at most one tool.)")
+        assert ("(The call of get_time" in told) is not keeps_texts
+        after = await server.client.chat([*history, user("Where?")], tools=[WEATHER, TIME])
+        assert (after.match, emulator.shown[-1].text) == ("exact", "Where?")
+
+
+@pytest.mark.parametrize("written", ['{"days":2,"city":"Paris"}', '{"city": "P\\u0061ris", "days": 2.0}'])
+async def test_a_call_whose_arguments_are_only_written_anew_is_not(server: Server, written: str) -> None:
+    _, told = await two_calls(server, written, "")
+    assert "(The call of" not in told
+
+
+async def test_of_calls_of_one_answer_the_ones_that_a_client_shows_are_compared(server: Server) -> None:
+    server.emulator.script.answer(call_text() + call_text("get_time", "{}"))
+    first = await server.client.chat([user(ASK)], tools=[WEATHER, TIME])
+    _, time = echo(first)["tool_calls"]  # the other one was declined
+    shown = assistant("", tool_calls=[time])
+    await server.client.chat([user(ASK), shown, result(time["id"], "noon")], tools=[WEATHER, TIME])
+    assert "(The call of" not in server.emulator.shown[-1].text
+
+
 async def test_a_wrong_call_does_not_matter_where_one_call_is_wanted_and_came(server: Server) -> None:
     answer = call_text("get_time", "{}") + call_text(arguments="{}")
     reply = await ask_twice(server, answer, parallel_tool_calls=False)

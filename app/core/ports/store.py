@@ -39,6 +39,10 @@ class SessionStore(Protocol):
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
         ...
 
+    async def answer_text(self, node_id: str) -> str | None:
+        """Return the raw text of a stored answer, None where it is not kept."""
+        ...
+
     async def find_tails(
         self, newest_first: Sequence[TurnRead], scope: str, *, same_user: bool, limit: int
     ) -> Sequence[Tail]:
