@@ -181,12 +181,13 @@ class Gateway:
         if history.anchors:
             # answers that were just given up or cut are recorded first: the next request often continues one
             await self._recovery.settled(_SETTLE_SECONDS)
-            await self._live.settled(owner, _SETTLE_SECONDS)
+            await self._live.recorded(owner, _SETTLE_SECONDS)
         search = await self._ladder.find(history)
         if search.found is None:
             _log.info("Place: %s", search)
             return None
         place = search.found.place
+        await self._live.settled(place.chat_id, _SETTLE_SECONDS)
         if self._live.is_busy(place.chat_id):
             _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
             return None

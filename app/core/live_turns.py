@@ -1,6 +1,7 @@
 """The turns that are under way: which chats are busy with an answer, and which ends are still being recorded."""
 
 import asyncio
+from collections.abc import Sequence
 
 from app.core.turn import Turn
 
@@ -29,12 +30,20 @@ class LiveTurns:
             self._closing.add(turn)
             turn.closing.add_done_callback(lambda _: self._recorded(turn))
 
-    async def settled(self, owner: str, seconds: float) -> None:
+    async def recorded(self, owner: str, seconds: float) -> None:
         """Wait until the ends of an owner's answers are recorded whose requests are over, for so long at most."""
-        closing = [turn.closing for turn in self._closing if turn.closing and turn.draft.owner == owner]
-        if closing:
-            await asyncio.wait(closing, timeout=seconds)
+        await _done([turn.recorded for turn in self._closing if turn.draft.owner == owner], seconds)
+
+    async def settled(self, chat_id: str, seconds: float) -> None:
+        """Wait until a chat is free of answers whose requests are over, for so long at most."""
+        await _done([turn.closing for turn in self._closing if turn.chat_id == chat_id], seconds)
 
     def _recorded(self, turn: Turn) -> None:
         self._live.discard(turn)
         self._closing.discard(turn)
+
+
+async def _done(ends: Sequence[asyncio.Future[None] | None], seconds: float) -> None:
+    waiting = [end for end in ends if end is not None and not end.done()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=seconds)

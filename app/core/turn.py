@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -30,8 +30,8 @@ Send = Callable[[Sequence[AnswerEvent]], Awaitable[None]]
 class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
-    A context once it has begun: left early it ends upstream, and what was written is kept. `closing` is done when the
-    end is recorded and upstream was told to stop, if need be; the chat is free again then.
+    A context once it has begun: left early it ends upstream, and what was written is kept. `recorded` is done when the
+    end is, `closing` when upstream was told to stop besides, if need be; the chat is free again then.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Turn:
         on_left: "Callable[[Turn, BaseException | None], None]",
     ) -> None:
         """`retries`: how often the model may be asked again; `on_left` is told when the context is left, and why."""
+        self.recorded: asyncio.Future[None] | None = None
         self.closing: asyncio.Future[None] | None = None
         self.watch = watch
         self._around = around
@@ -231,7 +232,7 @@ class Turn:
     async def _complete(self, prepare: Callable[[Ended], _T]) -> _T:
         """Commit the node; a client that leaves now cannot cut that in half."""
         self._is_recorded = True
-        committed = self.closing = self._close("complete", self._relay.reason, None)
+        committed = self.recorded = self.closing = self._close("complete", self._relay.reason, None)
         self.leave()  # the next request may have the connection
         try:
             prepared = prepare(Ended(self._relay.reason, self.used))
@@ -240,8 +241,7 @@ class Turn:
             self._is_recorded = False  # being abandoned is its second chance
             raise
         except BaseException:
-            work = self._wind_up(committed, "complete", self._relay.reason, None)
-            self.closing = self._around.background.spawn(work, "commit a node")
+            self._wind_up(self._see_written(committed, "complete", self._relay.reason, None), committed)
             raise
         if self._generating:
             self.closing = self._around.background.spawn(self._stop(), "stop a generation")
@@ -256,7 +256,7 @@ class Turn:
         if self._is_recorded or self._opening is None:
             return
         self._is_recorded = True
-        self.closing = self._around.background.spawn(self._record_abandoned(problem), "record an abandoned turn")
+        self._wind_up(self._record_abandoned(problem), self._opening)
 
     def leave(self) -> None:
         """Close the connection to upstream."""
@@ -269,19 +269,27 @@ class Turn:
         if self._record.is_open:
             error = "the client left" if is_left(problem) else str(problem) or type(problem).__name__
             state: State = "aborted" if self._record.text else "failed"
-            await self._wind_up(self._close(state, None, error), state, None, error)
-        elif self._generating:
-            await self._stop()
+            await self._see_written(self._close(state, None, error), state, None, error)
 
     def _close(self, state: State, reason: FinishReason | None, error: str | None) -> asyncio.Future[None]:
         return self._record.close(state, reason, error, self._relay.call_ids)
 
-    async def _wind_up(
-        self, written: asyncio.Future[None], state: State, reason: FinishReason | None, error: str | None
-    ) -> None:
-        """Have upstream stop, and see that an end that is being written is recorded, however long the store fails."""
+    def _wind_up(self, recording: Coroutine[Any, Any, None], before: asyncio.Future[None]) -> None:
+        """Have the end recorded, and have upstream stop meanwhile, after what comes `before`."""
+        spawn = self._around.background.spawn
+        self.recorded = spawn(recording, "record the end of a turn")
+        self.closing = spawn(self._end_upstream(self.recorded, before), "end a turn")
+
+    async def _end_upstream(self, recorded: asyncio.Future[None], before: asyncio.Future[None]) -> None:
+        await asyncio.wait([before])
         if self._generating:
             await self._stop()
+        await asyncio.wait([recorded])
+
+    async def _see_written(
+        self, written: asyncio.Future[None], state: State, reason: FinishReason | None, error: str | None
+    ) -> None:
+        """See that an end that is being written is recorded, however long the store fails."""
         await asyncio.wait([written])
         if written.exception() is not None:
             await until_written(lambda: self._close(state, reason, error))
