@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from app.core.delivery import Delivery, deliver
 from app.core.drafts import Draft
 from app.core.events import AnswerEvent, Ended, Event, FinishReason, Usage, VideoTask
-from app.core.ports import Prompt
+from app.core.ports import Prompt, SessionStore
 from app.core.record import State, TurnRecord, until_written
 from app.core.relay import Relay
 from app.core.surroundings import Surroundings
@@ -121,17 +122,13 @@ class Turn:
         self._relay.expect()
         try:
             around = self._around
-            self._delivery = await deliver(around.upstream, prompt, around.patience, self._known_answers)
+            known = partial(_known_answers, around.store, self.chat_id)  # not this turn's own: it holds the delivery
+            self._delivery = await deliver(around.upstream, prompt, around.patience, known)
             self._first = await anext(self._delivery)
         except UpstreamError as problem:
             self._generating = problem.accepted
             self.leave()
             raise
-
-    async def _known_answers(self) -> Collection[str]:
-        """Return the answers of the chat that are stored: none of them is the one that is on its way."""
-        known = await self._around.store.known_chat(self.chat_id)
-        return known.nodes.keys() if known is not None else ()
 
     async def answer(self, send: Send, prepare: Callable[[Ended], _T]) -> _T:
         """Relay the answer in batches; return what `prepare` makes of its end, once the node is committed.
@@ -299,3 +296,9 @@ class Turn:
             await self._around.upstream.stop(self.chat_id, self._relay.running_id)
         except UpstreamError as problem:
             _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)
+
+
+async def _known_answers(store: SessionStore, chat_id: str) -> Collection[str]:
+    """Return the response ids of a chat's answers that are stored. Raises StoreError."""
+    known = await store.known_chat(chat_id)
+    return known.nodes.keys() if known is not None else ()

@@ -1,10 +1,16 @@
 """What a turn costs, counted in calls and bytes: time would depend on the machine."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
 
 from app.core.budget import estimate_tokens
 from app.core.canonical import (
@@ -16,6 +22,7 @@ from app.core.canonical import (
     squeeze,
 )
 from app.core.told import told_by
+from app.core.turn import Turn
 from app.emulator import Emulator
 from app.openai.responses import ChunkWriter
 from app.upstream.qwen.frames import decode_frame
@@ -23,7 +30,7 @@ from bench.canned import Canned, words
 from tests.core.fakes import FakeClock
 from tests.counting import Calls
 from tests.e2e.habits import call_text, user
-from tests.e2e.harness import CLOCK, Server, serving
+from tests.e2e.harness import CLOCK, Server, eventually, serving
 from tests.e2e.test_tools import WEATHER, echo, ids_of, result
 
 
@@ -106,6 +113,26 @@ async def quick_server(folder: Path, emulator: Emulator) -> AsyncIterator[Server
     async with serving(folder, emulator, CLOCK, QWEN_BASE_URL=url) as server:
         yield server
     site.close()
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_a_turn_that_is_over_holds_no_memory_until_the_collector_looks(server: Server, *, stream: bool) -> None:
+    """What a turn refers to may be a long history; in a circle it would stay until thousands of objects are new."""
+    turns, begin = [], Turn.__init__
+
+    def noted(turn: Turn, *arguments: Any, **named: Any) -> None:
+        begin(turn, *arguments, **named)
+        turns.append(weakref.ref(turn))
+
+    talk = server.conversation(stream=stream, enable_thinking=False)
+    gc.disable()
+    try:
+        with mock.patch.object(Turn, "__init__", noted):
+            for number in range(5):
+                await talk.say(f"Question {number}.")
+        await eventually(lambda: [turn() for turn in turns[:-1]] == [None] * 4)  # the connection knows its last one
+    finally:
+        gc.enable()
 
 
 async def test_what_arrives_together_is_decoded_once_and_written_together(tmp_path: Path, emulator: Emulator) -> None:
