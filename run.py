@@ -80,11 +80,16 @@ def prepare(locks: "list[Path]") -> None:
 def works(what: str = "") -> bool:
     """Say whether there is an environment with a Python that finds its packages, and all of `what` in it.
 
-    The same Python of another minor version has taken the place of the one that made it: it looks elsewhere.
+    It does not where a Python of another minor version has taken the place of the one that made it.
     """
-    is_this_one = os.path.realpath(PYTHON) == os.path.realpath(sys.executable)
-    made_by = f"{MADE_BY}[.-]*" if is_this_one else "made-by-*"
-    return PYTHON.exists() and any(stamp.name.endswith(what) for stamp in VENV.glob(made_by))
+    stamps = [stamp.name for stamp in VENV.glob("made-by-*") if stamp.name.endswith(what)]
+    if not stamps or not PYTHON.exists():
+        return False
+    minor = MADE_BY.rpartition("-")[2]
+    if os.path.realpath(PYTHON) != os.path.realpath(sys.executable):
+        asked = [str(PYTHON), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        minor = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    return any(stamp.startswith((f"made-by-{minor}.", f"made-by-{minor}-")) for stamp in stamps)
 
 
 def step(command: "list[str]", purpose: str) -> None:

@@ -162,10 +162,10 @@ class Settings:
         """The file of the SQLite store."""
         return self.path(self.database_url.removeprefix("sqlite:///"))
 
-    @property
-    def files_path(self) -> Path:
-        """The folder of stored files, beside the database and named after it."""
-        return self.database_path.with_name(f"{self.database_path.name}-files")
+    def files_folder(self) -> Path:
+        """Return the folder of stored files, beside the database and named after it, by whichever name it is called."""
+        database = self.database_path.resolve()
+        return database.with_name(f"{database.name}-files")
 
     @property
     def uses_emulator(self) -> bool:

@@ -138,10 +138,10 @@ async def open_program(
         admission = Admission(
             clock, concurrent=settings.max_concurrent, queue=settings.queue_size, pace=settings.pace_seconds
         )
+        folder = await asyncio.to_thread(settings.files_folder)
+        budget, largest = settings.files_budget, settings.file_bytes
         library = await stack.enter_async_context(
-            open_library(
-                settings.files_path, store.files, clock, budget=settings.files_budget, largest=settings.file_bytes
-            )
+            open_library(folder, store.files, clock, budget=budget, largest=largest)
         )
         fetcher = await stack.enter_async_context(
             open_fetcher(enabled=settings.fetch_urls, allow_private=settings.fetch_private)

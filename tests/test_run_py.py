@@ -75,7 +75,7 @@ def test_an_environment_that_works_is_kept_whoever_made_it(prepared: Path, by: s
     if by == "2.99":  # a copy stands for another Python's file
         python = prepared / ".venv" / "bin" / "python"
         python.unlink()
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 2.99 || exec {sys.executable} "$@"\n')
         python.chmod(0o755)
     done = _run(prepared)
     assert (done.returncode, done.stdout, done.stderr) == (0, "It runs\n", "")

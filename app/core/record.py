@@ -28,12 +28,13 @@ class TurnRecord:
     """Collects what a turn says and writes it to the store; `draft` is that of the message that is being answered.
 
     `text` is what the client was sent, calls in the form that the model is taught; `heard` is what the model said in
-    its last answer. `response_id` and `usage` are upstream's, of the last answer.
+    its last answer. `response_id` and `usage` are upstream's, of the last answer; `account` is whose a new chat is.
     """
 
     def __init__(self, around: Surroundings, draft: Draft, watch: AnswerWatch) -> None:
         self.draft = draft
         self.chat_id = draft.prompt.chat_id
+        self.account = draft.session.account if draft.session is not None else ""
         self.response_id: str | None = None
         self.text: list[str] = []
         self.heard: list[str] = []
@@ -69,8 +70,9 @@ class TurnRecord:
 
     async def _open_chat(self, session: NewSession) -> None:
         prompt, upstream = self.draft.prompt, self._around.upstream
-        self.chat_id = await retrying(lambda: upstream.create_chat(prompt.model, prompt.mode), self._around.patience)
-        account = upstream.account_name()  # as the call was made: the token may have been replaced
+        self.account = account = await upstream.account_now()  # another's token may have come since it was drafted
+        make = partial(upstream.create_chat, prompt.model, prompt.mode, account)
+        self.chat_id = await retrying(make, self._around.patience)
         session = replace(session, chat_id=self.chat_id, account=account)
         try:
             await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())

@@ -85,6 +85,11 @@ class Turn:
         return self._record.chat_id
 
     @property
+    def account(self) -> str:
+        """Whose the chat is, where this turn made it; "" where it was there."""
+        return self._record.account
+
+    @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
         return self._record.used

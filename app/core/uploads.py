@@ -60,7 +60,8 @@ class Uploads:
             if problem.cause != "parse":
                 raise
             raise FileUnreadable(f"The site does not take {file.name}: {problem}", param="messages") from problem
-        await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
+        if await self._upstream.account_now() == account:  # else it may be in the new one's, and is brought again
+            await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
         _log.info("Uploaded %s, %s, %d bytes", file.name, file.content_type, len(file.data))
         return uploaded
 

@@ -70,8 +70,7 @@ class Videos:
             words = said.strip()[:_MOST_WORDS]
             raise ResponseFormatUnmet(f"The model made no video, but said: {words}")
         now = self._around.clock.now()
-        account = self._around.upstream.account_name()
-        video = Video(f"video_{new_hex()}", node.session_id, account, task_id, node.model, size, now)
+        video = Video(f"video_{new_hex()}", node.session_id, turn.account, task_id, node.model, size, now)
         await self._store.add_video(video)
         return video
 

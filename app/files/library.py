@@ -24,7 +24,6 @@ _INCOMING = ".incoming-"
 _CONTENT = re.compile(r"[0-9a-f]{64}")
 _UNCLAIMED = "unclaimed"
 _KEPT_ASIDE = 30 * 86400.0  # seconds
-_SHARED = "files"  # where the contents of all databases of a folder were once
 _PIECE = 1024 * 1024  # bytes that are written at once
 
 
@@ -50,24 +49,26 @@ def _tidy_up(folder: Path, used: set[str], now: float) -> None:
     A database that was put back, an older one or the one before an empty one, has files whose contents the database
     between them did not know.
     """
-    aside, shared = folder / _UNCLAIMED, folder.with_name(_SHARED)
-    for name in used:
-        for place in (aside / name, shared / name):
-            if place.is_file() and not (folder / name).exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
-                place.replace(folder / name)
+    aside = folder / _UNCLAIMED
     if not folder.exists():
         return
-    unknown = [path for path in folder.iterdir() if _CONTENT.fullmatch(path.name) and path.name not in used]
+    for name in used:
+        if (aside / name).is_file() and not (folder / name).exists():
+            (aside / name).replace(folder / name)
+    unknown = [path for path in folder.iterdir() if _is_content(path) and path.name not in used]
     for path in unknown:
         aside.mkdir(mode=0o700, exist_ok=True)
         os.utime(path, (now, now))
         path.replace(aside / path.name)
     if unknown:
         _log.warning("%d contents that no stored file has were set aside in %s", len(unknown), aside)
-    for path in [*folder.glob(f"{_INCOMING}*"), *aside.glob("*")]:
+    for path in [*folder.glob(f"{_INCOMING}*"), *filter(_is_content, aside.glob("*"))]:
         if path.parent == folder or path.stat().st_mtime < now - _KEPT_ASIDE:
             path.unlink()
+
+
+def _is_content(path: Path) -> bool:
+    return bool(_CONTENT.fullmatch(path.name)) and path.is_file()
 
 
 class DiskLibrary:

@@ -99,7 +99,10 @@ class SqliteArchive:
 
     def _still_in(self) -> tuple[str, ...]:
         """Empty the log, which holds the texts too; return the files that have them nevertheless."""
-        is_busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        try:
+            is_busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error:  # what is erased is erased
+            is_busy = True
         log = [self._path.with_name(f"{self._path.name}-wal")] if is_busy else []
         backups = sorted(self._path.parent.glob(f"{glob.escape(self._path.name)}.schema-*.backup"))
         return tuple(str(path) for path in [*log, *backups])

@@ -5,6 +5,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 _LONG = struct.calcsize("l")
 _READ_FLAGS = 0x80006601 | _LONG << 16  # FS_IOC_GETFLAGS of linux/fs.h
@@ -33,12 +34,13 @@ def write_in_place(file: int) -> bool:
 def prepare_index_of_log(database: Path) -> None:
     """Make the file that SQLite maps to find its way in the log, where it has to be written in place.
 
-    SQLite takes an empty one for new. Raises OSError.
+    SQLite takes an empty one for new. It is never removed here: another program may have opened the database meanwhile,
+    and the two would no longer see each other's locks. Raises OSError.
     """
-    path = database.with_name(f"{database.name}-shm")
+    with TemporaryFile(dir=database.parent) as probe:
+        if not write_in_place(probe.fileno()):
+            return
     with suppress(FileExistsError):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        is_needed = write_in_place(file)
+        file = os.open(database.with_name(f"{database.name}-shm"), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        write_in_place(file)
         os.close(file)
-        if not is_needed:
-            path.unlink()

@@ -61,7 +61,9 @@ def is_held(database: Path) -> bool:
             except OSError:
                 return True
     except FileNotFoundError:
-        pass
+        return False
+    except OSError:  # another user's
+        return True
     return False
 
 

@@ -122,7 +122,7 @@ class Studio:
     async def keep_login(self) -> float:
         return 3600.0
 
-    async def create_chat(self, model: str, mode: Mode = "chat") -> str:
+    async def create_chat(self, model: str, mode: Mode = "chat", account: str | None = None) -> str:
         self.modes.append(mode)
         self.chats.append(str(uuid4()))
         return self.chats[-1]

@@ -120,13 +120,3 @@ async def test_what_nobody_claimed_for_a_month_goes(tmp_path: Path) -> None:
         clock.seconds += days * 86400
         async with opened(folder, Index(), clock):
             assert len(await asyncio.to_thread(names, folder)) == left
-
-
-async def test_contents_of_the_folder_that_databases_once_shared_are_found(tmp_path: Path) -> None:
-    folder, index = tmp_path / "q.db-files", Index()
-    async with opened(tmp_path / "files", index) as library:
-        kept = await stored(library, b"kept")
-        await asyncio.to_thread((tmp_path / "files" / ("0" * 64)).write_bytes, b"of another database")
-    async with opened(folder, index) as library:
-        assert (await library.read(kept)).data == b"kept"
-    assert await asyncio.to_thread(names, tmp_path) == {f"q.db-files/{kept.sha256}", f"files/{'0' * 64}"}

@@ -118,7 +118,7 @@ async def test_where_a_filesystem_copies_what_is_written_the_index_of_the_log_is
             assert mode(beside(path, "-shm")) == 0o600
             await store.open_turn(node(name, name), session(name), minute(1))
             await store.finish_turn(end(name, turn_key=name), minute(2))
-    assert len(made) == 2
+    assert len(made) == 4, "each time a file to see, and then the index"
     async with sqlite_store(path) as store:
         assert await store.find_turn("a", "b")
 

@@ -178,7 +178,7 @@ class Upstream(Protocol):
         ...
 
     def account_name(self) -> str:
-        """Return whose chats they were at the last call, "none" where that is not known."""
+        """Return whose chats they are as far as is known, "none" where that is not."""
         ...
 
     async def account_now(self) -> str:
@@ -193,8 +193,12 @@ class Upstream(Protocol):
         """Fetch the account's settings, which the adapter may need to shape its requests."""
         ...
 
-    async def create_chat(self, model: str, mode: Mode = "chat") -> str:
-        """Make an empty chat for a first message in that mode, and return its id."""
+    async def create_chat(self, model: str, mode: Mode = "chat", account: str | None = None) -> str:
+        """Make an empty chat for a first message in that mode, and return its id.
+
+        With `account` in that one only: raises UpstreamRejected, with the cause "account", where the login is another's
+        by now.
+        """
         ...
 
     async def send(self, prompt: Prompt) -> Answering:

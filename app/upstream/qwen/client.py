@@ -97,7 +97,7 @@ class QwenUpstream:
         await self._login.__aexit__(kind, problem, trace)
 
     def account_name(self) -> str:
-        """Return the account that the token last sent is for, "none" without one."""
+        """Return the account of the token as it was last read, "none" without one."""
         return self._login.account_name()
 
     async def account_now(self) -> str:
@@ -123,10 +123,10 @@ class QwenUpstream:
         self._thinking_budgets = read_thinking_budgets(outer.data)
         _log.debug("Switched on in the account: %s", ", ".join(switched_on(outer.data)) or "nothing known")
 
-    async def create_chat(self, model: str, mode: Mode = "chat") -> str:
-        """Make an empty chat for a first message in that mode, and return its id."""
+    async def create_chat(self, model: str, mode: Mode = "chat", account: str | None = None) -> str:
+        """Make an empty chat for a first message in that mode, as `app.core.ports.Upstream` says; return its id."""
         body = create_body(model, mode, milliseconds=int(self._clock.now().timestamp() * 1000))
-        outer = await self._login.call("POST", f"{_CHATS}new", "model", body=body)
+        outer = await self._login.call("POST", f"{_CHATS}new", "model", account=account, body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not isinstance(chat_id, str) or not _CHAT_ID.fullmatch(chat_id):
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")

@@ -70,7 +70,7 @@ class Login:
         await self.transport.__aexit__(kind, problem, trace)
 
     def account_name(self) -> str:
-        """Return the account that the token last sent is for, "none" without one."""
+        """Return the account of the token as it was last read, "none" without one."""
         credential = self._tokens.credential
         return credential.account if credential else "none"
 
