@@ -17,7 +17,7 @@ def family(kind: type[GatewayError]) -> list[type[GatewayError]]:
 def example(kind: type[GatewayError]) -> GatewayError:
     if kind is MethodNotAllowed:
         return MethodNotAllowed("It happened.", allowed="GET")
-    return RangeUnusable("It happened.", size="bytes */1") if kind is RangeUnusable else kind("It happened.")
+    return RangeUnusable("It happened.", content_range="bytes */1") if kind is RangeUnusable else kind("It happened.")
 
 
 @pytest.mark.parametrize("kind", family(GatewayError))

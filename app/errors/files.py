@@ -50,16 +50,17 @@ class FileTooLarge(InvalidRequest):
 
 
 class RangeUnusable(InvalidRequest):
-    """The `Range` of a file is none, or begins behind its end; `size` says how long it is, for `Content-Range`."""
+    """The `Range` of a file is none, or begins behind its end."""
 
     status = 416
     code = "range_not_satisfiable"
     advice = "Ask for bytes that the file has, or for all of it."
     advice_zh = "请请求文件范围内的字节，或者整个文件。"
 
-    def __init__(self, message: str, *, size: str) -> None:
+    def __init__(self, message: str, *, content_range: str) -> None:
+        """`content_range` is the header that says which bytes there are."""
         super().__init__(message)
-        self.size = size
+        self.content_range = content_range
 
 
 class FormExpected(InvalidRequest):

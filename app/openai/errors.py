@@ -21,5 +21,5 @@ def error_headers(error: GatewayError) -> dict[str, str]:
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allowed
     if isinstance(error, RangeUnusable):
-        headers["Content-Range"] = error.size
+        headers["Content-Range"] = error.content_range
     return headers

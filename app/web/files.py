@@ -127,7 +127,7 @@ class _FileAnswer(web.FileResponse):
         """Take the status that the file and the request give; a range without bytes is an error like any other."""
         if status == web.HTTPRequestRangeNotSatisfiable.status_code:
             size = self.headers[hdrs.CONTENT_RANGE]
-            raise RangeUnusable(f"The file has no such bytes (Content-Range: {size}).", size=size)
+            raise RangeUnusable(f"The file has no such bytes (Content-Range: {size}).", content_range=size)
         super().set_status(status, reason)
 
 
