@@ -127,17 +127,14 @@ class TokenSource:
 
     def ready(self) -> Credential | None:
         """Return the token for a request where it was found to work a moment ago, else None: `take` looks again."""
-        fine = self._still_fine()
+        fine = self.fine
         if fine is not None:
             self._is_used = True
         return fine
 
-    async def look(self) -> None:
-        """Read `.env` again if it changed, unless that was done a moment ago: for who asks whose token it is."""
-        if self._still_fine() is None:
-            await self.refresh()
-
-    def _still_fine(self) -> Credential | None:
+    @property
+    def fine(self) -> Credential | None:
+        """The token that was found to work a moment ago, for who asks whose it is."""
         fine, until = self._fine
         if fine is None or fine is not self._wallet.credential or self._clock.monotonic() >= until:
             return None

@@ -2,11 +2,11 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -100,9 +100,9 @@ class QwenUpstream:
         """Return the account of the token as it was last read, "none" without one."""
         return self._login.account_name()
 
-    async def account_now(self) -> str:
+    def account_now(self) -> Coroutine[Any, Any, str]:
         """Return the account that a call would be made with now, "none" without a token."""
-        return await self._login.account_now()
+        return self._login.account_now()
 
     def account(self) -> AccountStatus:
         """Return the state of the account as last known, without a call."""

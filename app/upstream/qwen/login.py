@@ -76,7 +76,10 @@ class Login:
 
     async def account_now(self) -> str:
         """Return the account that a call would be made with now: its owner may just have given another token."""
-        await self._tokens.look()
+        fine = self._tokens.fine
+        if fine is not None:
+            return fine.account
+        await self._tokens.refresh()
         return self.account_name()
 
     def account(self) -> AccountStatus:
