@@ -233,8 +233,9 @@ _SILENT = "The site's stream ended without an answer."
 
 
 def _names_answer(frame: Frame) -> bool:
-    named = (frame.response_id, *(_member(value, "response_id") for value in (frame.created, frame.info)))
-    return any(isinstance(name, str) and name for name in named)
+    if isinstance(frame.response_id, str) and frame.response_id:
+        return True
+    return bool(_member(frame.created, "response_id") or _member(frame.info, "response_id"))
 
 
 def _member(value: object, key: str) -> str:
