@@ -34,7 +34,15 @@ from app.core.tools.scheme import SCHEME
 from app.core.turn import Turn
 from app.core.uploads import Uploads
 from app.core.watch import AnswerWatch
-from app.errors import ChatGone, ChatInProgress, ContextTooLong, FileUnreadable, ParentUnknown, UnsupportedFeature
+from app.errors import (
+    ChatFull,
+    ChatGone,
+    ChatInProgress,
+    FileUnreadable,
+    InvalidRequest,
+    ParentUnknown,
+    UnsupportedFeature,
+)
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
@@ -126,6 +134,7 @@ class Gateway:
             _log.info("A side call (%s), answered in a chat of its own", shape)
         fits = partial(self._policy.fits, choice)
         found = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
+        too_full: ChatFull | None = None
         if found is not None:
             place = found.place
             try:
@@ -141,16 +150,22 @@ class Gateway:
                     return await self._start(request, watch)
                 _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
                 await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
-            except ContextTooLong as full:  # the client may show less than the chat holds: a window, a summary
+            except ChatFull as full:  # the client may show less than the chat holds: a window, a summary
+                too_full = full
                 _log.warning("Chat %s cannot take this too, replaying into a new chat: %s", place.chat_id, full)
             except ChatInProgress as busy:
                 if busy.accepted:
                     raise
                 _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
         telling = what_to_tell(history, None)
-        attached = await self._attached(request, choice, telling, is_side_call=bool(shape))
-        draft = opening(request, choice, history, telling, account, delete_because, attached, fits)
-        return await self._begin(draft, request, choice, watch)
+        try:
+            attached = await self._attached(request, choice, telling, is_side_call=bool(shape))
+            draft = opening(request, choice, history, telling, account, delete_because, attached, fits)
+            return await self._begin(draft, request, choice, watch)
+        except InvalidRequest as problem:
+            if too_full is not None:  # by it clients know that they sent too much
+                raise too_full from problem
+            raise
 
     async def _attached(
         self, request: ChatRequest, choice: Choice, telling: Telling, *, is_side_call: bool = False

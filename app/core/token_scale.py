@@ -8,7 +8,7 @@ from app.core.budget import estimate_tokens
 from app.core.events import Usage
 from app.core.messages import Message
 from app.core.ports import ModelInfo, Place
-from app.errors import ContextTooLong
+from app.errors import ChatFull, ContextTooLong
 
 _LEAST, _MOST = 0.5, 2.0  # an estimate is not corrected further than that
 _SHARE = 0.3  # of a new count in the correction
@@ -69,7 +69,10 @@ class TokenScale:
             self._factors[model] = self.factor(model) * (1 - _SHARE) + measured * _SHARE
 
     def check(self, model: ModelInfo | None, weight: Weight) -> None:
-        """Raise ContextTooLong with the numbers if the model's context cannot hold a chat and a message."""
+        """Raise ContextTooLong with the numbers if the model's context cannot hold a chat and a message.
+
+        It is ChatFull where the context could hold the message alone.
+        """
         if model is None or model.context_tokens is None:
             return
         factor = self.factor(model.id)
@@ -77,7 +80,8 @@ class TokenScale:
         new = round(weight.new * factor)
         if held + new > model.context_tokens:
             before = f" after about {held:,} in the conversation before it" if held else ""
-            raise ContextTooLong(
+            kind = ChatFull if new <= model.context_tokens else ContextTooLong
+            raise kind(
                 f"This message holds about {new:,} tokens{before}; the context of {model.id} takes "
                 f"{model.context_tokens:,}.",
                 param="messages",

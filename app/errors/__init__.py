@@ -4,6 +4,7 @@
     ├── InvalidRequest              400  what the client sent cannot be served
     │   ├── UnsupportedFeature      400  a part of the OpenAI API that does not exist here
     │   └── ContextTooLong          400  context_length_exceeded
+    │       └── ChatFull            400  the same, for what the chat holds already; replayed where that is less
     ├── InvalidApiKey               401
     ├── ForbiddenHost               403
     ├── ForbiddenOrigin             403
@@ -71,6 +72,7 @@ from app.errors.files import (
 )
 from app.errors.request import (
     BodyTooLarge,
+    ChatFull,
     ContextTooLong,
     ForbiddenHost,
     ForbiddenOrigin,
@@ -117,6 +119,7 @@ from app.errors.upstream import (
 __all__ = [
     "BodyTooLarge",
     "CannotListen",
+    "ChatFull",
     "ChatGone",
     "ChatInProgress",
     "ClockWrong",

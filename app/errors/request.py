@@ -28,6 +28,10 @@ class ContextTooLong(InvalidRequest):
     advice_zh = "请开始新的对话，或者减少文字。"
 
 
+class ChatFull(ContextTooLong):
+    """The context of the model could hold the message, but not what its chat holds already besides."""
+
+
 class InvalidApiKey(InvalidRequest):
     """The caller's key is missing or wrong."""
 

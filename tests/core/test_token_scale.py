@@ -8,7 +8,7 @@ from app.core.events import Usage
 from app.core.messages import Message
 from app.core.ports import Place
 from app.core.token_scale import TokenScale, Weight, continued_weight, opened_weight
-from app.errors import ContextTooLong
+from app.errors import ChatFull, ContextTooLong
 from tests.core.fakes import model
 
 TEXT = "word " * 7000  # 10,000 tokens by the estimate
@@ -66,5 +66,12 @@ def test_a_chat_that_was_never_counted_is_estimated() -> None:
     told = (Message("user", TEXT), Message("assistant", "Yes."))
     weight = continued_weight("hi", told, replace(PLACE, input_tokens=None), is_pure=True)
     assert (weight.earlier, weight.answer) == (estimate_tokens(TEXT), estimate_tokens("Yes."))
-    with pytest.raises(ContextTooLong, match="about 10,001 in the conversation before it"):
+    with pytest.raises(ChatFull, match="about 10,001 in the conversation before it"):
         TokenScale().check(replace(model("m"), context_tokens=10_000), weight)
+
+
+def test_a_chat_is_full_only_where_the_message_alone_would_fit() -> None:
+    info = replace(model("m"), context_tokens=5_000)
+    with pytest.raises(ContextTooLong) as refused:
+        TokenScale().check(info, continued_weight(TEXT, (), PLACE, is_pure=True))
+    assert type(refused.value) is ContextTooLong

@@ -133,6 +133,31 @@ async def test_a_chat_that_is_full_refuses_what_does_not_fit_any_more(server: Se
     await refusal(server, *history, model=SMALL)
 
 
+async def test_a_chat_that_is_full_says_so_also_where_a_replay_has_another_fault(server: Server) -> None:
+    talk = server.conversation(model=SMALL)
+    await talk.say(f"Hello. {'word ' * 90_000}")
+    files = [
+        {"type": "file", "file": {"filename": f"{n}.txt", "file_data": data_url(TEXT + b"f%d" % n, "text/plain")}}
+        for n in range(5)
+    ]
+    talk.messages.append({"role": "user", "content": [{"type": "text", "text": "And these."}, *files]})
+    shown = await server.client.chat(talk.messages, model=SMALL)
+    assert (shown.status, shown.match) == (200, "exact")
+    history = [*talk.messages, assistant(shown.text), user("more " * 50_000)]
+    reply = await refusal(server, *history, model=SMALL)
+    assert "in the conversation before it" in reply.error["message"]
+
+
+async def test_a_message_that_no_chat_could_take_is_not_replayed(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    talk = server.conversation(model=TEXT_ONLY)
+    await talk.say("Hello, who are you?")
+    reply = await refusal(server, *talk.messages, user(PADDING), model=TEXT_ONLY)
+    assert "(BODY_BUDGET)" in reply.error["message"]
+    assert "replaying" not in caplog.text
+
+
 async def test_a_full_chat_is_left_for_a_new_one_where_the_client_sends_a_window(server: Server) -> None:
     talk = server.conversation(model=SMALL)
     for text in (f"My dog is called Waldo. {'word ' * 90_000}", f"A little more. {'more ' * 2_000}"):
