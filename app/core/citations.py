@@ -33,6 +33,7 @@ class CitationReader:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self._sources: dict[int, Source] = {}
+        self._sources_before: dict[int, Source] = {}  # those of the answer before this one
         self._unread: list[str] = []  # text in which nothing had to be looked for when it came
         self._held = ""
         self._length = 0  # characters that were read
@@ -68,7 +69,14 @@ class CitationReader:
         """Begin anew: the model was asked again, and its next answer cites what is found for that."""
         self._read_up()
         self._settled += self._named(self._cited)
+        self._sources_before = self._sources
         self._cited, self._sources, self._place = [], {}, _Place()
+
+    def restore(self) -> None:
+        """Go back to what was found for the answer before this one, which failed."""
+        sources = self._sources_before
+        self.again()
+        self._sources = sources
 
     def citations(self, *, whole: bool) -> Citations | None:
         """Return what was cited, and where; a `whole` answer that cites nothing: all that was found, at its end."""

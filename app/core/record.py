@@ -28,7 +28,8 @@ class TurnRecord:
     """Collects what a turn says and writes it to the store; `draft` is that of the message that is being answered.
 
     `text` is what the client was sent, calls in the form that the model is taught; `heard` is what the model said in
-    its last answer. `response_id` and `usage` are upstream's, of the last answer; `account` is whose a new chat is.
+    its last answer. `response_id` and `usage` are upstream's, of the last answer that is not taken back; `account` is
+    whose a new chat is.
     """
 
     def __init__(self, around: Surroundings, draft: Draft, watch: AnswerWatch) -> None:
@@ -41,6 +42,7 @@ class TurnRecord:
         self.reasoning: list[str] = []
         self.usage: Usage | None = None
         self._spent: Usage | None = None  # on answers that could not be used
+        self._before: tuple[str | None, Usage | None, Usage | None] = (None, None, None)  # the same, an answer ago
         self._opened: asyncio.Future[None] | None = None
         self._around = around
         self._watch = watch
@@ -48,7 +50,7 @@ class TurnRecord:
     @property
     def used(self) -> Usage | None:
         """Upstream's count of tokens so far, answers that could not be used included; None where it did not count."""
-        return self.usage + self._spent if self.usage and self._spent else self.usage
+        return _sum(self.usage, self._spent) if self.usage else None
 
     @property
     def is_open(self) -> bool:
@@ -108,11 +110,18 @@ class TurnRecord:
         end = self._end("complete", "stop", "asked again", "".join(self.heard), None)
         await self._around.store.finish_turn(end, now)
         self.draft = replace(self.draft, node=next_node, prompt=prompt, show_reasoning=False)
+        self._before = self.response_id, self.usage, self._spent
         self.heard, self.reasoning, self.response_id = [], [], None
         self._spent = self.used
         self.usage = None
         self._opened = self._around.store.open_turn(next_node, None, now)
         await self._opened
+
+    def restore(self) -> None:
+        """Take back the answer that is being recorded: its node is to be continued from the answer before it."""
+        failed = self.usage
+        self.response_id, self.usage, spent = self._before
+        self._spent = _sum(failed, spent)
 
     def close(
         self, state: State, reason: FinishReason | None, error: str | None, calls: tuple[str, ...]
@@ -178,6 +187,11 @@ class TurnRecord:
         else:
             await until_written(lambda: store.doom(session.id, "no answer", now, due))
         self._around.on_chat_released()
+
+
+def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Return two counts together, as far as there are any."""
+    return one + other if one and other else one or other
 
 
 async def until_written(write: Callable[[], Awaitable[None]]) -> None:

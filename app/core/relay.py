@@ -42,6 +42,7 @@ class Relay:
         self._cut = cut
         self._format = written
         self._citations = citations
+        self._calls_before = 0  # how many calls were passed on of the answers before this one
         self._shown = False  # whether there was a picture
         self._stands_apart = False  # whether a new paragraph begins with the next words
 
@@ -77,12 +78,19 @@ class Relay:
 
     def again(self) -> None:
         """The model was asked again: what it says next is another answer."""
+        self._calls_before = len(self._format.calls)
         self._format.again()
         self._citations.again()
 
     def restore(self) -> None:
-        """The other answer failed: the one before it is taken as it is."""
+        """The other answer failed: the one before it is taken as it is.
+
+        The conversation goes on below that one too, unless calls of the other were passed on: then it holds them.
+        """
         self._format.restore()
+        self._citations.restore()
+        if len(self._format.calls) == self._calls_before:
+            self._record.restore()
 
     def read(self, batch: Sequence[Event]) -> list[AnswerEvent]:
         """Return what the client is sent of these events; text that arrived together is one piece."""

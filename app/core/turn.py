@@ -19,7 +19,16 @@ from app.core.relay import Relay
 from app.core.surroundings import Surroundings
 from app.core.video import following
 from app.core.watch import AnswerWatch
-from app.errors import ChatInProgress, GatewayError, StoreError, UpstreamEmpty, UpstreamError, is_left, reason_of
+from app.errors import (
+    ChatInProgress,
+    GatewayError,
+    ResponseFormatUnmet,
+    StoreError,
+    UpstreamEmpty,
+    UpstreamError,
+    is_left,
+    reason_of,
+)
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -171,7 +180,11 @@ class Turn:
             raise problem
         _log.warning("Asked again, the model did not answer, so its answer is taken as it was: %s", problem)
         self._relay.restore()
-        return self._relay.finish(may_ask=False)[0]
+        try:
+            return self._relay.finish(may_ask=False)[0]
+        except ResponseFormatUnmet as unmet:  # what the model would have answered is not known
+            problem.accepted = True
+            raise problem from unmet
 
     async def _pass_on(self, out: Sequence[AnswerEvent], send: Send) -> None:
         if out:

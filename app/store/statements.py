@@ -3,10 +3,13 @@
 The tables are in migrations/sqlite/; docs/history.md describes them.
 """
 
-# After the key that it was found by, as rows.read_place takes them.
+# After the key that it was found by, as rows.read_place takes them. A node has the response id of its parent where the
+# model was asked again below that and its answer failed: on the site the message that asked is a child.
 _PLACE = """
            n.id, n.session_id, s.chat_id, n.response_id, n.before_key, n.system_digest, n.depth,
-           EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id) AS has_children, n.input_tokens,
+           EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id)
+           OR EXISTS (SELECT 1 FROM nodes p WHERE p.id = n.parent_id AND p.response_id = n.response_id) AS has_children,
+           n.input_tokens,
            n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures
 """
 
@@ -80,10 +83,12 @@ KNOWN_CHAT = """
     FROM sessions s WHERE chat_id = ?
 """
 SAW_CHAT = "UPDATE sessions SET seen_at = ? WHERE chat_id = ?"
+# Of two with one response id the later one is what continues.
 KNOWN_NODES = """
     SELECT id, response_id, turn_key, depth, system_digest, told_key, told_calls, told_results, told_call,
            told_pictures
     FROM nodes WHERE session_id = ? AND response_id IS NOT NULL
+    ORDER BY number
 """
 
 # An answer that was cut by the end of the process is looked for upstream, unless its chat is to be deleted anyway.

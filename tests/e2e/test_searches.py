@@ -85,6 +85,15 @@ async def test_a_model_that_was_asked_again_cites_what_it_found_then(server: Ser
     assert cited(reply) == [("one", "[[1]]"), ("two", "[[1]]")]
 
 
+async def test_an_answer_that_is_taken_since_the_next_one_failed_cites_what_was_found_for_it(server: Server) -> None:
+    script = server.emulator.script
+    script.answer("As [[1]] says.", tools=[Tool("web_search", docs=PAGES[:1])])
+    script.answer("It is [[1]]", tools=[Tool("web_search", docs=PAGES[1:])], fault="error_in_stream")
+    asked: Messages = [{"role": "user", "content": "Is it warm?"}]
+    reply = await server.client.chat(asked, model=SEARCH, tools=[WEATHER], tool_choice="required")
+    assert (reply.text, cited(reply)) == ("As [[1]] says.", [("one", "[[1]]")])
+
+
 async def test_an_answer_of_calls_alone_or_cut_short_does_not_claim_all_that_was_found(server: Server) -> None:
     server.emulator.script.answer(call_text(), tools=[Tool("web_search", docs=PAGES)])
     asked: Messages = [{"role": "user", "content": "How warm is it?"}]

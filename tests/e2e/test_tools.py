@@ -29,6 +29,7 @@ WEATHER = {
 }
 TIME = {"type": "function", "function": {"name": "get_time"}}
 ASK = "How warm is it in Paris?"
+FAILING = ["empty", "error_in_stream", "error_in_stream_text", "expired_in_stream"]
 
 
 def calls_of(reply: Reply) -> list[tuple[str, Any]]:
@@ -432,6 +433,40 @@ async def test_good_calls_are_kept_when_the_second_answer_fails(server: Server, 
         history = [user(ASK), echo(reply), result(ids_of(reply)[0], "noon")]
         after = await server.client.chat(history, tools=[WEATHER, TIME])
         assert (after.match, "noon" in server.emulator.shown[-1].text) == ("tool-call", True)
+        first, asked_again, told = server.emulator.shown[-3:]
+        assert (first.parent_id, told.parent_id) == (None, asked_again.parent_id), "it goes on below the first answer"
+        assert told.user_action == "edit", "the message that asked again is there already"
+
+
+@pytest.mark.parametrize("fault", FAILING)
+async def test_words_go_on_below_the_answer_that_was_taken_when_the_second_one_fails(
+    server: Server, fault: str
+) -> None:
+    server.emulator.script.answer("I look it up. " + call_text(arguments='{"days": 2}'))
+    server.emulator.script.answer("Half of", fault=fault)
+    history = [user(ASK)]
+    reply = await server.client.chat(history, tools=[WEATHER])
+    assert (reply.status, reply.finish_reason) == (200, "stop")
+    with closing(sqlite3.connect(server.database)) as database, database:
+        last = "SELECT input_tokens, response_id FROM nodes ORDER BY number DESC LIMIT 2"
+        taken, first = database.execute(last).fetchall()
+    assert taken == first
+    assert reply.body["usage"]["prompt_tokens"] >= taken[0] > 0
+    after = await server.client.chat([*history, echo(reply), user("And now?")], tools=[WEATHER])
+    assert (after.match, after.session) == ("exact", reply.session)
+    assert server.emulator.shown[-1].parent_id == first[1]
+    assert server.emulator.shown[-1].seen[-2][1].startswith("I look it up.")
+
+
+async def test_what_follows_calls_of_a_second_answer_that_fails_goes_on_below_it(server: Server) -> None:
+    server.emulator.script.answer("I look. " + call_text(arguments='{"days": 2}'))
+    server.emulator.script.answer("", pieces=[call_text(), "And"], fault="error_in_stream")
+    history = [user(ASK)]
+    reply = await server.client.chat(history, tools=[WEATHER])
+    assert calls_of(reply) == [("get_weather", {"city": "Paris"})]
+    history += [echo(reply), result(ids_of(reply)[0], "20 degrees")]
+    assert (await server.client.chat(history, tools=[WEATHER])).match == "tool-call"
+    assert "Paris" in server.emulator.shown[-1].seen[-2][1]
 
 
 async def test_a_wrong_call_is_the_text_that_it_is_when_the_second_answer_fails(server: Server) -> None:
@@ -442,11 +477,12 @@ async def test_a_wrong_call_is_the_text_that_it_is_when_the_second_answer_fails(
     assert '{"days":2}' in reply.text
 
 
-async def test_json_that_does_not_fit_is_told_when_the_second_answer_fails(server: Server) -> None:
+async def test_what_the_site_said_is_told_where_json_did_not_fit_and_the_second_answer_fails(server: Server) -> None:
     server.emulator.script.answer("I am three.")
     server.emulator.script.fault("empty")
     reply = await server.client.chat([user("How old?")], response_format=FORMATS["json_schema"])
-    assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
+    assert (reply.status, reply.error["code"]) == (502, "upstream_empty_answer")
+    assert reply.headers["x-should-retry"] == "false"
 
 
 def shown_with(reply: Reply, *arguments: str) -> dict[str, Any]:
