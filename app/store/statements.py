@@ -8,7 +8,9 @@ The tables are in migrations/sqlite/; docs/history.md describes them.
 _PLACE = """
            n.id, n.session_id, s.chat_id, n.response_id, n.before_key, n.system_digest, n.depth,
            EXISTS (SELECT 1 FROM nodes c WHERE c.parent_id = n.id)
-           OR EXISTS (SELECT 1 FROM nodes p WHERE p.id = n.parent_id AND p.response_id = n.response_id) AS has_children,
+           OR (n.turn_start IS NOT n.number AND EXISTS (
+               SELECT 1 FROM nodes p WHERE p.id = n.parent_id AND p.response_id = n.response_id
+           )) AS has_children,
            n.input_tokens,
            n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures
 """
