@@ -81,14 +81,15 @@ def repaired(text: str) -> Any:
 
 
 def seems_torn(value: Any) -> bool:
-    """Say whether a text in a guessed value seems to end where it was not meant to: behind a quote, in a bracket."""
+    """Say whether a text in a guessed value seems to end where it was not meant to: at a quote, in a bracket."""
     if isinstance(value, dict):
         return any(map(seems_torn, value.values()))
     if isinstance(value, list):
         return any(map(seems_torn, value))
     if not isinstance(value, str):
         return False
-    return value.endswith(('"', "'", "`")) or any(value.count(pair[0]) != value.count(pair[1]) for pair in _PAIRS)
+    is_quoting = value.endswith(('"', "'", "`")) or value.count('"') % 2 == 1
+    return is_quoting or any(value.count(pair[0]) != value.count(pair[1]) for pair in _PAIRS)
 
 
 def _literal(text: str) -> Any:

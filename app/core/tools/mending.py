@@ -1,7 +1,7 @@
 """Change a value's type where a schema asks for another and the meaning stays the same (docs/tools.md, Checking)."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.core.tools.json_text import WrittenFloat
@@ -38,14 +38,32 @@ class Mending:
         return value
 
     def names_all(self, value: Any, schema: Any) -> bool:
-        """Say whether a schema has a name for every key of a value: a guess where a text ends makes others."""
-        if isinstance(value, list):
-            items = next((part["items"] for part in self._parts(schema) if "items" in part), None)
-            return all(self.names_all(item, items) for item in value)
-        if not isinstance(value, dict):
+        """Say whether a schema has a name for every key of a value: a guess where a text ends makes others.
+
+        A schema that names none, or says what others may hold, has a place for every key.
+        """
+        if not isinstance(value, dict | list):
             return True
-        named = {key: inner for part in self._parts(schema) for key, inner in part.get("properties", {}).items()}
-        return all(key in named and self.names_all(inner, named[key]) for key, inner in value.items())
+        parts = list(self._parts(schema))
+        if isinstance(value, list):
+            items = [part["items"] for part in parts if "items" in part]
+            return all(self._one_names_all(item, items or [None]) for item in value)
+        if not any("properties" in part or "additionalProperties" in part for part in parts):
+            kinds = self._kinds(self._resolved(schema))
+            return not kinds or "object" in kinds
+        return all(self._one_names_all(inner, self._inner(key, parts)) for key, inner in value.items())
+
+    def _one_names_all(self, value: Any, schemas: Iterable[Any]) -> bool:
+        return any(self.names_all(value, schema) for schema in schemas)
+
+    def _inner(self, key: str, parts: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+        """Return what each part of a schema asks of a key that it has a place for."""
+        for part in parts:
+            named, others = part.get("properties", {}), part.get("additionalProperties", False)
+            if key in named:
+                yield named[key]
+            elif others is not False:
+                yield others
 
     def _parts(self, schema: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
         """Return a schema and those that it is put together from."""

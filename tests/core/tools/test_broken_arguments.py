@@ -23,6 +23,9 @@ WRITE = Tool(
             "mode": {"anyOf": [{"$ref": "#/$defs/mode"}, {"type": "null"}]},
             "tags": {"type": "array", "items": {"type": "object", "properties": {"tag": TEXT}}},
             "any": {"type": "object"},
+            "env": {"type": "object", "additionalProperties": TEXT},
+            "more": {"properties": {"a": TEXT}, "additionalProperties": {"properties": {"b": TEXT}}},
+            "one": {"anyOf": [{"properties": {"at": {"properties": {"x": TEXT}}}}, {"properties": {"at": TEXT}}]},
         },
         "$defs": {"mode": {"type": "object", "properties": {"bits": {"type": "integer"}}}},
     },
@@ -48,6 +51,10 @@ SURE: dict[str, tuple[str, dict[str, Any]]] = {
     "quotes around a word": ('{"body": "the "old" one"}', {"body": 'the "old" one'}),
     "a bare key": ('{path: "a", mode: {bits: 7}, tags: [{tag: "b"}]}',
                    {"path": "a", "mode": {"bits": 7}, "tags": [{"tag": "b"}]}),
+    "a key where any may be": ('{"path": "a", any: {"b": {c: 7}}}', {"path": "a", "any": {"b": {"c": 7}}}),
+    "a key where others may be": ('{env: {"A": "x", B: "y"}}', {"env": {"A": "x", "B": "y"}}),
+    "a key beside one that is known": ('{more: {a: "x", c: {b: "y"}}}', {"more": {"a": "x", "c": {"b": "y"}}}),
+    "a key that the first of two forms knows": ('{one: {at: {x: "a"}}}', {"one": {"at": {"x": "a"}}}),
     "a key that nobody knows, in JSON that is whole": ('{"path": "a", "b": 2}', {"path": "a", "b": 2}),
 }  # fmt: skip
 
@@ -69,7 +76,9 @@ UNSURE = {
     "texts side by side": '{"body": "echo "" x"}',
     "a key that is known elsewhere": '{"path": "a", mode: {"path": 7}}',
     "a key in a list": '{"path": "a", tags: [{"path": "b"}]}',
-    "a key where any may be": '{"path": "a", any: {"b": 7}}',
+    "a key in one of the others": '{more: {c: {d: "y"}}}',
+    "a key that neither of two forms knows": '{one: {at: {y: "a"}}}',
+    "a quotation where any key may be": '{any: {"a": "say "x", "y": 1"}}',
     "a line break beside a pattern": r'{"body": "find \d in it\nand go on"}',
     "a letter in hexadecimal beside a pattern": r'{"body": "\u00e9\d"}',
 }
@@ -88,9 +97,15 @@ def test_keys_of_a_call_are_no_arguments() -> None:
     assert checked("", form=right.replace("{name", '{"name"').replace("name:", 'name":')).problems == ()
 
 
-def test_a_tool_that_names_no_keys_is_asked_for_again() -> None:
-    assert checked('{"a": "x", b: 1}', Tool("t")).problems
-    assert checked("{'a': 'x', 'b': 1}", Tool("t")).problems == ()
+def test_a_tool_that_names_no_keys_takes_any() -> None:
+    for written in ('{"a": "x", b: 1}', "{'a': 'x', 'b': 1}"):
+        mended = checked(written, Tool("t"))
+        assert (json.loads(mended.arguments), mended.problems) == ({"a": "x", "b": 1}, ())
+
+
+@pytest.mark.parametrize("body", ['{"a":1,"b":2}', 'He said "b", "c": "d', 'say "hi"', '[("a", "b'])
+def test_a_tool_that_names_no_keys_takes_no_text_that_may_be_cut(body: str) -> None:
+    assert checked(f'{{"path": "a", "body": "{body}"}}', Tool("t")).problems
 
 
 @pytest.mark.parametrize("number", ["3.10", "1e5", "0.1000000000000000055511151231257827", "12345678901234567890123"])
