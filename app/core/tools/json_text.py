@@ -61,7 +61,7 @@ def read_object(text: str) -> Object | None:
     """
     if not _OBJECT.match(text) or len(text) > _MOST_MENDED:
         return None
-    text = _with_plain_backslashes(text)
+    text = _with_plain_slashes(_with_plain_backslashes(text))
     value, is_guess = _literal(text), False
     if value is None:
         value, is_guess = repaired(text), True
@@ -122,6 +122,11 @@ def _with_plain_backslashes(text: str) -> str:
         parts += [text[end : found.start()], plain]
         end = found.end()
     return "".join(parts) + text[end:]
+
+
+def _with_plain_slashes(text: str) -> str:
+    r"""Undo `\/`, which only JSON knows: a literal of Python and the library would keep the backslash."""
+    return _ESCAPE.sub(lambda escape: "/" if escape[1] == "/" else escape[0], text) if "\\/" in text else text
 
 
 def is_json(value: Any) -> bool:

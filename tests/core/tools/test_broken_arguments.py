@@ -47,6 +47,10 @@ SURE: dict[str, tuple[str, dict[str, Any]]] = {
         r'{"path": "C:\Users\new", "body": "one\ntwo three"}', {"path": r"C:\Users\new", "body": "one\ntwo three"}
     ),
     "backslashes that are doubled already": (r'{"path": "C:\\Users\new"}', {"path": "C:\\Users\new"}),
+    "an end tag": (r'{"path": "a.html", "body": "<div>x<\/div>",}', {"path": "a.html", "body": "<div>x</div>"}),
+    "an end tag in single quotes": (r"{'body': '<div>x<\/div>\n'}", {"body": "<div>x</div>\n"}),
+    "an end tag beside a bare key": (r'{path: "a", body: "<div>x<\/div>"}', {"path": "a", "body": "<div>x</div>"}),
+    "a backslash before a slash": (r"{'body': 'a\\/b'}", {"body": "a\\/b"}),
     "an apostrophe that is escaped": (r'{"body": "it\'s\none"}', {"body": "it's\none"}),
     "quotes around a word": ('{"body": "the "old" one"}', {"body": 'the "old" one'}),
     "a bare key": ('{path: "a", mode: {bits: 7}, tags: [{tag: "b"}]}',
