@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.core.tools.checking import written
-from app.core.tools.json_text import end_of_json, repaired, strict
+from app.core.tools.json_text import end_of_json, mend, strict
 from app.core.tools.schemas import schema_problems, usable
 from app.core.tools.scheme import compact
 
@@ -124,5 +124,6 @@ def _close_later(spans: list[_Span], text: str, end: int) -> None:
 
 def _mended(piece: str) -> Any:
     """Mend a piece; what becomes something else on the way, as a list of several values, was none."""
-    value = repaired(piece)
+    read = mend(piece)
+    value = None if read is None else read.value
     return value if value and isinstance(value, dict if piece[0] == "{" else list) else Lack.ALL

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 _MOST_MENDED = 8_000  # characters; the library takes four times as long for twice as many, and nothing runs meanwhile
 _OBJECT = re.compile(r"\{\s*(?:\"|'|“|}|[\w$-]+\s*:)")
-_LITERALS = re.compile(r"\b(?:True|False|None)\b")
+_LITERALS = re.compile(r"True|False|None")
 _PAIRS = ("{}", "[]", "()")
 _MEANT = {"True": "true", "False": "false", "None": "null"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -53,27 +53,40 @@ def strict(text: str, otherwise: Any = None) -> Any:
         return otherwise
 
 
+class Mended(Struct, frozen=True):
+    """What broken JSON means. `is_guess`: where its texts begin and end was guessed."""
+
+    value: Any
+    is_guess: bool = False
+
+
 def read_object(text: str) -> Object | None:
-    """Mend an object: Python literals, single quotes, trailing commas, bare keys, missing brackets.
+    """Mend an object (`mend`); None where it is none."""
+    read = mend(text) if _OBJECT.match(text) else None
+    return Object(read.value, read.is_guess) if read is not None and isinstance(read.value, dict) else None
 
-    None where it is no object, where it is too long to be mended while others wait, where nobody knows which of its
-    backslashes are escapes, or where a letter or a digit of it would be lost on the way.
+
+def mend(text: str) -> Mended | None:
+    """Mend JSON: Python literals, single quotes, trailing commas, bare keys, missing brackets.
+
+    None where it is too long to be mended while others wait, where nobody knows which of its backslashes are escapes,
+    or where a letter or a digit of it would be lost on the way.
     """
-    if not _OBJECT.match(text) or len(text) > _MOST_MENDED:
-        return None
-    text = _with_plain_slashes(_with_plain_backslashes(text))
-    value, is_guess = _literal(text), False
-    if value is None:
-        value, is_guess = repaired(text), True
-    if not isinstance(value, dict) or not is_json(value):
-        return None
-    return Object(value, is_guess) if _letters(_said(value)) == _letters(_unescaped(text)) else None
-
-
-def repaired(text: str) -> Any:
-    """Return what the library makes of broken JSON; None for nothing, and for a text that would take it too long."""
     if len(text) > _MOST_MENDED:
         return None
+    text = _with_plain_slashes(_with_plain_backslashes(text))
+    if not text:
+        return None
+    value, is_guess = _literal(text), False
+    if value is None:
+        value, is_guess = _repaired(text), True
+    if not is_json(value):
+        return None
+    return Mended(value, is_guess) if _letters(_said(value)) == _letters(_unescaped(text)) else None
+
+
+def _repaired(text: str) -> Any:
+    """Return what the library makes of broken JSON, None for nothing."""
     try:
         return repair_json(text, return_objects=True)
     except (RecursionError, ValueError):  # nested too deeply
@@ -159,7 +172,7 @@ def _said(value: Any) -> str:
         return " ".join(f"{key} {_said(part)}" for key, part in value.items())
     if isinstance(value, list):
         return " ".join(map(_said, value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return _without_comments(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _unescaped(text: str) -> str:
@@ -169,11 +182,14 @@ def _unescaped(text: str) -> str:
         what = escape[1]
         return chr(int(what[1:], 16)) if len(what) == 5 else " " if what in "nrtbf" else what
 
-    def comment(found: re.Match[str]) -> str:
-        return "" if found["end"] else found[0]
+    return _ESCAPE.sub(meant, _without_comments(text))
 
-    return _ESCAPE.sub(meant, _LITERALS.sub(lambda literal: _MEANT[literal[0]], _COMMENT.sub(comment, text)))
+
+def _without_comments(text: str) -> str:
+    return _COMMENT.sub(lambda found: "" if found["end"] else found[0], text)
 
 
 def _letters(text: str) -> str:
-    return "".join(letter for letter in text if letter.isalnum())
+    """Return letters and digits; Python's words as those of JSON, also where they are words of a text."""
+    letters = "".join(letter for letter in text if letter.isalnum())
+    return _LITERALS.sub(lambda literal: _MEANT[literal[0]], letters)

@@ -40,6 +40,16 @@ CALL = "<tool_use>\n<name>a</name>\n<arguments>{}</arguments>\n</tool_use>"
         ('{"a": 1} {"a": 2}', Lack.CHOICE),
         ("{'a': 1} {'a': 2}", Lack.CHOICE),
         ("{'a': 1}: [x]", Lack.CHOICE),
+        (r'{"path": "C:\Users\new\table",}', {"path": r"C:\Users\new\table"}),
+        (r'{"path": "C:\Users\new\table"}', {"path": r"C:\Users\new\table"}),
+        (r'["^\d+\t$"]', [r"^\d+\t$"]),
+        (r'{"text": "regex \d+\n",}', Lack.ALL),
+        (r'{"text": "\u00e9\d",}', Lack.ALL),
+        (r"{'a': '<b>x<\/b>\n'}", {"a": "<b>x</b>\n"}),
+        ("{'a': 'x' is said, 'b': 1}", Lack.ALL),
+        ("{'a': 1, 'a': 2}", Lack.ALL),
+        ("{'a': 'None of /* it */', 'b': [True, None]}", {"a": "None of /* it */", "b": [True, None]}),
+        ("{a: 'False', /* so it is */ b: 1}", {"a": "False", "b": 1}),
     ],
 )
 def test_json_is_found(text: str, value: Any) -> None:
