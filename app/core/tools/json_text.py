@@ -19,6 +19,7 @@ _TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?", re.DOTALL)
 _ESCAPES = frozenset("\"'\\/bfnrt")
 _BACKSLASHES = re.compile(r"\\[\"'\\]|\\")
 _COMMENT = re.compile(r"/\*(?:[^\"'*]|\*(?!/))*+(?P<end>\*/)?")  # without an end it is none, but read over once
+_LAST_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+"?|,(?=\s*+[}\]])', re.DOTALL)  # and texts, which are left as they are
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|"', re.DOTALL)
 
 
@@ -69,24 +70,28 @@ def read_object(text: str) -> Object | None:
 def mend(text: str) -> Mended | None:
     """Mend JSON: Python literals, single quotes, trailing commas, bare keys, missing brackets.
 
-    None where it is too long to be mended while others wait, where nobody knows which of its backslashes are escapes,
-    or where a letter or a digit of it would be lost on the way.
+    None where nobody knows which of its backslashes are escapes, where a letter or a digit of it would be lost on the
+    way, or where it is too long to be guessed at while others wait.
     """
-    if len(text) > _MOST_MENDED:
-        return None
     text = _with_plain_slashes(_with_plain_backslashes(text))
     if not text:
         return None
-    value, is_guess = _literal(text), False
+    value, is_guess = strict(_LAST_COMMA.sub(lambda found: "" if found[0] == "," else found[0], text)), False
+    if value is None:
+        value = _literal(text)
     if value is None:
         value, is_guess = _repaired(text), True
-    if not is_json(value):
+    try:
+        is_whole = is_json(value) and _letters(_said(value)) == _letters(_unescaped(text))
+    except RecursionError:  # nested too deeply
         return None
-    return Mended(value, is_guess) if _letters(_said(value)) == _letters(_unescaped(text)) else None
+    return Mended(value, is_guess) if is_whole else None
 
 
 def _repaired(text: str) -> Any:
-    """Return what the library makes of broken JSON, None for nothing."""
+    """Return what the library makes of broken JSON; None for nothing, and for a text that would take it too long."""
+    if len(text) > _MOST_MENDED:
+        return None
     try:
         return repair_json(text, return_objects=True)
     except (RecursionError, ValueError):  # nested too deeply
@@ -172,6 +177,8 @@ def _said(value: Any) -> str:
         return " ".join(f"{key} {_said(part)}" for key, part in value.items())
     if isinstance(value, list):
         return " ".join(map(_said, value))
+    if isinstance(value, WrittenFloat):
+        return value.text
     return _without_comments(value) if isinstance(value, str) else json.dumps(value)
 
 

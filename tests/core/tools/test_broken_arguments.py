@@ -51,6 +51,11 @@ SURE: dict[str, tuple[str, dict[str, Any]]] = {
     "an end tag in single quotes": (r"{'body': '<div>x<\/div>\n'}", {"body": "<div>x</div>\n"}),
     "an end tag beside a bare key": (r'{path: "a", body: "<div>x<\/div>"}', {"path": "a", "body": "<div>x</div>"}),
     "a backslash before a slash": (r"{'body': 'a\\/b'}", {"body": "a\\/b"}),
+    "commas behind the last": (
+        '{"body": ",]", "tags": [{"tag": ",}",}, ] ,\n}', {"body": ",]", "tags": [{"tag": ",}"}]}
+    ),
+    "a comment in a text": (r'{"body": "/* None *\/ 1e3\n",}', {"body": "/* None */ 1e3\n"}),
+    "a number before the last comma": ('{"path": 3.10,}', {"path": "3.10"}),
     "an apostrophe that is escaped": (r'{"body": "it\'s\none"}', {"body": "it's\none"}),
     "quotes around a word": ('{"body": "the "old" one"}', {"body": 'the "old" one'}),
     "a bare key": ('{path: "a", mode: {bits: 7}, tags: [{tag: "b"}]}',
@@ -83,6 +88,7 @@ UNSURE = {
     "a key in one of the others": '{more: {c: {d: "y"}}}',
     "a key that neither of two forms knows": '{one: {at: {y: "a"}}}',
     "a quotation where any key may be": '{any: {"a": "say "x", "y": 1"}}',
+    "a key that is said twice": '{"path": "a", "path": "b",}',
     "a line break beside a pattern": r'{"body": "find \d in it\nand go on"}',
     "a letter in hexadecimal beside a pattern": r'{"body": "\u00e9\d"}',
 }
@@ -118,8 +124,31 @@ def test_a_number_for_a_text_is_written_as_it_was(number: str) -> None:
     assert (json.loads(mended.arguments), mended.problems) == ({"path": number}, ())
 
 
-@pytest.mark.parametrize("body", ['const a = { "k": "v" };\n', "{'k': 'v'}, ", "\\'", '\\"'])
-def test_what_is_too_long_to_be_mended_keeps_nobody_waiting(body: str) -> None:
+LONG = 'line of "a" file, ] with [1, ] and it\'s None\n' * 3_000
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f'{{"path": "a", "body": {json.dumps(LONG)}, }}',
+        f'{{"body": {json.dumps(LONG)}, "tags": [{{"tag": "b",}},\n], "path": "a",\n}}',
+        str({"path": "a", "body": LONG}),
+    ],
+)
+def test_a_long_text_is_mended_where_nothing_is_guessed(written: str) -> None:
+    mended = checked(written)
+    assert (json.loads(mended.arguments)["body"], mended.problems) == (LONG, ())
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 5_000])
+def test_what_is_nested_too_deeply_is_asked_for_again_at_most(depth: int) -> None:
+    for opened, closed in (("[", "]"), ('{"a":', "}"), ("{'a':", "}")):
+        mended = checked(f'{{"any": {{"a": {opened * depth}1{closed * depth}}},}}')
+        assert mended.problems or depth < 900
+
+
+@pytest.mark.parametrize("body", ['const a = { "k": "v" };\n', "{'k': 'v'}, ", "\\'", '\\"', ",]", ", " * 9, '",'])
+def test_what_is_too_long_to_be_guessed_at_keeps_nobody_waiting(body: str) -> None:
     began = time.process_time()
     assert checked(f'{{"path": "a", "body": "{body * 10_000}"}}x').problems
     assert time.process_time() - began < 1, "mended, it took a quarter of a minute"

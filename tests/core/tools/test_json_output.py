@@ -1,5 +1,6 @@
 """An answer that has to be JSON is taken out of whatever stands around it."""
 
+import json
 import time
 from typing import Any
 
@@ -135,6 +136,12 @@ def test_prompt_mode_passes_everything_up_to_its_last_call(said: str, passed: st
 def test_a_system_prompt_teaches_tools_only_with_both_tags() -> None:
     assert teaches_tools(f"Write {CALL}.")
     assert not teaches_tools("What is a <tool_use> tag?")
+
+
+def test_a_long_answer_with_a_comma_behind_its_last_value_is_read() -> None:
+    texts = ['a text, ] of "many" it\'s'] * 3_000
+    assert find_json(f"{json.dumps({'a': texts})[:-2]},\n], }}", lambda _: True) == {"a": texts}
+    assert find_json(f"So: {json.dumps(texts)[:-1]},]", lambda _: True) == texts
 
 
 def test_an_answer_of_one_endless_text_takes_no_longer_than_others() -> None:
