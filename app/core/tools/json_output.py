@@ -62,8 +62,9 @@ _Span = tuple[int, int, Any]  # begin, end, and the value if it is JSON
 def find_json(text: str, fits: Callable[[Any], bool]) -> Any:
     """Return the JSON value of an answer, out of prose or a code block, or what it lacks.
 
-    It is the one that fits, else the first, to say what is wrong with it. Where none fits as it is, they are mended,
-    but not where one breaks off: nobody knows how it would have gone on.
+    It is the first code block that fits, else the one piece of prose that does, else the first, to say what is wrong
+    with it. Where none fits as it is, they are mended, but not where one breaks off: nobody knows how it would have
+    gone on.
     """
     text = text.strip()
     if (whole := strict(text, Lack.ALL)) is not Lack.ALL:
@@ -96,15 +97,20 @@ def _only(values: Iterable[Any], fits: Callable[[Any], bool]) -> Any:
 
 
 def _pieces(text: str) -> list[tuple[str, Any]]:
-    """Return what stands in brackets, each with its value if it is JSON; nothing where one breaks off."""
+    """Return what stands in brackets, each with its value if it is JSON; nothing where one breaks off.
+
+    What follows many of them is not looked at: an answer that cites a lot is no reason to lose what it began with.
+    """
     spans: list[_Span] = []
     at = 0
     while mark := _BRACKET.search(text, at):
         begin, at = mark.span()
         if mark[0] in "{[":
             end = end_of_json(text, begin)
-            if end is None or len(spans) == _MOST_PIECES:
+            if end is None:
                 return []
+            if len(spans) == _MOST_PIECES:
+                break
             spans.append((begin, end, strict(text[begin:end], Lack.ALL)))
             at = end
         else:

@@ -70,6 +70,9 @@ NUMBERS, WORDS = {"type": "array", "items": {"type": "integer"}}, {"type": "arra
         ({"required": ["a"]}, '{"b":1} is the form, {"a":1} the answer', '{"a":1}'),
         (NUMBERS, '{"a":1}, or rather [1,2].', "[1,2]"),
         ({"type": ["object", "null"]}, "null", "null"),
+        (None, '```json\n{"a":1}\n```\n```json\n{"a":2}\n```', '{"a":1}'),
+        (None, '{"a":1} by ' + " ".join(f"[{n}]" for n in range(60)), '{"a":1}'),
+        (None, "{'a': 1} by " + " ".join(f"[{n}]" for n in range(60)), '{"a":1}'),
     ],
 )
 def test_what_fits_is_taken_out_of_what_does_not(schema: dict[str, Any] | None, text: str, said: str) -> None:
@@ -83,6 +86,7 @@ def test_what_fits_is_taken_out_of_what_does_not(schema: dict[str, Any] | None, 
         ({"type": "array"}, "{'a': 1} {'b': 2}", "In the answer: {'a': 1} is not of type 'array'."),
         (WORDS, "[x] [1] ]", "The answer holds no whole JSON."),
         (None, '{"a":1} or {"a":2}', "The answer holds several JSON values that fit; only one is wanted."),
+        (None, "[1] " * 60 + '{"a":1}', "The answer is not a JSON object."),
         (None, '[1] {"a": 1e999}', "The answer is not a JSON object."),
     ],
 )
