@@ -290,12 +290,20 @@ async def test_ctrl_c_or_ctrl_d_instead_of_an_answer_erases_nothing(
         stderr=theirs,
     )
     os.close(theirs)
-    told = ""
+    told, pressing = "", None
+
+    async def press() -> None:
+        while True:  # as a person does: one that comes just before the program reads is not heeded
+            os.write(ours, key.encode())
+            await asyncio.sleep(0.5)
+
     with contextlib.suppress(OSError):  # a terminal whose last program ended
         while piece := await asyncio.to_thread(os.read, ours, 65536):
             told += piece.decode()
-            if told.endswith("[y/N] "):
-                os.write(ours, key.encode())
+            if pressing is None and told.endswith("[y/N] "):
+                pressing = asyncio.create_task(press())
+    assert pressing is not None
+    pressing.cancel()
     os.close(ours)
     assert "To erase here: 1; chats to delete on the site: 0." in told
     assert await process.wait() == (130 if key == "\x03" else 1)
