@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Self, TypeVar
 
 from app.core.canonical import sent_digest, unsigned
+from app.core.chat_copy import newest_answer
 from app.core.events import Event, Finished, Picture, Sources, Started, TextDelta, VideoTask
 from app.core.ports import Answering, ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
@@ -24,7 +25,7 @@ Known = Callable[[], Awaitable[Collection[str]]]
 _log = logging.getLogger(__name__)
 _MAY_DO_NOTHING = (UpstreamBusy, UpstreamUnreachable)
 _ANSWER_LOST = (UpstreamCut, UpstreamTimeout, UpstreamUnreachable)  # where it was accepted
-_PASSING = (UpstreamBusy, UpstreamTimeout, UpstreamUnreachable)
+PASSING = (UpstreamBusy, UpstreamTimeout, UpstreamUnreachable)
 _SOON = 5.0  # seconds; a site that names a longer wait is not asked again behind the client's back
 
 
@@ -176,7 +177,7 @@ class _ReadBack:
                 answer = await self._look()
             except (UpstreamError, StoreError) as why:
                 _log.info("The answer in chat %s cannot be read back: %s", self._prompt.chat_id, why)
-                if not isinstance(why, _PASSING):
+                if not isinstance(why, PASSING):
                     return None
                 pause = max(pause, why.retry_after or 0.0)
             else:
@@ -194,7 +195,10 @@ class _ReadBack:
     async def _look(self) -> ChatMessage | None:
         """Return the answer as the chat has it now. Raises UpstreamError, StoreError."""
         known = () if self._response_id is not None else await self._known()
-        return self._find((await self._upstream.read_chat(self._prompt.chat_id)).messages, known)
+        messages = (await self._upstream.read_chat(self._prompt.chat_id)).messages
+        if self._response_id is not None:
+            return next((message for message in messages if message.id == self._response_id), None)
+        return newest_answer(messages, self._prompt.parent_id, sent_digest(self._prompt.text), known)
 
     def _is_ours(self, answer: ChatMessage) -> bool:
         """Say whether what was heard is the beginning of this answer, and whether it may still become whole."""
@@ -204,19 +208,6 @@ class _ReadBack:
 
     def _is_film(self, answer: ChatMessage) -> bool:
         return self._prompt.mode == "video" and bool(answer.video_task)
-
-    def _find(self, messages: Sequence[ChatMessage], known: Collection[str]) -> ChatMessage | None:
-        """Return the answer; where its id was not heard, the newest one to such a message that is not `known`."""
-        if self._response_id is not None:
-            return next((message for message in messages if message.id == self._response_id), None)
-        asked = sent_digest(self._prompt.text)
-        for message in reversed(messages):
-            follows = message.role == "user" and message.parent_id == self._prompt.parent_id
-            if follows and sent_digest(message.text) == asked:
-                answer = next((answer for answer in messages if answer.parent_id == message.id), None)
-                if answer is None or answer.id not in known:
-                    return answer
-        return None
 
     def _events(self, answer: ChatMessage, rest: str) -> Sequence[Event]:
         _log.info("Chat %s: the stream broke; %d more characters are in the chat", self._prompt.chat_id, len(rest))

@@ -19,7 +19,7 @@ class LiveTurns:
 
     def is_busy(self, chat_id: str) -> bool:
         """Say whether an answer is under way in a chat; "" is a chat that is still to be made."""
-        return bool(chat_id) and any(turn.chat_id == chat_id for turn in self._live)
+        return bool(chat_id) and any(turn.chat_id == chat_id and not self._is_over(turn) for turn in self._live)
 
     def part_with(self, turn: Turn) -> None:
         """Close the turn's connection; its chat is free once the turn is recorded, and stopped upstream if need be."""
@@ -37,6 +37,10 @@ class LiveTurns:
     async def settled(self, chat_id: str, seconds: float) -> None:
         """Wait until a chat is free of answers whose requests are over, for so long at most."""
         await _done([turn.closing for turn in self._closing if turn.chat_id == chat_id], seconds)
+
+    def _is_over(self, turn: Turn) -> bool:
+        """Say whether nothing of a turn is to come; asked of itself, since its callback may not have come yet."""
+        return turn in self._closing and turn.closing is not None and turn.closing.done()
 
     def _recorded(self, turn: Turn) -> None:
         self._live.discard(turn)

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from app.core.canonical import picture_text, sent_digest, video_text
+from app.core.canonical import picture_text, video_text
+from app.core.chat_copy import newest_answer
 from app.core.citations import CitationReader, Marks
 from app.core.history import turn_and_step
 from app.core.keys import Keys
-from app.core.ports import ChatMessage, ChatRecord, NodeEnd, OpenNode
+from app.core.ports import ChatMessage, NodeEnd, OpenNode
 from app.core.surroundings import Surroundings
 from app.errors import ChatGone, StoreError, UpstreamError
 
@@ -115,7 +116,8 @@ class Recovery:
 
     async def _read(self, node: OpenNode) -> ChatMessage | None:
         """Return the node's answer; one that is still being written is stopped, so that the chat is free again."""
-        answer = find_answer(await self._upstream.read_chat(node.chat_id), node, self._taken)
+        chat, known = await self._upstream.read_chat(node.chat_id), node.known_responses | self._taken
+        answer = newest_answer(chat.messages, node.parent_response_id, node.sent_digest, known)
         for _ in range(self._pace.looks):
             if answer is None or answer.finished:
                 break
@@ -169,20 +171,3 @@ class Recovery:
 def _joined(said: str, rest: str) -> str:
     """Return what the client was sent in all, were it not cut; answers to two questions stand apart."""
     return f"{said.rstrip()}\n\n{rest}" if said and rest else said or rest
-
-
-def find_answer(chat: ChatRecord, node: OpenNode, taken: Collection[str]) -> ChatMessage | None:
-    """Return the answer to a node's message: the newest one after the node's parent that is not stored yet.
-
-    The message must be the one that was sent, as far as that is known. `taken` answers belong to other nodes.
-    """
-    answers = {message.parent_id: message for message in chat.messages if message.role == "assistant"}
-    for message in reversed(chat.messages):
-        if message.role != "user" or message.parent_id != node.parent_response_id:
-            continue
-        if node.sent_digest is not None and sent_digest(message.text) != node.sent_digest:
-            continue
-        answer = answers.get(message.id)
-        if answer is not None and answer.id not in node.known_responses and answer.id not in taken:
-            return answer
-    return None

@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 
-from app.core.delivery import retrying
+from app.core.delivery import PASSING, retrying
 from app.core.ports import Upstream, VideoState
 from app.core.surroundings import Patience
-from app.errors import UpstreamBusy, UpstreamError, UpstreamTimeout, UpstreamUnreachable, VideoFailed
+from app.errors import UpstreamError, UpstreamTimeout, VideoFailed
 
 _log = logging.getLogger(__name__)
-_PASSING = (UpstreamBusy, UpstreamUnreachable, UpstreamTimeout)
 
 
 async def following(
@@ -25,7 +24,7 @@ async def following(
     while waited <= patience.video:
         try:
             state = await retrying(lambda: upstream.video(task_id), patience)
-        except _PASSING as problem:
+        except PASSING as problem:
             missed += 1
             if missed >= patience.tries:
                 raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.tools.call_body import Body
 from app.core.tools.definitions import ReadCall
-from app.core.tools.json_text import DECODER, Object, read_object, strict
+from app.core.tools.json_text import DECODER, Mended, read_object, strict
 from app.core.tools.tags import ARGUMENTS, ARGUMENTS_END, Opening
 
 _NAME = re.compile(r"<\s{0,8}name\s{0,8}>([^<]*)(?:<\s{0,8}/\s{0,8}name\s{0,8}>)?", re.IGNORECASE)
@@ -144,14 +144,14 @@ def _value(text: str) -> Any:
     return text if value is None else value
 
 
-def read_arguments(text: str, *, whole: bool) -> Object | None:
+def read_arguments(text: str, *, whole: bool) -> Mended | None:
     """Read a JSON object; {} for nothing at all or null, None where there is no object in it.
 
     It is mended if need be, but not where it is not `whole`: nobody knows how it would have gone on.
     """
     text = _unfenced(text.strip())
     if not text:
-        return Object({}) if whole else None
+        return Mended({}) if whole else None
     value = strict(text)
     if isinstance(value, str):  # an object that was encoded twice
         value = strict(value.strip())
@@ -159,9 +159,9 @@ def read_arguments(text: str, *, whole: bool) -> Object | None:
         value = strict(html.unescape(text))
     if value is None:
         if text == "null":
-            return Object({})
+            return Mended({})
         return read_object(text) if whole else None
-    return Object(value) if isinstance(value, dict) else None
+    return Mended(value) if isinstance(value, dict) else None
 
 
 def _unfenced(text: str) -> str:

@@ -36,13 +36,6 @@ class WrittenFloat(float):
         return number
 
 
-class Object(Struct, frozen=True):
-    """What an object holds. `is_guess`: its JSON was so broken that where its texts begin and end was guessed."""
-
-    value: dict[str, Any]
-    is_guess: bool = False
-
-
 DECODER = json.JSONDecoder(strict=False, parse_float=WrittenFloat)
 
 
@@ -55,16 +48,16 @@ def strict(text: str, otherwise: Any = None) -> Any:
 
 
 class Mended(Struct, frozen=True):
-    """What broken JSON means. `is_guess`: where its texts begin and end was guessed."""
+    """What JSON means that may have been broken. `is_guess`: where its texts begin and end was guessed."""
 
     value: Any
     is_guess: bool = False
 
 
-def read_object(text: str) -> Object | None:
+def read_object(text: str) -> Mended | None:
     """Mend an object (`mend`); None where it is none."""
     read = mend(text) if _OBJECT.match(text) else None
-    return Object(read.value, read.is_guess) if read is not None and isinstance(read.value, dict) else None
+    return read if read is not None and isinstance(read.value, dict) else None
 
 
 def mend(text: str) -> Mended | None:
