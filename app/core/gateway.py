@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.admission import Admission
@@ -47,6 +48,15 @@ from app.errors import (
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 3.0
 _MOST_READ = 4_000_000  # bytes; thirty conversations of a hundred turns
+
+
+class _Asked(Struct, frozen=True, gc=False):
+    """A request, and what was decided about it: the model, the account whose chats it is looked for in."""
+
+    request: ChatRequest
+    choice: Choice
+    account: str
+    watch: AnswerWatch
 
 
 class Gateway:
@@ -132,47 +142,51 @@ class Gateway:
             delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
-        fits = partial(self._policy.fits, choice)
+        asked = _Asked(request, choice, account, watch)
         found = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
-        too_full: ChatFull | None = None
-        if found is not None:
-            place = found.place
-            try:
-                telling = what_to_tell(found.history, found)
-                attached = await self._attached(request, choice, telling)
-                draft = continuation(request, choice, found, telling, attached, fits)
-                return await self._begin(draft, request, choice, watch)
-            except (ChatGone, ParentUnknown) as lost:
-                if lost.accepted:
-                    raise
-                if await self._around.upstream.account_now() != account:
-                    _log.warning("The token became another account's, which has no chat %s", place.chat_id)
-                    return await self._start(request, watch)
-                _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
-                await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
-            except ChatFull as full:  # the client may show less than the chat holds: a window, a summary
-                too_full = full
-                _log.warning("Chat %s cannot take this too, replaying into a new chat: %s", place.chat_id, full)
-            except ChatInProgress as busy:
-                if busy.accepted:
-                    raise
-                _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
-        telling = what_to_tell(history, None)
+        going_on = None if found is None else await self._go_on(asked, found)
+        if isinstance(going_on, Turn):
+            return going_on
         try:
-            attached = await self._attached(request, choice, telling, is_side_call=bool(shape))
+            telling = what_to_tell(history, None)
+            attached = await self._attached(asked, telling, is_side_call=bool(shape))
+            fits = partial(self._policy.fits, choice)
             draft = opening(request, choice, history, telling, account, delete_because, attached, fits)
-            return await self._begin(draft, request, choice, watch)
+            return await self._begin(draft, asked)
         except InvalidRequest as problem:
-            if too_full is not None:  # by it clients know that they sent too much
-                raise too_full from problem
+            if going_on is not None:  # by it clients know that they sent too much
+                raise going_on from problem
             raise
 
-    async def _attached(
-        self, request: ChatRequest, choice: Choice, telling: Telling, *, is_side_call: bool = False
-    ) -> Attached:
+    async def _go_on(self, asked: _Asked, found: Found) -> Turn | ChatFull | None:
+        """Begin the answer at a place. Return ChatFull or None where all has to be told to a new chat."""
+        place = found.place
+        try:
+            telling = what_to_tell(found.history, found)
+            attached = await self._attached(asked, telling)
+            fits = partial(self._policy.fits, asked.choice)
+            return await self._begin(continuation(asked.request, asked.choice, found, telling, attached, fits), asked)
+        except (ChatGone, ParentUnknown) as lost:
+            if lost.accepted:
+                raise
+            if await self._around.upstream.account_now() != asked.account:
+                _log.warning("The token became another account's, which has no chat %s", place.chat_id)
+                return await self._start(asked.request, asked.watch)
+            _log.warning("Session %s is lost upstream, replaying into a new chat: %s", place.session_id, lost)
+            await self._around.store.forget(place.session_id, str(lost), self._around.clock.now())
+        except ChatFull as full:  # the client may show less than the chat holds: a window, a summary
+            _log.warning("Chat %s cannot take this too, replaying into a new chat: %s", place.chat_id, full)
+            return full
+        except ChatInProgress as busy:
+            if busy.accepted:
+                raise
+            _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
+        return None
+
+    async def _attached(self, asked: _Asked, telling: Telling, *, is_side_call: bool = False) -> Attached:
         """Choose the files that go along; a side call is about words."""
         untold = () if is_side_call else telling.untold
-        return await self._attaching.choose(request.owner, choice.info, untold, telling.said)
+        return await self._attaching.choose(asked.request.owner, asked.choice.info, untold, telling.said)
 
     async def _find_either(
         self,
@@ -212,7 +226,8 @@ class Gateway:
         _log.info("Place: %s in %s", search, place.session_id)
         return search.found
 
-    async def _begin(self, draft: Draft, request: ChatRequest, choice: Choice, watch: AnswerWatch) -> Turn:
+    async def _begin(self, draft: Draft, asked: _Asked) -> Turn:
+        request, choice, watch = asked.request, asked.choice, asked.watch
         self._policy.check(draft.prompt.text)
         self._scale.check(choice.info, draft.weight)
         draft = await self._with_files(draft)
