@@ -16,30 +16,34 @@ class Admission:
         self._slots = asyncio.Semaphore(concurrent) if concurrent else None
         self._queue = queue
         self._pace = pace
+        self._pacing = asyncio.Lock()  # first come, first served
         self._next_start = float("-inf")
         self.waiting = 0
         self.running = 0
 
     async def enter(self) -> None:
         """Take a place for an answer, which `leave` gives back. Raises QueueFull when too many wait already."""
-        if self._slots is not None:
-            if self._slots.locked() and self.waiting >= self._queue:
-                raise QueueFull(
-                    f"{self.running} answers are being generated and {self.waiting} requests wait already.",
-                    retry_after=_RETRY_SECONDS,
-                )
-            self.waiting += 1
-            try:
+        if self.waiting >= self._queue and self._has_to_wait:
+            raise QueueFull(
+                f"{self.running} answers are being generated and {self.waiting} requests wait already.",
+                retry_after=_RETRY_SECONDS,
+            )
+        self.waiting += 1
+        try:
+            if self._slots is not None:
                 await self._slots.acquire()
-            finally:
-                self.waiting -= 1
-        self.running += 1
-        if self._pace:
-            try:
+            if self._pace:
                 await self._keep_pace()
-            except BaseException:
-                self.leave()
-                raise
+        finally:
+            self.waiting -= 1
+        self.running += 1
+
+    @property
+    def _has_to_wait(self) -> bool:
+        """Whether one who comes now does."""
+        if self._slots is not None and self._slots.locked():
+            return True
+        return self._pacing.locked() or self._clock.monotonic() < self._next_start
 
     def leave(self) -> None:
         """Give a place back: the answer is over."""
@@ -48,7 +52,12 @@ class Admission:
             self._slots.release()
 
     async def _keep_pace(self) -> None:
-        now = self._clock.monotonic()
-        start = max(now, self._next_start)
-        self._next_start = start + self._pace
-        await asyncio.sleep(start - now)
+        """Begin `pace` seconds after the one before; who leaves meanwhile takes no time from those behind."""
+        try:
+            async with self._pacing:
+                await asyncio.sleep(self._next_start - self._clock.monotonic())
+                self._next_start = self._clock.monotonic() + self._pace
+        except BaseException:
+            if self._slots is not None:
+                self._slots.release()
+            raise

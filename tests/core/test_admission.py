@@ -79,9 +79,38 @@ async def test_zero_means_no_limit() -> None:
 
 async def test_answers_start_no_faster_than_the_pace() -> None:
     clock = SystemClock()
-    admission = Admission(clock, concurrent=0, queue=0, pace=0.03)
+    admission = Admission(clock, concurrent=0, queue=9, pace=0.03)
     starts = []
     for _ in range(3):
         async with slot(admission):
             starts.append(clock.monotonic())
     assert starts[2] - starts[0] >= 0.05, "an event loop's timers may be early by some milliseconds"
+
+
+async def test_who_gives_up_before_its_time_takes_none_from_the_others() -> None:
+    admission = Admission(SystemClock(), concurrent=1, queue=9, pace=0.2)
+    async with slot(admission):
+        pass
+    for _ in range(5):
+        waiting = asyncio.create_task(admission.enter())
+        while not admission.waiting:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    began = SystemClock().monotonic()
+    async with slot(admission):
+        assert SystemClock().monotonic() - began < 0.4, "five times the pace would be a second"
+    assert (admission.running, admission.waiting) == (0, 0)
+
+
+async def test_who_waits_for_the_pace_waits_in_the_queue() -> None:
+    admission = Admission(SystemClock(), concurrent=0, queue=1, pace=30)
+    async with slot(admission):
+        waiting = asyncio.create_task(admission.enter())
+        while not admission.waiting:
+            await asyncio.sleep(0)
+        assert admission.running == 1
+        with pytest.raises(QueueFull, match="1 requests wait"):
+            await admission.enter()
+        waiting.cancel()
+        await asyncio.wait([waiting])
