@@ -30,7 +30,7 @@ _SOON = 5.0  # seconds; a site that names a longer wait is not asked again behin
 
 
 async def retrying(work: Callable[[], Awaitable[_T]], patience: Patience) -> _T:
-    """Return what `work` returns, tried again where the site was not reached, or is busy and names no wait."""
+    """Return what `work` returns, tried again where the site was not reached, or is busy for a moment."""
     try:
         return await work()
     except _MAY_DO_NOTHING as problem:
@@ -44,7 +44,8 @@ async def _again(
     for number in range(patience.tries - 1):
         if not _did_nothing(problem):
             break
-        pause = patience.retry * 2**number * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing
+        spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing
+        pause = max(patience.retry * 2**number * spread, problem.retry_after or 0.0)
         _log.info("Trying again in %.1f s: %s", pause, problem)
         await asyncio.sleep(pause)
         try:

@@ -1,4 +1,4 @@
-"""How long a turn waits for a chat that the site still calls busy, on a clock that skips the waits."""
+"""How long a busy site is waited for, on a clock that skips the waits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.core.delivery import retrying
 from app.core.events import Event, Started
 from app.core.ports import Prompt, SessionStore, Upstream
 from app.core.record import TurnRecord
@@ -15,7 +16,7 @@ from app.core.relay import Relay
 from app.core.surroundings import Surroundings
 from app.core.turn import Turn
 from app.core.watch import AnswerWatch
-from app.errors import ChatInProgress
+from app.errors import ChatInProgress, UpstreamBusy
 from app.main import PATIENCE
 from app.tasks.background import BackgroundTasks
 
@@ -149,3 +150,19 @@ def test_a_chat_that_is_free_again_is_answered_within_a_second_and_not_stopped(f
     site = Site(free_at)
     run(lambda: begin(site))
     assert site.log == EVERY_SECOND[:tries]
+
+
+@pytest.mark.parametrize(("named", "asked"), [(4.0, [0.0, 4.0, 8.0]), (6.0, [0.0])])
+def test_a_site_that_names_a_short_wait_gets_it_and_a_long_one_is_left_alone(named: float, asked: list[float]) -> None:
+    times: list[float] = []
+
+    async def overloaded() -> None:
+        times.append(asyncio.get_running_loop().time())
+        raise UpstreamBusy("Too much to do.", cause="busy", retry_after=named)
+
+    async def ask() -> None:
+        with pytest.raises(UpstreamBusy):
+            await retrying(overloaded, PATIENCE)
+
+    run(ask)
+    assert [round(at - times[0], 1) for at in times] == asked
