@@ -37,7 +37,12 @@ class Uploads:
 
     async def bring(self, files: Sequence[FileContent]) -> tuple[UploadedFile, ...]:
         """Return what upstream knows the files by. Raises FileUnreadable if one cannot be read there, UpstreamError."""
-        return tuple(await asyncio.gather(*map(self._bring, files)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                brought = [group.create_task(self._bring(file)) for file in files]
+        except ExceptionGroup as problems:
+            raise problems.exceptions[0] from None
+        return tuple([task.result() for task in brought])
 
     async def _bring(self, file: FileContent) -> UploadedFile:
         account = await self._upstream.account_now()

@@ -164,3 +164,24 @@ async def test_what_was_not_reached_is_tried_again_and_what_is_not_read_is_the_f
     with pytest.raises(FileUnreadable, match=r"does not take a\.txt: No PDF"):
         await bringing.bring([FILE])
     assert (await bringing.bring([FILE]))[0].id == "id-1"
+
+
+class PickySite(FakeSite):
+    """Does not read `a.txt`."""
+
+    async def upload(self, file: FileContent) -> UploadedFile:
+        if file.name == "a.txt":
+            raise UpstreamRejected("No PDF.", cause="parse")
+        return await super().upload(file)
+
+
+async def test_one_file_that_is_not_read_leaves_nobody_waiting_for_the_others(background: BackgroundTasks) -> None:
+    site = PickySite(FakeClock())
+    before = asyncio.all_tasks()
+    with pytest.raises(FileUnreadable, match=r"does not take a\.txt"):
+        await uploads(site, background).bring([FILE, FileContent("document", "b.txt", "text/plain", b"other")])
+    left = asyncio.all_tasks() - before
+    assert [task.get_name() for task in left] == ["upload b.txt"], "that goes on for whoever asks next"
+    site.open.set()
+    await asyncio.wait(left)
+    assert site.taken == [b"other"]
