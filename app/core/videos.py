@@ -151,11 +151,18 @@ class Videos:
         raise VideoExpired(f"The site gives the video {video.id} no more.")
 
     async def remove(self, owner: str, video_id: str) -> None:
-        """Forget a video and have its chat on the site deleted. Raises VideoNotFound."""
+        """Have the chat of a video on the site deleted and forget the video, whoever leaves. Raises VideoNotFound."""
         video = await self._find(owner, video_id)
+        name = "delete a video"
+        await self._around.background.outlast(
+            self._around.background.spawn(self._remove(video), name, awaited=True), name
+        )
+
+    async def _remove(self, video: Video) -> None:
+        """Let the chat go first: after a kill in between the video is still there to be deleted again."""
+        await self._let_go(video.session_id, "its video was deleted")
         await self._store.remove_video(video.id)
         self._looked.pop(video.id, None)
-        await self._let_go(video.session_id, "its video was deleted")
 
     async def _let_go(self, session_id: str, reason: str) -> None:
         now = self._around.clock.now()

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,21 @@ async def test_a_deleted_video_takes_its_chat_along(ai: AsyncOpenAI, studio: Stu
     for call in (ai.videos.retrieve, ai.videos.download_content, ai.videos.delete):
         with pytest.raises(openai.NotFoundError):
             await call(video.id)
+
+
+async def test_a_client_that_leaves_while_a_video_is_deleted_leaves_no_chat_that_nobody_finds(
+    client: Client, ai: AsyncOpenAI, studio: Studio, tmp_path: Path
+) -> None:
+    plan(studio, THERE)
+    video = await ai.videos.create(prompt="A cat", model="artist")
+    (path,) = await asyncio.to_thread(lambda: list(tmp_path.rglob("*.db")))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(openai.APITimeoutError):
+            await ai.with_options(timeout=0.3).videos.delete(video.id)
+        other.execute("ROLLBACK")
+    await eventually(lambda: studio.deleted == studio.chats)
+    assert [each.id async for each in ai.videos.list()] == []
 
 
 async def test_owners_do_not_see_each_others_videos(tmp_path: Path, studio: Studio) -> None:
