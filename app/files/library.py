@@ -90,12 +90,13 @@ class DiskLibrary:
     async def receive(self) -> AsyncIterator["DiskIncoming"]:
         """Take a new file; leaving without `keep` leaves nothing behind. Raises StoreError."""
         path = self._folder / f"{_INCOMING}{new_hex()}"
-        incoming = DiskIncoming(self, path, await _on_disk(_create, path))
+        incoming = DiskIncoming(self, path)
         try:
+            await _on_disk(incoming.create)
             yield incoming
         finally:
             self._coming -= incoming.size
-            await asyncio.shield(asyncio.to_thread(incoming.discard))
+            await _to_its_end(asyncio.to_thread(incoming.discard))
 
     def reserve(self, size: int, so_far: int) -> None:
         """Count bytes that are about to be written. Raises FileTooLarge, FileStorageFull."""
@@ -157,12 +158,16 @@ class DiskLibrary:
         return self._folder / file.sha256
 
     async def read(self, file: StoredFile) -> FileContent:
-        """Return the content. Raises StoredFileNotFound if it is gone from the disk."""
+        """Return the content. Raises StoredFileNotFound if it is gone from the disk, StoreError if that fails."""
         try:
             data = await asyncio.to_thread(self.path(file).read_bytes)
-        except OSError as problem:
+        except FileNotFoundError as problem:
             raise StoredFileNotFound(
                 f"The content of the file {file.id!r} is gone from the disk.", param="file_id"
+            ) from problem
+        except OSError as problem:
+            raise StoreError(
+                f"The file {file.id!r} could not be read: {problem.strerror}. Look at the disk."
             ) from problem
         return file_content(data, "", file.name)
 
@@ -170,11 +175,12 @@ class DiskLibrary:
 class DiskIncoming:
     """Implements `core.ports.IncomingFile`: written beside its place and moved there when it is whole."""
 
-    def __init__(self, library: DiskLibrary, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, library: DiskLibrary, path: Path) -> None:
+        """Take the place that `create` makes the file in."""
         self.size = 0
         self._library = library
         self._path = path
-        self._file = file
+        self._file: IO[bytes] | None = None
         self._hash = hashlib.sha256()
         self._waiting = bytearray()
 
@@ -200,12 +206,19 @@ class DiskIncoming:
         data, self._waiting = bytes(self._waiting), bytearray()
         await _on_disk(self._append, data)
 
+    def create(self) -> None:
+        """Make the file, and its folder if need be."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
     def _append(self, data: bytes) -> None:
+        assert self._file is not None
         self._hash.update(data)
         self._file.write(data)
 
     def move(self, place: Path) -> None:
         """Put the content into its place, whole also after a loss of power."""
+        assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -213,13 +226,9 @@ class DiskIncoming:
 
     def discard(self) -> None:
         """Leave nothing behind that has no place."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _create(path: Path) -> IO[bytes]:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        if self._file is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
 
 
 async def _on_disk(work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:

@@ -10,7 +10,7 @@ import pytest
 
 from app.clock import Clock
 from app.core.ports import StoredFile
-from app.errors import FileStorageFull, StoreError
+from app.errors import FileStorageFull, StoredFileNotFound, StoreError
 from app.files.library import DiskLibrary, open_library
 from tests.core.fakes import FakeClock
 
@@ -85,6 +85,27 @@ async def test_a_client_that_leaves_at_the_end_leaves_a_whole_file_that_counts(t
         assert (await library.read(file)).data == b"x" * 1000
         with pytest.raises(FileStorageFull, match="1,000 are used"):
             await stored(library, b"y" * 1000)
+
+
+async def test_a_client_that_leaves_while_its_file_is_made_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, Index()) as library:
+        storing = asyncio.create_task(stored(library, b"x"))
+        await asyncio.sleep(0)  # the thread that makes the file has begun
+        storing.cancel()
+        await asyncio.wait([storing])
+        assert storing.cancelled()
+        assert await asyncio.to_thread(os.listdir, tmp_path) == []
+
+
+async def test_a_content_that_is_gone_is_not_confused_with_a_disk_that_fails(tmp_path: Path) -> None:
+    async with opened(tmp_path, Index()) as library:
+        file = await stored(library, b"x")
+        await asyncio.to_thread(library.path(file).unlink)
+        with pytest.raises(StoredFileNotFound, match="gone from the disk"):
+            await library.read(file)
+        await asyncio.to_thread(library.path(file).mkdir)
+        with pytest.raises(StoreError, match="Is a directory"):
+            await library.read(file)
 
 
 async def test_a_full_store_says_what_the_other_files_take(tmp_path: Path) -> None:
