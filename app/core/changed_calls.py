@@ -3,14 +3,13 @@
 The model knows them as it made them, so it is told (docs/tools.md, Results).
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from app.core.history import History
 from app.core.messages import ToolCall
 from app.core.ports import Place, SessionStore
 from app.core.told import written_calls
+from app.core.tools.arguments import canonical_arguments
 
 
 async def calls_changed_since(
@@ -36,7 +35,7 @@ def changed_calls(shown: Sequence[ToolCall], made: Sequence[str], text: str | No
     written = written_calls(text) if text else []
     first = len(written) - len(made)  # before them, calls may stand as examples
     said = dict(zip(made, written[first:], strict=True)) if made and first >= 0 else {}
-    return tuple([call for call in shown if call.id not in said or _value(call.arguments) != _value(said[call.id][1])])
+    return tuple([call for call in shown if call.id not in said or _plain(call.arguments) != _plain(said[call.id][1])])
 
 
 def note_of(changed: Sequence[ToolCall]) -> str:
@@ -47,11 +46,10 @@ def note_of(changed: Sequence[ToolCall]) -> str:
     return "\n".join(lines)
 
 
-def _value(arguments: str) -> Any:
-    """Return what arguments say; numbers as JavaScript has them, since its clients write them anew."""
+def _plain(arguments: str) -> str:
     try:
-        return json.loads(arguments or "{}", parse_int=float)
-    except (ValueError, RecursionError):
+        return canonical_arguments(arguments or "{}")
+    except ValueError:
         return arguments
 
 

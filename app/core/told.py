@@ -5,7 +5,6 @@ still differ in what their tools answered or in what was drawn; this tells them 
 it.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from app.core.canonical import call_bodies, digest, picture_names, squeeze
 from app.core.messages import Message
+from app.core.tools.arguments import canonical_arguments
 from app.core.tools.call_ids import is_own_call_id
 
 _NAME = re.compile(r"\s*<name>")
@@ -199,6 +199,6 @@ def _written_call(body: str) -> tuple[str, str]:
 def _plain(arguments: str) -> str:
     """Return arguments in one form, however they are written."""
     try:
-        return json.dumps(json.loads(arguments), sort_keys=True)
-    except (ValueError, RecursionError):
+        return canonical_arguments(arguments)
+    except ValueError:
         return squeeze(arguments)

@@ -1,6 +1,5 @@
 """Answers that hold tool calls or JSON: what cannot be used is asked for again (docs/tools.md, Asking again)."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 
@@ -8,6 +7,7 @@ from msgspec.structs import replace
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.events import CallArguments, CallStarted, TextDelta
+from app.core.tools.arguments import canonical_arguments
 from app.core.tools.checking import Checked, check
 from app.core.tools.definitions import ToolUse
 from app.core.tools.json_output import JsonFormat
@@ -75,7 +75,7 @@ class ToolAnswer:
 
     def again(self) -> None:
         """Begin anew for another answer; calls that were passed on stay."""
-        self._earlier = frozenset((name, _in_one_form(arguments)) for _, name, arguments in self.calls)
+        self._earlier = frozenset((name, canonical_arguments(arguments)) for _, name, arguments in self.calls)
         self._before = self._held, self._wrong
         self._begin(holds_words=True)
 
@@ -117,7 +117,7 @@ class ToolAnswer:
             return ()
         if self.calls and not self._use.parallel:
             return ()
-        if self._earlier and (checked.name, _in_one_form(checked.arguments)) in self._earlier:
+        if self._earlier and (checked.name, canonical_arguments(checked.arguments)) in self._earlier:
             return ()  # told to write only what was wrong, the model wrote all of it again
         if checked.mended:
             _log.info("A call of %s was mended: %s", checked.name, ", ".join(checked.mended))
@@ -184,11 +184,6 @@ class JsonAnswer:
     def _without_text(self, pieces: Sequence[Piece]) -> list[Piece]:
         self._text += [piece.text for piece in pieces if isinstance(piece, TextDelta)]
         return [piece for piece in pieces if not isinstance(piece, TextDelta)]
-
-
-def _in_one_form(arguments: str) -> str:
-    """Return arguments as they are compared: models change the order of keys."""
-    return json.dumps(json.loads(arguments), sort_keys=True)
 
 
 def _ask_again(problems: Sequence[str]) -> str:
