@@ -167,16 +167,22 @@ async def test_what_was_not_reached_is_tried_again_and_what_is_not_read_is_the_f
 
 
 class PickySite(FakeSite):
-    """Does not read `a.txt`."""
+    """Does not read `a.txt`, and says so when another file is on its way."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeClock())
+        self.has_another = asyncio.Event()
 
     async def upload(self, file: FileContent) -> UploadedFile:
         if file.name == "a.txt":
+            await self.has_another.wait()
             raise UpstreamRejected("No PDF.", cause="parse")
+        self.has_another.set()
         return await super().upload(file)
 
 
 async def test_one_file_that_is_not_read_leaves_nobody_waiting_for_the_others(background: BackgroundTasks) -> None:
-    site = PickySite(FakeClock())
+    site = PickySite()
     before = asyncio.all_tasks()
     with pytest.raises(FileUnreadable, match=r"does not take a\.txt"):
         await uploads(site, background).bring([FILE, FileContent("document", "b.txt", "text/plain", b"other")])
