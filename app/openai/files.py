@@ -1,7 +1,7 @@
 """Stored files in OpenAI's form."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -9,8 +9,8 @@ from app.core.ports import StoredFile
 from app.errors import InvalidRequest
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
-PURPOSES: tuple[Purpose, ...] = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
-_MOST_LISTED = 10_000
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+MOST_LISTED = 10_000
 
 
 class FileObject(msgspec.Struct):
@@ -52,33 +52,10 @@ class FileUpload(msgspec.Struct):
     purpose: Purpose
 
 
-class Page(msgspec.Struct):
-    """What a list was asked for."""
-
-    after: str | None = None
-    limit: int = _MOST_LISTED
-    order: str = "desc"
-    purpose: str | None = None
-
-
-def read_page(query: dict[str, str]) -> Page:
-    """Read the query of a list. Raises InvalidRequest."""
-    try:
-        page = msgspec.convert(query, Page, strict=False)
-    except msgspec.ValidationError:
-        raise InvalidRequest("'limit' must be a whole number.", param="limit") from None
-    if not 1 <= page.limit <= _MOST_LISTED:
-        raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED:,}.", param="limit")
-    if page.order not in {"asc", "desc"}:
-        raise InvalidRequest("'order' must be asc or desc.", param="order")
-    return page
-
-
-def check_purpose(purpose: str) -> str:
-    """Return a purpose that OpenAI knows. Raises InvalidRequest."""
+def check_purpose(purpose: str) -> None:
+    """Raise InvalidRequest for a purpose that OpenAI does not know."""
     if purpose not in PURPOSES:
         raise InvalidRequest(f"'purpose' must be one of {', '.join(PURPOSES)}.", param="purpose")
-    return purpose
 
 
 def file_object(file: StoredFile) -> FileObject:

@@ -1,7 +1,7 @@
 """Decode requests for images, and write what came of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,7 @@ from app.core.messages import ChatRequest, Message
 from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.decoding import BodyDecoder, decode_fields
 from app.openai.forms import FormPart, text_fields
+from app.openai.shapes import ImageInput, ImageUsage, MadeImage, MadeImages
 from app.openai.sizes import nearest_ratio
 
 _MOST_IMAGES = 10
@@ -86,14 +87,16 @@ def _call(body: ImageBody, owner: str, images: tuple[Attachment, ...], ignored: 
     return ImageCall(request, body.response_format == "b64_json", ignored)
 
 
-def image_list(created: int, data: Sequence[Mapping[str, str]], usage: Usage | None) -> bytes:
-    """Write the images, each as `url` or `b64_json`; `created` is in seconds since 1970."""
-    written: dict[str, Any] = {"created": created, "data": data}
-    if usage is not None:
-        written["usage"] = {
-            "input_tokens": usage.input_tokens,
-            "input_tokens_details": {"text_tokens": usage.input_tokens, "image_tokens": 0},
-            "output_tokens": usage.output_tokens,
-            "total_tokens": usage.input_tokens + usage.output_tokens,
-        }
-    return msgspec.json.encode(written)
+def image_list(created: int, data: list[MadeImage], usage: Usage | None) -> bytes:
+    """Write the images; `created` is in seconds since 1970."""
+    counted = msgspec.UNSET if usage is None else _usage(usage)
+    return msgspec.json.encode(MadeImages(created=created, data=data, usage=counted))
+
+
+def _usage(usage: Usage) -> ImageUsage:
+    return ImageUsage(
+        input_tokens=usage.input_tokens,
+        input_tokens_details=ImageInput(text_tokens=usage.input_tokens, image_tokens=0),
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+    )

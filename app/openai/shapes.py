@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
+VideoStatus = Literal["queued", "in_progress", "completed", "failed"]
 
 
 class PromptTokens(msgspec.Struct, gc=False):
@@ -179,10 +180,18 @@ class MadeImage(msgspec.Struct, gc=False):
     b64_json: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class ImageInput(msgspec.Struct, gc=False):
+    """What the input's tokens were for, which the site does not tell: all count as text."""
+
+    text_tokens: int
+    image_tokens: Literal[0]
+
+
 class ImageUsage(msgspec.Struct, gc=False):
     """Tokens as the site counts them."""
 
     input_tokens: int
+    input_tokens_details: ImageInput
     output_tokens: int
     total_tokens: int
 
@@ -208,7 +217,7 @@ class Video(msgspec.Struct, gc=False):
     id: str
     object: Literal["video"]
     created_at: int
-    status: Literal["queued", "in_progress", "completed", "failed"]
+    status: VideoStatus
     progress: Literal[0, 100]
     completed_at: int | None
     expires_at: None

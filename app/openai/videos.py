@@ -1,6 +1,6 @@
 """Decode requests for videos, and write what became of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,11 +9,17 @@ from msgspec import Struct
 from app.core.messages import ChatRequest, Message
 from app.core.ports import Video
 from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai import shapes
 from app.openai.decoding import BodyDecoder, decode_fields
 from app.openai.forms import FormPart, text_fields
 from app.openai.sizes import nearest_ratio
 
-_STATUS = {"running": "in_progress", "succeeded": "completed", "failed": "failed"}
+USUALLY_LISTED, MOST_LISTED = 20, 100
+_STATUS: Mapping[str, shapes.VideoStatus] = {
+    "running": "in_progress",
+    "succeeded": "completed",
+    "failed": "failed",
+}
 
 
 class VideoBody(msgspec.Struct):
@@ -67,31 +73,32 @@ def _call(body: VideoBody, owner: str, ignored: tuple[str, ...]) -> VideoCall:
     return VideoCall(request, body.size, ignored)
 
 
-def video_fields(video: Video, *, begun: bool = False) -> dict[str, Any]:
-    """Write a video; the site tells neither its length nor how far it is. `begun`: it was asked for just now."""
-    return {
-        "id": video.id,
-        "object": "video",
-        "created_at": int(video.created_at.timestamp()),
-        "status": "queued" if begun else _STATUS[video.state],
-        "progress": 100 if video.state == "succeeded" else 0,
-        "completed_at": int(video.finished_at.timestamp())
-        if video.finished_at and video.state == "succeeded"
-        else None,
-        "expires_at": None,
-        "model": video.model,
-        "seconds": None,
-        "size": video.size,
-        "error": {"code": "video_failed", "message": video.error} if video.state == "failed" else None,
-    }
+def video_object(video: Video, *, begun: bool = False) -> shapes.Video:
+    """Describe a video. `begun`: it was asked for just now."""
+    is_there = video.state == "succeeded"
+    failed = shapes.VideoError(code="video_failed", message=video.error) if video.state == "failed" else None
+    return shapes.Video(
+        id=video.id,
+        object="video",
+        created_at=int(video.created_at.timestamp()),
+        status="queued" if begun else _STATUS[video.state],
+        progress=100 if is_there else 0,
+        completed_at=int(video.finished_at.timestamp()) if video.finished_at and is_there else None,
+        expires_at=None,
+        model=video.model,
+        seconds=None,
+        size=video.size,
+        error=failed,
+    )
 
 
-def video_list(videos: Sequence[Video], *, has_more: bool) -> dict[str, Any]:
-    """Write a page of videos."""
-    return {
-        "object": "list",
-        "data": [video_fields(video) for video in videos],
-        "first_id": videos[0].id if videos else None,
-        "last_id": videos[-1].id if videos else None,
-        "has_more": has_more,
-    }
+def video_list(videos: Sequence[Video], limit: int) -> shapes.VideoPage:
+    """Describe a page, given one video more than it holds if there is one."""
+    data = [video_object(video) for video in videos[:limit]]
+    return shapes.VideoPage(
+        object="list",
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(videos) > limit,
+    )

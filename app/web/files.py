@@ -1,18 +1,19 @@
 """`/v1/files`: files that clients store here and name by their id in messages (docs/files-and-media.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Self
 from urllib.parse import quote
 
-import msgspec
 from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
 from app.errors import InvalidRequest, RangeUnusable, StoredFileNotFound
-from app.openai.files import FileDeleted, check_purpose, file_list, file_object, read_page
+from app.openai.files import MOST_LISTED, FileDeleted, check_purpose, file_list, file_object
+from app.openai.paging import read_page
+from app.web.answers import json_answer
 from app.web.forms import SPOILT, check_form, words_of
 from app.web.headers import ignored_header
 from app.web.keys import OWNER, SERVICES, VISIT
@@ -47,7 +48,7 @@ async def store_file(request: web.Request) -> web.Response:
         if name is None or not incoming.size:
             raise InvalidRequest("'file' is missing or empty.", param="file")
         file = await incoming.keep(request[OWNER], name, purpose)
-        return _json(file_object(file), ignored_header(ignored))
+        return json_answer(file_object(file), ignored_header(ignored))
 
 
 async def _fields(request: web.Request) -> AsyncIterator[BodyPartReader]:
@@ -74,20 +75,24 @@ async def _text(field: BodyPartReader) -> str:
 
 async def list_files(request: web.Request) -> web.Response:
     """List the owner's files, a page at a time."""
-    page = read_page(dict(request.query))
+    page = read_page(request.query, usual=MOST_LISTED, most=MOST_LISTED)
     owner, library = request[OWNER], request.app[SERVICES].files
     if page.after is not None:
         await library.find(owner, page.after, param="after")
     files = await library.page(
-        owner, after=page.after, limit=page.limit + 1, newest_first=page.order == "desc", purpose=page.purpose
+        owner,
+        after=page.after,
+        limit=page.limit + 1,
+        newest_first=page.newest_first,
+        purpose=request.query.get("purpose"),
     )
-    return _json(file_list(files, page.limit))
+    return json_answer(file_list(files, page.limit))
 
 
 async def show_file(request: web.Request) -> web.Response:
     """Describe one file."""
     file = await request.app[SERVICES].files.find(request[OWNER], request.match_info["file_id"])
-    return _json(file_object(file))
+    return json_answer(file_object(file))
 
 
 async def file_content(request: web.Request) -> web.StreamResponse:
@@ -135,8 +140,4 @@ async def delete_file(request: web.Request) -> web.Response:
     """Delete one file."""
     file_id = request.match_info["file_id"]
     await request.app[SERVICES].files.remove(request[OWNER], file_id)
-    return _json(FileDeleted(id=file_id, object="file", deleted=True))
-
-
-def _json(answer: msgspec.Struct, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
+    return json_answer(FileDeleted(id=file_id, object="file", deleted=True))

@@ -11,6 +11,7 @@ from app.core.events import AnswerEvent, Ended, Picture
 from app.core.pictures import picture_bytes
 from app.errors import UpstreamError
 from app.openai.images import ImageCall, decode_edit, decode_generation, image_list
+from app.openai.shapes import MadeImage
 from app.web.forms import read_form, read_json
 from app.web.headers import turn_headers
 from app.web.keys import OWNER, SERVICES, VISIT, Services
@@ -47,7 +48,7 @@ class _Album:
     """Collects the pictures of an answer, no more than were asked for; `lost` is why one is missing."""
 
     def __init__(self, services: Services, call: ImageCall) -> None:
-        self.data: list[dict[str, str]] = []
+        self.data: list[MadeImage] = []
         self.lost: UpstreamError | None = None
         self._services = services
         self._call = call
@@ -65,9 +66,9 @@ class _Album:
         """Write the whole answer."""
         return image_list(int(self._services.clock.now().timestamp()), self.data, end.usage)
 
-    async def _picture(self, picture: Picture) -> dict[str, str]:
+    async def _picture(self, picture: Picture) -> MadeImage:
         """Write a picture at once: its chat is deleted soon after the answer."""
         if not self._call.as_data:
-            return {"url": picture.url}
+            return MadeImage(url=picture.url)
         _, data = await picture_bytes(self._services.upstream, picture.url)
-        return {"b64_json": base64.b64encode(data).decode()}
+        return MadeImage(b64_json=base64.b64encode(data).decode())

@@ -21,7 +21,7 @@ from app.openai.shapes import (
     Video,
     VideoPage,
 )
-from app.openai.videos import VideoBody
+from app.openai.videos import MOST_LISTED, USUALLY_LISTED, VideoBody
 
 _SCHEMAS = "#/components/schemas/"
 _STREAM = (
@@ -183,7 +183,7 @@ def _video_paths() -> dict[str, Any]:
     listed["parameters"] = [
         {"name": name, "in": "query", "schema": schema}
         for name, schema in {
-            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": USUALLY_LISTED},
             "order": {"enum": ["asc", "desc"], "default": "desc"},
             "after": {"type": "string"},
         }.items()

@@ -5,15 +5,23 @@ import logging
 from aiohttp import web
 from msgspec.structs import replace
 
-from app.errors import InvalidRequest, UnsupportedFeature, UpstreamError
-from app.openai.videos import decode_video, decode_video_form, video_fields, video_list
+from app.errors import UnsupportedFeature, UpstreamError
+from app.openai.paging import read_page
+from app.openai.shapes import DeletedVideo
+from app.openai.videos import (
+    MOST_LISTED,
+    USUALLY_LISTED,
+    decode_video,
+    decode_video_form,
+    video_list,
+    video_object,
+)
+from app.web.answers import json_answer
 from app.web.forms import FORM, read_form, read_json
 from app.web.headers import session_headers
 from app.web.keys import OWNER, SERVICES, VISIT
 
 _log = logging.getLogger(__name__)
-_MOST_LISTED = 100
-_MOST_DIGITS = 9  # int() takes thousands of them for a fault
 
 
 async def make_video(request: web.Request) -> web.Response:
@@ -29,26 +37,22 @@ async def make_video(request: web.Request) -> web.Response:
     video = await services.videos.make(wanted, call.size)
     request[VISIT].model = video.model
     headers = session_headers(video.session_id, "new", call.ignored)
-    return web.json_response(video_fields(video, begun=True), headers=headers)
+    return json_answer(video_object(video, begun=True), headers)
 
 
 async def show_video(request: web.Request) -> web.Response:
     """Say how far a video is."""
     video = await request.app[SERVICES].videos.show(request[OWNER], request.match_info["id"])
-    return web.json_response(video_fields(video))
+    return json_answer(video_object(video))
 
 
 async def list_videos(request: web.Request) -> web.Response:
     """List videos, the newest first unless `order` says otherwise."""
-    limit, order = request.query.get("limit", "20"), request.query.get("order", "desc")
-    if not limit.isdecimal() or len(limit) > _MOST_DIGITS or not 1 <= int(limit) <= _MOST_LISTED:
-        raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED}.", param="limit")
-    if order not in {"asc", "desc"}:
-        raise InvalidRequest("'order' must be asc or desc.", param="order")
+    page = read_page(request.query, usual=USUALLY_LISTED, most=MOST_LISTED)
     found = await request.app[SERVICES].videos.page(
-        request[OWNER], after=request.query.get("after"), limit=int(limit) + 1, newest_first=order == "desc"
+        request[OWNER], after=page.after, limit=page.limit + 1, newest_first=page.newest_first
     )
-    return web.json_response(video_list(found[: int(limit)], has_more=len(found) > int(limit)))
+    return json_answer(video_list(found, page.limit))
 
 
 async def video_content(request: web.Request) -> web.StreamResponse:
@@ -79,4 +83,4 @@ async def delete_video(request: web.Request) -> web.Response:
     """Forget a video."""
     video_id = request.match_info["id"]
     await request.app[SERVICES].videos.remove(request[OWNER], video_id)
-    return web.json_response({"id": video_id, "object": "video.deleted", "deleted": True})
+    return json_answer(DeletedVideo(id=video_id, object="video.deleted", deleted=True))

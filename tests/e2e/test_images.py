@@ -103,6 +103,7 @@ async def test_the_count_of_tokens_has_the_shape_that_clients_read(ai: AsyncOpen
     made = await ai.images.generate(prompt="A cat", model="artist")
     assert made.usage is not None
     assert made.usage.input_tokens_details.text_tokens == 12
+    assert not problems("MadeImages", made.model_dump(exclude_unset=True))
 
 
 async def test_a_model_that_answers_with_words_is_quoted(ai: AsyncOpenAI, studio: Studio) -> None:
