@@ -1,12 +1,13 @@
 """Conversations of equal words that are not the same: the model never sees what the other's tools or prompt said."""
 
-import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.e2e.habits import assistant, call_text, old_result, result_text, user
-from tests.e2e.harness import Messages, Reply, Server, eventually
+from tests.e2e.harness import MODEL, Messages, Reply, Server, eventually
 from tests.e2e.test_tools import ASK, TIME, WEATHER, echo, ids_of, result
 
 LONG = "Here is what you wanted to know about the weather, as short as I can put it."
@@ -152,17 +153,26 @@ def visible(server: Server) -> str:
     return "\n".join(text for _, text in server.emulator.shown[-1].seen)
 
 
-async def give_up(server: Server, history: Messages, words: str, **fields: Any) -> None:
-    """Ask, and leave after these words."""
+async def give_up(server: Server, history: Messages, words: str, *, sign: str = "", **fields: Any) -> None:
+    """Ask, and leave after these words, which the client knows by a `sign` where it is not sent them as they are."""
+    before = cut_answers(server)
     hold = server.emulator.script.hold(f"{words} and more", pieces=[words, " and more"], before=1)
-    asking = asyncio.create_task(server.client.chat(history, stream=True, **fields))
-    await hold.reached()
-    await eventually(lambda: server.emulator.shown[-1].text)
-    await asyncio.sleep(0.1)  # for the words to arrive
-    asking.cancel()
-    await asyncio.wait([asking])
+    body = {"model": MODEL, "messages": history, "stream": True, **fields}
+    async with server.client.session.post(f"{server.url}/v1/chat/completions", json=body) as response:
+        await hold.reached()
+        seen = b""
+        while (sign or words).encode() not in seen:
+            seen += await response.content.readany()
     hold.release()
+    await eventually(lambda: cut_answers(server) == before + 1)
     await eventually(lambda: server.emulator.stops)
+
+
+def cut_answers(server: Server) -> int:
+    """How many answers were cut after some words."""
+    with closing(sqlite3.connect(server.database)) as connection:
+        query = "SELECT count(*) FROM nodes WHERE state = 'aborted' AND answer_text <> ''"
+        return int(connection.execute(query).fetchone()[0])
 
 
 async def test_two_answers_that_were_cut_alike_are_not_taken_for_each_other(server: Server) -> None:
@@ -179,8 +189,8 @@ async def test_a_part_of_an_answer_goes_on_under_its_own_instructions(server: Se
     pirate, judge = ({"role": "system", "content": f"You are a {name}."} for name in ("pirate", "judge"))
     await give_up(server, [pirate, user("Tell me a story.")], f"{story} and sailed")
     await give_up(server, [judge, user("Tell me a story.")], story)
-    await ask(server, [pirate, user("Tell me a story."), assistant(story), user("On.")], "Well.")
-    assert "judge" not in visible(server)
+    reply = await ask(server, [pirate, user("Tell me a story."), assistant(story), user("On.")], "Well.")
+    assert (reply.match, "judge" in visible(server)) == ("exact", False)
 
 
 async def test_calls_of_one_answer_that_come_one_after_the_other_are_all_told(server: Server) -> None:

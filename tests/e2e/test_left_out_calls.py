@@ -53,7 +53,8 @@ async def test_an_answer_that_was_stopped_at_its_calls_goes_on_behind_an_earlier
     server: Server, calls: str
 ) -> None:
     history = [*await asked_the_weather(server, "5 degrees"), user("And now?")]
-    await give_up(server, history, f"I look again. {calls}\n", tools=TOOLS)
+    sign = "get_time" if "get_time" in calls else "get_weather"
+    await give_up(server, history, f"I look again. {calls}\n", sign=sign, tools=TOOLS)
     reply = await ask(server, [*history, assistant("I look again."), user("Never mind.")], "Well.", tools=TOOLS)
     assert (reply.match, server.emulator.shown[-1].text) == ("exact", "Never mind.")
     assert "5 degrees" in visible(server)
@@ -64,7 +65,7 @@ async def test_of_two_loops_of_equal_words_the_one_is_taken_whose_call_the_clien
     loops = [[*await asked_the_weather(server, degrees), user("And now?")] for degrees in ("5 degrees", "22 degrees")]
     for history in loops:
         server.emulator.stops.clear()
-        await give_up(server, history, f"I look again. {call_text()}\n", tools=TOOLS)
+        await give_up(server, history, f"I look again. {call_text()}\n", sign="get_weather", tools=TOOLS)
     for history, mine in zip(loops, ("5 degrees", "22 degrees"), strict=True):
         reply = await ask(server, [*history, assistant("I look again."), user("Never mind.")], "Well.", tools=TOOLS)
         assert reply.match == "exact"
