@@ -72,7 +72,7 @@ async def open_sqlite(
 
 
 class SqliteSessionStore:
-    """Implements `core.ports.SessionStore`. Every method is one transaction; one statement is one by itself.
+    """Implements `core.ports.SessionStore`. Every write is one transaction; one statement is one by itself.
 
     `files` is the index of files in the same database, `videos` are those that its sessions hold.
     """

@@ -22,7 +22,7 @@ from app.core.window import Tail
 
 
 class SessionStore(Protocol):
-    """Sessions, their nodes and the chats to delete. Each method is one transaction; only `StoreError` comes out.
+    """Sessions, their nodes and the chats to delete. Each write is one transaction; only `StoreError` comes out.
 
     A write that was asked for is done, whether or not its caller still waits for it.
     """
