@@ -2,33 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
-from app.core.delivery import Delivery, deliver
 from app.core.drafts import Draft
-from app.core.events import AnswerEvent, Ended, Event, FinishReason, Usage, VideoTask
-from app.core.ports import Prompt, SessionStore
-from app.core.record import State, TurnRecord, until_written
+from app.core.events import AnswerEvent, Ended, Event, Usage, VideoTask
+from app.core.generation import Generation
+from app.core.record import TurnRecord
 from app.core.relay import Relay
 from app.core.surroundings import Surroundings
+from app.core.turn_end import TurnEnd
 from app.core.video import following
 from app.core.watch import AnswerWatch
-from app.errors import (
-    ChatInProgress,
-    GatewayError,
-    ResponseFormatUnmet,
-    StoreError,
-    UpstreamEmpty,
-    UpstreamError,
-    is_left,
-    reason_of,
-)
+from app.errors import ResponseFormatUnmet, UpstreamEmpty, UpstreamError
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -40,8 +30,7 @@ Send = Callable[[Sequence[AnswerEvent]], Awaitable[None]]
 class Turn:
     """Sends a draft, relays the answer, and records how it ended, whatever happens to the request meanwhile.
 
-    A context once it has begun: left early it ends upstream, and what was written is kept. `recorded` is done when the
-    end is, `closing` when upstream was told to stop besides, if need be; the chat is free again then.
+    A context once it has begun: left early it ends upstream, and what was written is kept.
     """
 
     def __init__(
@@ -55,19 +44,14 @@ class Turn:
         on_left: "Callable[[Turn, BaseException | None], None]",
     ) -> None:
         """`retries`: how often the model may be asked again; `on_left` is told when the context is left, and why."""
-        self.recorded: asyncio.Future[None] | None = None
-        self.closing: asyncio.Future[None] | None = None
         self.watch = watch
         self._around = around
         self._record = record
         self._relay = relay
         self._retries = retries
         self._on_left = on_left
-        self._opening: asyncio.Future[None] | None = None
-        self._delivery: Delivery | None = None
-        self._first: Sequence[Event] = ()
-        self._generating = False
-        self._is_recorded = False
+        self._generation = Generation(around, record, relay)
+        self._end = TurnEnd(around, record, relay, self._generation, watch)
         self._asked = 0  # how often the model was asked again
 
     def __enter__(self) -> Self:
@@ -77,6 +61,16 @@ class Turn:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._on_left(self, problem)
+
+    @property
+    def recorded(self) -> "asyncio.Future[None] | None":
+        """Done when the end is recorded, None before it is."""
+        return self._end.recorded
+
+    @property
+    def closing(self) -> "asyncio.Future[None] | None":
+        """Done when the chat is free again, None before the end."""
+        return self._end.closing
 
     @property
     def draft(self) -> Draft:
@@ -108,41 +102,10 @@ class Turn:
 
         Raises UpstreamError before anything was accepted, StoreError.
         """
-        self._opening = self._record.open()
-        await self._around.background.outlast(self._opening, "record a turn")
+        self._end.opening = opening = self._record.open()
+        await self._around.background.outlast(opening, "record a turn")
         prompt = self.draft.prompt
-        await self._send_patiently(prompt if prompt.chat_id else replace(prompt, chat_id=self.chat_id))
-
-    async def _send_patiently(self, prompt: Prompt) -> None:
-        """Send a message; a lock that outlasts the answer before it is waited out."""
-        waited = 0.0
-        while True:
-            try:
-                await self._send(prompt)
-                return
-            except ChatInProgress as problem:
-                if problem.accepted:
-                    raise
-                if waited >= self._around.patience.total:
-                    break
-            await asyncio.sleep(self._around.patience.every)
-            waited += self._around.patience.every
-        _log.info("Chat %s is still in progress after %.0f s; asking upstream to stop it", self.chat_id, waited)
-        await self._stop()
-        await self._send(prompt)
-
-    async def _send(self, prompt: Prompt) -> None:
-        self._generating = True
-        self._relay.expect()
-        try:
-            around = self._around
-            known = partial(_known_answers, around.store, self.chat_id)  # not this turn's own: it holds the delivery
-            self._delivery = await deliver(around.upstream, prompt, around.patience, known)
-            self._first = await anext(self._delivery)
-        except UpstreamError as problem:
-            self._generating = problem.accepted
-            self.leave()
-            raise
+        await self._generation.begin(prompt if prompt.chat_id else replace(prompt, chat_id=self.chat_id))
 
     async def answer(self, send: Send, prepare: Callable[[Ended], _T]) -> _T:
         """Relay the answer in batches; return what `prepare` makes of its end, once the node is committed.
@@ -169,7 +132,7 @@ class Turn:
             self._relay.again()
         out += self._relay.last_words()
         await self._pass_on(out, send)  # the last words need not wait for the disk
-        return await self._complete(prepare)
+        return await self._end.complete(prepare)
 
     def _without_this_answer(self, problem: UpstreamError) -> list[AnswerEvent]:
         """Return the last words of a turn whose answer failed, where what came before it will do; else raise that."""
@@ -193,19 +156,19 @@ class Turn:
 
     async def _one_answer(self, send: Send) -> list[AnswerEvent]:
         """Relay one answer of the model; return its last words. Raises UpstreamEmpty for one without any text."""
-        assert self._delivery is not None
         out: list[AnswerEvent] = []
-        batch: Sequence[Event] | None = self._first
+        batch: Sequence[Event] | None
+        batch, rest = self._generation.heard()
         while batch is not None:
             out = self._relay.read(batch)
             if self._relay.is_over:
                 break
             await self._pass_on(out, send)
             out = []
-            batch = await anext(self._delivery, None)
+            batch = await anext(rest, None)
         video = None if self.draft.leaves_video else self._relay.video
         if self._relay.is_whole:
-            self._generating = video is not None
+            self._generation.is_running = video is not None
         out += self._relay.rest()
         if self._relay.is_empty:
             raise UpstreamEmpty("The site ended its answer without any text.", cause="empty")
@@ -219,7 +182,7 @@ class Turn:
         async with aclosing(following(self._around.upstream, video.task_id, self._around.patience)) as states:
             async for waited, state in states:
                 if state.state == "succeeded":
-                    self._generating = False
+                    self._generation.is_running = False
                     return self._relay.show_video(state.url)
                 await self._pass_on(self._relay.show_progress(waited), send)
         return []
@@ -235,88 +198,19 @@ class Turn:
         )
         self.leave()
         try:
-            await self._send_patiently(prompt)
+            await self._generation.begin(prompt)
         except UpstreamError as problem:
             _log.warning("The model could not be asked again, its answer is taken as it is: %s", problem)
             return False
         name = "record that the model was asked again"
-        self._opening = self._around.background.spawn(self._record.follow_up(prompt), name, awaited=True)
-        await self._around.background.outlast(self._opening, name)
+        self._end.opening = opening = self._around.background.spawn(self._record.follow_up(prompt), name, awaited=True)
+        await self._around.background.outlast(opening, name)
         return True
-
-    async def _complete(self, prepare: Callable[[Ended], _T]) -> _T:
-        """Commit the node; a client that leaves now cannot cut that in half."""
-        self._is_recorded = True
-        committed = self.recorded = self.closing = self._close("complete", self._relay.reason, None)
-        self.leave()  # the next request may have the connection
-        try:
-            prepared = prepare(Ended(self._relay.reason, self.used))
-            await self._around.background.outlast(committed, "commit a node")
-        except StoreError:
-            self._is_recorded = False  # being abandoned is its second chance
-            raise
-        except BaseException:
-            self._wind_up(self._see_written(committed, "complete", self._relay.reason, None), committed)
-            raise
-        if self._generating:
-            self.closing = self._around.background.spawn(self._stop(), "stop a generation")
-        return prepared
 
     def abandon(self, problem: BaseException) -> None:
         """The request is over before its answer: record what was written, and end the generation upstream."""
-        problem = reason_of(problem)
-        self.watch.failed(problem)
-        if isinstance(problem, GatewayError) and self._record.response_id:
-            problem.accepted = True
-        if self._is_recorded or self._opening is None:
-            return
-        self._is_recorded = True
-        self._wind_up(self._record_abandoned(problem), self._opening)
+        self._end.abandon(problem)
 
     def leave(self) -> None:
         """Close the connection to upstream."""
-        if self._delivery is not None:
-            self._delivery.close()
-
-    async def _record_abandoned(self, problem: BaseException) -> None:
-        assert self._opening is not None
-        await asyncio.wait([self._opening])
-        if self._record.is_open:
-            error = "the client left" if is_left(problem) else str(problem) or type(problem).__name__
-            state: State = "aborted" if self._record.text else "failed"
-            await self._see_written(self._close(state, None, error), state, None, error)
-
-    def _close(self, state: State, reason: FinishReason | None, error: str | None) -> asyncio.Future[None]:
-        return self._record.close(state, reason, error, self._relay.call_ids)
-
-    def _wind_up(self, recording: Coroutine[Any, Any, None], before: asyncio.Future[None]) -> None:
-        """Have the end recorded, and have upstream stop meanwhile, after what comes `before`."""
-        spawn = self._around.background.spawn
-        self.recorded = spawn(recording, "record the end of a turn")
-        self.closing = spawn(self._end_upstream(self.recorded, before), "end a turn")
-
-    async def _end_upstream(self, recorded: asyncio.Future[None], before: asyncio.Future[None]) -> None:
-        await asyncio.wait([before])
-        if self._generating:
-            await self._stop()
-        await asyncio.wait([recorded])
-
-    async def _see_written(
-        self, written: asyncio.Future[None], state: State, reason: FinishReason | None, error: str | None
-    ) -> None:
-        """See that an end that is being written is recorded, however long the store fails."""
-        await asyncio.wait([written])
-        if written.exception() is not None:
-            await until_written(lambda: self._close(state, reason, error))
-
-    async def _stop(self) -> None:
-        try:
-            await self._around.upstream.stop(self.chat_id, self._relay.running_id)
-        except UpstreamError as problem:
-            _log.warning("The generation in chat %s could not be stopped: %s", self.chat_id, problem)
-
-
-async def _known_answers(store: SessionStore, chat_id: str) -> Collection[str]:
-    """Return the response ids of a chat's answers that are stored. Raises StoreError."""
-    known = await store.known_chat(chat_id)
-    return known.nodes.keys() if known is not None else ()
+        self._generation.leave()
