@@ -15,7 +15,7 @@ from app.core.drafts import Draft
 from app.core.events import FinishReason, Usage
 from app.core.ids import new_hex
 from app.core.ports import NewSession, NodeEnd, Prompt
-from app.core.surroundings import Surroundings
+from app.core.surroundings import NO_ANSWER, Surroundings
 from app.core.watch import AnswerWatch
 from app.errors import StoreError, UpstreamError
 
@@ -180,13 +180,12 @@ class TurnRecord:
 
     async def _let_go(self, session: NewSession, now: datetime) -> None:
         """Have a new chat deleted that is not to stay or got no answer."""
-        due = now + self._around.deletion_delay
-        store = self._around.store
+        around = self._around
         if session.delete_because:
-            await until_written(lambda: store.release(session.id, due))
+            await until_written(lambda: around.store.release(session.id, now + around.deletion_delay))
+            around.on_chat_released()
         else:
-            await until_written(lambda: store.doom(session.id, "no answer", now, due))
-        self._around.on_chat_released()
+            await until_written(lambda: around.let_go(session.id, NO_ANSWER))
 
 
 def _sum(one: Usage | None, other: Usage | None) -> Usage | None:

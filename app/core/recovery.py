@@ -14,7 +14,7 @@ from app.core.citations import CitationReader, Marks
 from app.core.history import turn_and_step
 from app.core.keys import Keys
 from app.core.ports import ChatMessage, NodeEnd, OpenNode
-from app.core.surroundings import Surroundings
+from app.core.surroundings import NO_ANSWER, Surroundings
 from app.errors import ChatGone, StoreError, UpstreamError
 
 _log = logging.getLogger(__name__)
@@ -106,13 +106,7 @@ class Recovery:
             text, problem = "", "interrupted by a restart, without any text"
         await self._close(node, problem, answer, text)
         if problem is not None and node.parent_response_id is None and not node.known_responses:
-            await self._let_go(node.session_id)
-
-    async def _let_go(self, session_id: str) -> None:
-        """Have a chat deleted in which nothing was ever answered: its client begins another one."""
-        now = self._clock.now()
-        await self._store.doom(session_id, "no answer", now, now + self._around.deletion_delay)
-        self._around.on_chat_released()
+            await self._around.let_go(node.session_id, NO_ANSWER)  # its client begins another one
 
     async def _read(self, node: OpenNode) -> ChatMessage | None:
         """Return the node's answer; one that is still being written is stopped, so that the chat is free again."""

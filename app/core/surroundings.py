@@ -8,6 +8,8 @@ from msgspec import Struct
 from app.clock import Clock
 from app.core.ports import Background, Meter, SessionStore, Upstream
 
+NO_ANSWER = "no answer"  # why a chat is deleted in which nothing was ever said
+
 
 class Patience(Struct, frozen=True):
     """How upstream's bad moments are waited out; times are in seconds.
@@ -41,3 +43,9 @@ class Surroundings(Struct, frozen=True):
     deletion_delay: timedelta
     on_chat_released: Callable[[], None]
     on_chat_named: Callable[[str, str], None]
+
+    async def let_go(self, session_id: str, reason: str) -> None:
+        """Have the chat of a live session deleted upstream, soon; nothing continues in it. Raises StoreError."""
+        now = self.clock.now()
+        await self.store.doom(session_id, reason, now, now + self.deletion_delay)
+        self.on_chat_released()

@@ -65,7 +65,7 @@ class Videos:
             task_id = await turn.answer(keep, task_of)
         node = turn.draft.node
         if not task_id:
-            await self._let_go(node.session_id, "no video")
+            await self._around.let_go(node.session_id, "no video")
             said = "".join(event.text for event in events if isinstance(event, TextDelta))
             words = said.strip()[:_MOST_WORDS]
             raise ResponseFormatUnmet(f"The model made no video, but said: {words}")
@@ -160,11 +160,6 @@ class Videos:
 
     async def _remove(self, video: Video) -> None:
         """Let the chat go first: after a kill in between the video is still there to be deleted again."""
-        await self._let_go(video.session_id, "its video was deleted")
+        await self._around.let_go(video.session_id, "its video was deleted")
         await self._store.remove_video(video.id)
         self._looked.pop(video.id, None)
-
-    async def _let_go(self, session_id: str, reason: str) -> None:
-        now = self._around.clock.now()
-        await self._around.store.doom(session_id, reason, now, now + self._around.deletion_delay)
-        self._around.on_chat_released()
