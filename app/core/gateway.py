@@ -196,17 +196,21 @@ class Gateway:
         owner: str,
     ) -> Found | None:
         """Look up the place of a history; where that is none, or before its end, also without what clients add."""
-        found = await self._find(history, owner)
-        if not history.anchors or (found is not None and found.match != "branch"):
+        found, is_busy = await self._find(history, owner)
+        if is_busy or not history.anchors or (found is not None and found.match != "branch"):
             return found
         plain = without_additions(messages)
         if plain is messages:
             return found
         _log.info("Looking once more, without what some clients add to answers")
-        return await self._find(read(plain), owner) or found
+        again, _ = await self._find(read(plain), owner)
+        if again is None or (found is not None and again.match == "branch" and again.index <= found.index):
+            return found
+        # what is told is what the client shows: what stands like an addition may be the model's own
+        return replace(again, history=replace(again.history, spoken=history.spoken))
 
-    async def _find(self, history: History, owner: str) -> Found | None:
-        """Look up the place, and say in the log why it is this one. A chat that is busy does not count."""
+    async def _find(self, history: History, owner: str) -> tuple[Found | None, bool]:
+        """Look up the place, and say in the log why it is this one. Return None and True where its chat is busy."""
         if history.anchors:
             # answers that were just given up or cut are recorded first: the next request often continues one
             await self._recovery.settled(_SETTLE_SECONDS)
@@ -214,17 +218,17 @@ class Gateway:
         search = await self._ladder.find(history)
         if search.found is None:
             _log.info("Place: %s", search)
-            return None
+            return None, False
         place = search.found.place
         await self._live.settled(place.chat_id, _SETTLE_SECONDS)
         if self._live.is_busy(place.chat_id):
             _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
-            return None
+            return None, True
         if self._recovery.is_reading(place.chat_id):
             _log.info("Place: new (%s: an answer in chat %s is still read back)", search.found.rung, place.chat_id)
-            return None
+            return None, True
         _log.info("Place: %s in %s", search, place.session_id)
-        return search.found
+        return search.found, False
 
     async def _begin(self, draft: Draft, asked: _Asked) -> Turn:
         request, choice, watch = asked.request, asked.choice, asked.watch

@@ -12,10 +12,11 @@ from app.core.canonical import canonical_assistant
 from app.core.changed_calls import calls_changed_since
 from app.core.history import Anchor, History, TurnRow
 from app.core.messages import ToolCall
-from app.core.places import alike_places, choose_place
+from app.core.places import OTHER_PROMPT, alike_places, choose_place
 from app.core.ports import CutAnswer, Match, Place, SessionStore
 from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 
+_UNKNOWN = "no stored answer has this history"
 _KEYS_AT_ONCE = 64  # of the longest beginnings first: the rest is seldom looked for
 
 
@@ -65,10 +66,15 @@ class Ladder:
             ("aborted", self._aborted),
             ("branch", self._branch),
         )
+        is_refused = False
         for name, rung in rungs:
+            if name == "aborted" and is_refused:
+                continue  # a part of another answer is no better than a whole one that was refused
             found = await rung(history)
             if isinstance(found, Found):
                 return Search(found, tuple(misses))
+            if name == "exact":
+                is_refused = found not in {_UNKNOWN, OTHER_PROMPT}
             misses.append(f"{name}: {found}")
         return Search(None, tuple(misses))
 
@@ -121,7 +127,7 @@ class Ladder:
         named = {history.key_of(anchor, before): (anchor, before) for before in befores for anchor in anchors}
         is_step = anchors[0].results is not None
         places = _by_key(await (self._store.find_step(*named) if is_step else self._store.find_turn(*named)))
-        misses = ["no stored answer has this history"]
+        misses = [_UNKNOWN]
         for key, (anchor, before) in named.items():
             if same := places.get(key):
                 choice = choose_place(same, history, anchor.turn, anchor.index)
@@ -237,6 +243,8 @@ def _begins_alike(answer: str, cut: CutAnswer) -> bool:
 
     Where the client has more than twice as much, it is rather another answer that begins alike.
     """
+    if len(answer) <= len(cut.answered):
+        return False  # it ends before the answer that was cut began
     stored = cut.answered + canonical_assistant(cut.text)
     return stored.startswith(answer) or (len(stored) * 2 >= len(answer) and answer.startswith(stored))
 

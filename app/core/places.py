@@ -7,6 +7,8 @@ from app.core.ports import Place
 from app.core.told import may_be
 from app.core.window import Doubt, enough_said
 
+OTHER_PROMPT = "the system prompt is another, and too little was said to know the conversation by"
+
 
 def choose_place(places: Sequence[Place], history: History, turn: int, end: int) -> Place | Doubt:
     """Choose among stored answers of equal texts, the newest first, the one that the client means."""
@@ -27,7 +29,7 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
         return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
     same_prompt = [place for place in possible if place.system_digest == history.system_digest]
     if not same_prompt and not enough_said(history, min(turn + 1, 2)):  # two are enough to copy: they decide
-        return Doubt("the system prompt is another, and too little was said to know the conversation by")
+        return Doubt(OTHER_PROMPT)
     best = same_prompt or possible
     held = [_held(place) for place in best]
     shown = (client.key, client.pictures)

@@ -117,20 +117,20 @@ def told_by(message: Message, *, is_result: bool) -> ToldItem:
 def may_be(client: Told, stored: Told | None, *, keeps_loops: bool) -> bool:
     """Say whether a stored place can be the client's, given what its history shows up to there.
 
-    Ids of ours decide: the results that were told last are those of the same calls, or the last calls are the same and
-    wait for theirs. A client may leave out calls without results: it declined them, or was gone before it saw them.
-    Without ids every picture that it shows has to be the place's. A client that `keeps_loops` of earlier turns has to
-    show the same in all; of another one the calls and the results of the running turn have to be the place's, as far
-    as it shows them. None: stored before this was kept.
+    Every picture that it shows has to be the place's. Ids of ours decide then: the results that were told last are
+    those of the same calls, or the last calls are the same and wait for theirs. A client may leave out calls without
+    results: it declined them, or was gone before it saw them. Without ids, a client that `keeps_loops` of earlier turns
+    has to show the same in all; of another one the calls and the results of the running turn have to be the place's, as
+    far as it shows them. None: stored before this was kept.
     """
     if stored is None:
         return True
+    if not client.pictures <= stored.pictures:
+        return False
     if client.call_ids and not client.is_answered:
         return not stored.is_answered and not {*stored.call_ids}.isdisjoint(client.call_ids)
     if client.answered_ids:
         return client.answered_ids == stored.answered_ids
-    if not client.pictures <= stored.pictures:
-        return False
     if keeps_loops:
         return client.key == stored.key
     return client.calls in {"", stored.calls} and client.results in {"", stored.results}

@@ -272,3 +272,35 @@ async def test_answers_that_differ_only_in_what_clients_take_out_are_not_taken_f
         await ask(server, [asked], text.format(name))
     reply = await ask(server, [asked, assistant(text.format("Paris")), user(says)], "Well.")
     assert (reply.match, "Paris" in visible(server), "Rome" in visible(server)) == ("exact", True, False)
+
+
+async def test_a_part_of_another_answer_is_not_taken_where_the_whole_ones_are_in_doubt(server: Server) -> None:
+    for degrees, words in (("5 degrees", "It is fine."), ("6 degrees", "It is fine."), ("22 degrees", "")):
+        first = await ask(server, [user(ASK)], call_text(), tools=[WEATHER])
+        loop = [user(ASK), echo(first), result(ids_of(first)[0], degrees)]
+        if words:
+            await ask(server, loop, words, tools=[WEATHER])
+        else:
+            await give_up(server, loop, "It is fine. Take a hat", tools=[WEATHER])
+    reply = await ask(server, [user(ASK), assistant("It is fine."), user("Is it?")], "Well.", tools=[WEATHER])
+    assert (reply.match, "22 degrees" in visible(server)) == ("new", False)
+
+
+async def test_words_before_a_call_are_no_part_of_an_answer_that_was_cut_behind_another(server: Server) -> None:
+    """Two topics ask the same, and their models say the same before they call another tool."""
+    paris, rome = (f"I look it up.\n{call_text(arguments=text)}" for text in ('{"city":"Paris"}', '{"city":"Rome"}'))
+    await ask(server, [user(ASK)], paris)
+    await ask(server, [user(ASK)], rome)
+    await give_up(server, [user(ASK), assistant(rome), user(result_text("5 degrees in Rome"))], "It is rather")
+    await ask(server, [user(ASK), assistant("I look it up."), user("Never mind. What do you think?")], "Well.")
+    assert "Rome" not in visible(server)
+
+
+async def test_pictures_tell_answers_apart_behind_a_loop_too(server: Server) -> None:
+    first = await ask(server, [user(ASK)], call_text(), tools=[WEATHER])
+    history = [user(ASK), echo(first), result(ids_of(first)[0], "22 degrees")]
+    history += [echo(await ask(server, history, LONG, tools=[WEATHER])), user("Show me a chart.")]
+    one, other = (f"Here: ![chart](https://quickchart.io/chart?c={name})" for name in ("ALPHA", "BETA"))
+    await ask(server, history, other, tools=[WEATHER])
+    await ask(server, [*history, assistant(one), user("Explain it.")], "Well.", tools=[WEATHER])
+    assert ("ALPHA" in visible(server), "BETA" in visible(server)) == (True, False)
