@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,6 +55,12 @@ def make_settings(root: Path, **environ: str) -> Settings:
         "TOTAL_TIMEOUT": "20",
     }
     return load(root, {**short, **environ})
+
+
+def write_env(path: Path, *lines: str) -> None:
+    """Write a file that is long settled, and another one by its stamp wherever its first line has another length."""
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    os.utime(path, ns=(10**18, 10**18 + len(lines[0])))
 
 
 @pytest.fixture

@@ -11,18 +11,13 @@ from app.config_values import Secret
 from app.errors import UpstreamLoginRequired
 from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.credentials import read_token
-from tests.upstream.conftest import NOW, StillClock, make_settings, make_token
+from tests.upstream.conftest import NOW, StillClock, make_settings, make_token, write_env
 
 LONG, LONGER = timedelta(days=20), timedelta(days=25)
 
 
 async def write(path: Path, *lines: str) -> None:
-    await asyncio.to_thread(_write, path, *lines)
-
-
-def _write(path: Path, *lines: str) -> None:
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    os.utime(path, ns=(10**18, 10**18 + len(lines[0])))
+    await asyncio.to_thread(write_env, path, *lines)
 
 
 async def source_for(root: Path, clock: StillClock, **environ: str) -> TokenSource:
@@ -85,11 +80,11 @@ async def test_the_env_file_is_read_again_when_it_changes(tmp_path: Path, clock:
 async def test_a_file_that_was_written_just_now_is_looked_at_again(tmp_path: Path, clock: StillClock) -> None:
     env = tmp_path / ".env"
     soon = time.time_ns() + 60 * 10**9
-    _write(env, "QWEN_AUTH_TOKEN=a.token.aaa")
+    write_env(env, "QWEN_AUTH_TOKEN=a.token.aaa")
     os.utime(env, ns=(soon, soon))
     source = await source_for(tmp_path, clock)
     assert await taken(source) == "a.token.aaa"
-    _write(env, "QWEN_AUTH_TOKEN=a.token.bbb")
+    write_env(env, "QWEN_AUTH_TOKEN=a.token.bbb")
     os.utime(env, ns=(soon, soon))
     clock.pass_time(1)
     assert await taken(source) == "a.token.bbb"

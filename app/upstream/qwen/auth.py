@@ -17,7 +17,8 @@ from app.upstream.qwen.credentials import Credential, Given
 from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.renewal import Renewal
 from app.upstream.qwen.renewing import Renewing
-from app.upstream.qwen.token_file import NOTHING, TokenFile, Vault
+from app.upstream.qwen.token_file import TokenFile
+from app.upstream.qwen.vault import NOTHING, Vault
 from app.upstream.qwen.wallet import LOOK_EVERY, Wallet
 from app.upstream.qwen.words import announce, expired, how_long, unrenewable
 

@@ -4,7 +4,7 @@ import asyncio
 
 from app.clock import Clock
 from app.upstream.qwen.credentials import Credential, Given, choose, token_to_keep
-from app.upstream.qwen.token_file import NOTHING, Vault
+from app.upstream.qwen.vault import NOTHING, Stamp, Vault
 
 LOOK_EVERY = 1.0
 
@@ -22,6 +22,7 @@ class Wallet:
         self._own = own
         self._vault = vault
         self._stored: Given | None = None
+        self._stamp: Stamp | None = None
         self._look_again = float("-inf")
         self._changing = asyncio.Lock()
         self.credential = self._choose(first)
@@ -32,20 +33,29 @@ class Wallet:
         return self._clock.monotonic() + LOOK_EVERY if self._vault is None else self._look_again
 
     async def look(self, *, at_once: bool) -> bool:
-        """Read the vault again, at most once a second unless `at_once`; return whether it held another login.
+        """Read the vault again, at most once a second unless `at_once`; return whether this found another login.
 
         One that cannot be read leaves everything as it was.
         """
-        if self._vault is None or not (at_once or self._clock.monotonic() >= self._look_again):
+        if self._vault is None or not (at_once or self._is_due):
             return False
         async with self._changing:
-            given = await asyncio.to_thread(self._vault.read)
-            is_other = given is not None and given != self._stored
-            if given is not None and is_other:
-                self._stored = given
-                self.credential = self._choose(given)
-        self._look_again = self._clock.monotonic() + LOOK_EVERY
-        return is_other
+            found = await asyncio.to_thread(self._vault.read, self._stamp)
+            self._look_again = self._clock.monotonic() + LOOK_EVERY
+            return found is not None and self._hold(*found)
+
+    @property
+    def _is_due(self) -> bool:
+        return self._clock.monotonic() >= self._look_again
+
+    def _hold(self, stamp: Stamp | None, given: Given) -> bool:
+        """Hold what was read; return whether it is another login."""
+        self._stamp = stamp
+        if given == self._stored:
+            return False
+        self._stored = given
+        self.credential = self._choose(given)
+        return True
 
     async def replace(self, old: Credential, new: Credential) -> bool:
         """Store a renewed login, and only then use it. Not if its owner gave another meanwhile."""

@@ -1,0 +1,84 @@
+"""The login follows `.env`, whoever looks and leaves, with as few readings as that takes."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.upstream.qwen.credentials import Given
+from app.upstream.qwen.token_file import TokenFile
+from app.upstream.qwen.vault import NOTHING, Stamp
+from app.upstream.qwen.wallet import Wallet
+from tests.upstream.conftest import StillClock, write_env
+
+
+class WatchedFile(TokenFile):
+    """Counts the readings; each ends when the test lets it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.readings = 0
+        self.has_read = threading.Event()
+        self.may_end = threading.Event()
+        self.may_end.set()
+
+    def read(self, known: Stamp | None) -> tuple[Stamp | None, Given] | None:
+        self.readings += 1
+        found = super().read(known)
+        self.has_read.set()
+        assert self.may_end.wait(10)
+        return found
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    write_env(tmp_path / ".env", "QWEN_AUTH_TOKEN=the.first.one")
+    return tmp_path / ".env"
+
+
+@pytest.fixture
+def file(env: Path) -> WatchedFile:
+    return WatchedFile(env)
+
+
+@pytest.fixture
+async def wallet(file: WatchedFile, clock: StillClock) -> Wallet:
+    wallet = Wallet(clock, NOTHING, file)
+    assert await wallet.look(at_once=False)
+    file.has_read.clear()
+    return wallet
+
+
+def token_in(wallet: Wallet) -> str:
+    assert wallet.credential is not None
+    return wallet.credential.token.reveal()
+
+
+async def test_a_new_login_is_found_though_the_one_who_noticed_it_left(
+    wallet: Wallet, file: WatchedFile, env: Path, clock: StillClock
+) -> None:
+    write_env(env, "QWEN_AUTH_TOKEN=the.second.one")
+    clock.pass_time(1)
+    file.may_end.clear()
+    leaving = asyncio.create_task(wallet.look(at_once=False))
+    assert await asyncio.to_thread(file.has_read.wait, 10)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    file.may_end.set()
+    assert await wallet.look(at_once=False)
+    assert token_in(wallet) == "the.second.one"
+
+
+async def test_what_is_written_while_a_reading_is_under_way_is_found_by_the_next_look(
+    wallet: Wallet, file: WatchedFile, env: Path
+) -> None:
+    file.may_end.clear()
+    early = asyncio.create_task(wallet.look(at_once=True))
+    assert await asyncio.to_thread(file.has_read.wait, 10)
+    write_env(env, "QWEN_AUTH_TOKEN=the.second.one")
+    late = asyncio.create_task(wallet.look(at_once=True))
+    await asyncio.sleep(0)
+    file.may_end.set()
+    assert (await early, await late) == (False, True)
+    assert token_in(wallet) == "the.second.one"
