@@ -70,6 +70,24 @@ async def test_a_new_login_is_found_though_the_one_who_noticed_it_left(
     assert token_in(wallet) == "the.second.one"
 
 
+async def test_many_looks_at_once_read_the_file_once_a_second(
+    wallet: Wallet, file: WatchedFile, env: Path, clock: StillClock
+) -> None:
+    for readings in (2, 3):
+        clock.pass_time(1)
+        write_env(env, f"QWEN_AUTH_TOKEN=the.{'x' * readings}.one")
+        found = await asyncio.gather(*(wallet.look(at_once=False) for _ in range(50)))
+        assert (file.readings, found.count(True)) == (readings, 1)
+        assert token_in(wallet) == f"the.{'x' * readings}.one"
+
+
+async def test_of_many_looks_that_cannot_wait_those_that_began_before_a_reading_share_it(
+    wallet: Wallet, file: WatchedFile
+) -> None:
+    await asyncio.gather(*(wallet.look(at_once=True) for _ in range(50)))
+    assert file.readings == 3, "the first look reads at once, and all others after it"
+
+
 async def test_what_is_written_while_a_reading_is_under_way_is_found_by_the_next_look(
     wallet: Wallet, file: WatchedFile, env: Path
 ) -> None:

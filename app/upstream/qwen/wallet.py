@@ -1,6 +1,7 @@
 """The login that is in use: as its owner gave it, or as it was renewed and kept."""
 
 import asyncio
+from itertools import count
 
 from app.clock import Clock
 from app.upstream.qwen.credentials import Credential, Given, choose, token_to_keep
@@ -24,6 +25,8 @@ class Wallet:
         self._stored: Given | None = None
         self._stamp: Stamp | None = None
         self._look_again = float("-inf")
+        self._order = count()  # numbers looks and readings in the order in which they begin
+        self._last_reading = -1
         self._changing = asyncio.Lock()
         self.credential = self._choose(first)
 
@@ -35,12 +38,18 @@ class Wallet:
     async def look(self, *, at_once: bool) -> bool:
         """Read the vault again, at most once a second unless `at_once`; return whether this found another login.
 
-        One that cannot be read leaves everything as it was.
+        One that cannot be read leaves everything as it was. Looks that wait for each other share what was read, but
+        `at_once` only what was read since: what the owner wrote before that look is always found.
         """
         if self._vault is None or not (at_once or self._is_due):
             return False
+        begun = next(self._order)
         async with self._changing:
+            if self._last_reading > begun or not (at_once or self._is_due):
+                return False
+            reading = next(self._order)
             found = await asyncio.to_thread(self._vault.read, self._stamp)
+            self._last_reading = reading
             self._look_again = self._clock.monotonic() + LOOK_EVERY
             return found is not None and self._hold(*found)
 
