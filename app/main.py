@@ -73,7 +73,7 @@ async def open_upstream(settings: Settings, clock: Clock, meter: Meter) -> Async
                 Emulator(EmulatorOptions(data_file=settings.path(settings.emulator_file), chunk_delay=_TYPING_SECONDS))
             )
             renewal = Renewal(settings, clock, base_url=emulator.url, auth_url=emulator.auth_url)
-            tokens = TokenSource.fixed(emulator.mint_token(), clock, quiet=True, renewal=renewal)
+            tokens = TokenSource.fixed(settings, clock, emulator.mint_token(), quiet=True, renewal=renewal)
             yield await stack.enter_async_context(
                 QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator", meter=meter)
             )
@@ -204,7 +204,7 @@ def log_in(settings: Settings) -> int:
         as_pasted = replace(settings, qwen_user_agent=agent)
         renewal = Renewal(as_pasted, clock, base_url=site, auth_url=settings.qwen_auth_url)
         vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie, agent), are_apart))
-        tokens = TokenSource(clock, token=pasted.token, cookie=pasted.cookie, vault=vault, renewal=renewal)
+        tokens = TokenSource(as_pasted, clock, token=pasted.token, cookie=pasted.cookie, vault=vault, renewal=renewal)
         async with QwenUpstream(as_pasted, clock, base_url=site, tokens=tokens, kind="qwen") as upstream:
             await tokens.renew_now()
             await upstream.load_settings()

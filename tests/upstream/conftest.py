@@ -81,7 +81,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def upstream(site: Site, settings: Settings, clock: StillClock) -> AsyncIterator[QwenUpstream]:
-    tokens = TokenSource.fixed(make_token(), clock)
+    tokens = TokenSource.fixed(settings, clock, make_token())
     async with QwenUpstream(settings, clock, base_url=site.url, tokens=tokens, kind="qwen") as opened:
         yield opened
 

@@ -253,7 +253,7 @@ async def test_silence_names_the_setting(open_upstream: OpenUpstream, site: Site
 async def test_a_site_out_of_reach_is_named(
     settings: Settings, site: Site, clock: StillClock, base_url: str, kind: type[UpstreamError], words: str
 ) -> None:
-    tokens = TokenSource.fixed("opaque", clock)
+    tokens = TokenSource.fixed(settings, clock, "opaque")
     async with QwenUpstream(settings, clock, base_url=base_url, tokens=tokens, kind="qwen") as upstream:
         with pytest.raises(kind, match=words) as caught:
             await upstream.models()
@@ -267,7 +267,7 @@ async def test_a_connection_that_cannot_be_secured_is_named(settings: Settings, 
 
     server = await asyncio.start_server(answer_in_the_clear, "127.0.0.1", 0)
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    tokens = TokenSource.fixed("opaque", clock)
+    tokens = TokenSource.fixed(settings, clock, "opaque")
     async with server, QwenUpstream(settings, clock, base_url=url, tokens=tokens, kind="qwen") as upstream:
         with pytest.raises(UpstreamUnreachable, match="TLS"):
             await upstream.models()
@@ -284,7 +284,7 @@ async def test_a_connection_that_is_never_made_names_the_setting(tmp_path: Path,
         other.connect_ex(deaf.getsockname())
         crowd.append(other)
     settings = make_settings(tmp_path, CONNECT_TIMEOUT="0.2")
-    tokens = TokenSource.fixed("opaque", clock)
+    tokens = TokenSource.fixed(settings, clock, "opaque")
     url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
     try:
         async with QwenUpstream(settings, clock, base_url=url, tokens=tokens, kind="qwen") as upstream:
@@ -364,7 +364,7 @@ async def test_a_refusal_for_another_reason_shows_that_the_token_works(
 
 
 async def test_an_expired_token_costs_no_call(site: Site, settings: Settings, clock: StillClock) -> None:
-    tokens = TokenSource.fixed(make_token(life=timedelta(seconds=-1)), clock)
+    tokens = TokenSource.fixed(settings, clock, make_token(life=timedelta(seconds=-1)))
     async with QwenUpstream(settings, clock, base_url=site.url, tokens=tokens, kind="emulator") as upstream:
         with pytest.raises(UpstreamLoginRequired, match="expired on"):
             await upstream.models()

@@ -64,7 +64,7 @@ def parsed(status: object, **more: object) -> Act:
 
 @pytest.fixture
 async def impatient(site: Site, settings: Settings, clock: StillClock) -> AsyncIterator[QwenUpstream]:
-    tokens = TokenSource.fixed(make_token(), clock)
+    tokens = TokenSource.fixed(settings, clock, make_token())
     patience = Patience(every=0.001, in_all=0.1)
     async with QwenUpstream(
         settings, clock, base_url=site.url, tokens=tokens, kind="qwen", patience=patience
@@ -358,7 +358,7 @@ async def test_a_store_that_says_nothing_is_waited_for_only_so_long(
     site_closed = asyncio.Event()
     site.on(f"GET {FILE}", silent)
     settings = make_settings(tmp_path, BETWEEN_EVENTS_TIMEOUT="0.05")
-    tokens = TokenSource.fixed(make_token(), clock)
+    tokens = TokenSource.fixed(settings, clock, make_token())
     async with (
         QwenUpstream(settings, clock, base_url=site.url, tokens=tokens, kind="qwen") as upstream,
         upstream.download(site.url + FILE) as download,

@@ -70,7 +70,7 @@ class Stage:
 async def stage(settings: Settings) -> AsyncIterator[Stage]:
     clock = SystemClock()
     async with Emulator() as emulator:
-        tokens = TokenSource.fixed(emulator.mint_token(), clock)
+        tokens = TokenSource.fixed(settings, clock, emulator.mint_token())
         async with QwenUpstream(
             settings,
             clock,

@@ -177,7 +177,7 @@ async def stage(request: pytest.FixtureRequest, settings: Settings) -> AsyncIter
     era: Era = request.param
     clock = SystemClock()
     async with Emulator(EmulatorOptions(era=era, page_size=2)) as emulator:
-        tokens = TokenSource.fixed(emulator.mint_token(), clock)
+        tokens = TokenSource.fixed(settings, clock, emulator.mint_token())
         async with QwenUpstream(settings, clock, base_url=emulator.url, tokens=tokens, kind="emulator") as upstream:
             yield Stage(emulator, upstream)
 

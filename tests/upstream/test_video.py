@@ -96,7 +96,7 @@ async def test_a_token_that_ends_between_the_answer_and_the_chat_sends_no_prompt
     site.on(SEND, promised())
     site.on(READ, EXPIRED)
     async with QwenUpstream(
-        settings, clock, base_url=site.url, tokens=TokenSource.fixed(make_token(), clock), kind="qwen"
+        settings, clock, base_url=site.url, tokens=TokenSource.fixed(settings, clock, make_token()), kind="qwen"
     ) as upstream:
         with pytest.raises(UpstreamLoginRequired) as problem:
             await ask(upstream)

@@ -37,7 +37,6 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.qwen.answer import Answer
-from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.bodies import completion_body, create_body
 from app.upstream.qwen.chats import read_list, read_record
 from app.upstream.qwen.credentials import Credential
@@ -46,6 +45,7 @@ from app.upstream.qwen.grants import is_of_the_site, is_over, origin_of
 from app.upstream.qwen.login import Login
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.seam import explained
+from app.upstream.qwen.token_source import TokenSource
 from app.upstream.qwen.video import VideoReply, checked_task, read_stored_video, read_video_state
 
 _log = logging.getLogger(__name__)

@@ -20,11 +20,10 @@ from app.errors import (
     UpstreamRateLimited,
     UpstreamRejected,
 )
-from app.upstream.qwen.auth import TokenSource
 from app.upstream.qwen.causes import Subject
 from app.upstream.qwen.credentials import Credential
-from app.upstream.qwen.pause import Pause
 from app.upstream.qwen.replies import Outer
+from app.upstream.qwen.token_source import TokenSource
 from app.upstream.qwen.transport import Transport
 
 _T = TypeVar("_T")
@@ -54,8 +53,7 @@ class Login:
         self._tokens = tokens
         self._kind = kind
         self._meter = meter
-        self._pause = Pause(clock, first=settings.block_pause_seconds)
-        tokens.heed(self._pause)
+        self._pause = tokens.pause
         self._noted: set[str] = set()
 
     async def __aenter__(self) -> "Login":

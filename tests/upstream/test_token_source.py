@@ -1,3 +1,5 @@
+"""Which token is sent: the one of `.env` as it is now, not one that is over, and a refused one only now and then."""
+
 import asyncio
 import logging
 import os
@@ -7,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from app.config import Settings
 from app.config_values import Secret
 from app.errors import UpstreamLoginRequired
-from app.upstream.qwen.auth import TokenSource
-from app.upstream.qwen.credentials import read_token
-from tests.upstream.conftest import NOW, StillClock, make_settings, make_token, write_env
+from app.upstream.qwen.token_source import TokenSource
+from tests.upstream.conftest import StillClock, make_settings, make_token, write_env
 
 LONG, LONGER = timedelta(days=20), timedelta(days=25)
 
@@ -26,40 +28,6 @@ async def source_for(root: Path, clock: StillClock, **environ: str) -> TokenSour
 
 async def taken(source: TokenSource) -> str:
     return (await source.take()).token.reveal()
-
-
-@pytest.mark.parametrize("form", ["{}", "'{}'", '"{}"', "Bearer {}", 'bearer  "{}"', '"Bearer {}"', "  {}  "])
-def test_a_token_may_be_pasted_in_many_ways(form: str) -> None:
-    token = make_token()
-    credential = read_token(form.format(token), Secret())
-    assert credential is not None
-    assert credential.token == Secret(token)
-    assert credential.account == "user-1"
-    assert credential.expires_at == NOW + timedelta(days=30)
-
-
-@pytest.mark.parametrize(
-    "token",
-    ["opaque", "a.b.c", "a.@@@.c", "a.bnVsbA.c", make_token(None, None), make_token(None, None, id=7, exp=True)],
-)
-def test_a_token_that_says_nothing_of_itself_is_an_account_of_its_own(token: str) -> None:
-    credential = read_token(token, Secret())
-    assert credential is not None
-    assert credential.account.startswith("token-")
-    assert token not in credential.account
-    assert credential.expires_at is None
-
-
-def test_an_impossible_end_is_no_end() -> None:
-    credential = read_token(make_token(life=None, exp=10**30), Secret())
-    assert credential is not None
-    assert credential.expires_at is None
-
-
-def test_no_secret_is_shown(tmp_path: Path) -> None:
-    credential = read_token("very-secret-token", Secret("cookie=secret"))
-    assert "very-secret" not in repr(credential)
-    assert "cookie=secret" not in repr(credential)
 
 
 async def test_the_env_file_is_read_again_when_it_changes(tmp_path: Path, clock: StillClock) -> None:
@@ -135,8 +103,8 @@ async def test_a_token_that_is_no_header_value_is_refused_without_being_shown(
     assert "plain ASCII" in (source.problem or "")
 
 
-async def test_an_expired_token_is_noticed_before_it_is_sent(clock: StillClock) -> None:
-    source = TokenSource.fixed(make_token(life=timedelta(hours=1)), clock)
+async def test_an_expired_token_is_noticed_before_it_is_sent(settings: Settings, clock: StillClock) -> None:
+    source = TokenSource.fixed(settings, clock, make_token(life=timedelta(hours=1)))
     await source.take()
     clock.pass_time(3600)
     with pytest.raises(UpstreamLoginRequired, match="expired on 2026-11-22 10:00 UTC"):
@@ -144,8 +112,8 @@ async def test_an_expired_token_is_noticed_before_it_is_sent(clock: StillClock) 
     assert "expired" in (source.problem or "")
 
 
-async def test_a_refused_token_is_tried_again_every_ten_seconds(clock: StillClock) -> None:
-    source = TokenSource.fixed("opaque", clock)
+async def test_a_refused_token_is_tried_again_every_ten_seconds(settings: Settings, clock: StillClock) -> None:
+    source = TokenSource.fixed(settings, clock, "opaque")
     credential = await source.take()
     source.refused(credential, "Refused.")
     with pytest.raises(UpstreamLoginRequired, match="Refused"):
@@ -160,8 +128,8 @@ async def test_a_refused_token_is_tried_again_every_ten_seconds(clock: StillCloc
     await source.take()
 
 
-async def test_a_token_that_was_refused_and_then_taken_is_no_problem(clock: StillClock) -> None:
-    source = TokenSource.fixed("opaque", clock)
+async def test_a_token_that_was_refused_and_then_taken_is_no_problem(settings: Settings, clock: StillClock) -> None:
+    source = TokenSource.fixed(settings, clock, "opaque")
     credential = await source.take()
     source.refused(credential, "Refused.")
     source.accepted(credential)
@@ -196,10 +164,10 @@ async def test_an_unreadable_file_leaves_the_token_in_use(
 
 
 async def test_the_end_of_a_token_is_told_once_and_again_when_it_is_near(
-    clock: StillClock, caplog: pytest.LogCaptureFixture
+    settings: Settings, clock: StillClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    source = TokenSource.fixed(make_token(life=timedelta(days=5)), clock)
+    source = TokenSource.fixed(settings, clock, make_token(life=timedelta(days=5)))
     for seconds in (0, 0, 86400, 2 * 86400, 0, 2 * 86400 - 60):
         clock.pass_time(seconds)
         await source.refresh()
@@ -218,7 +186,7 @@ async def test_the_end_of_a_token_is_told_once_and_again_when_it_is_near(
     ],
 )
 async def test_a_short_life_is_told_in_fitting_words(
-    clock: StillClock, caplog: pytest.LogCaptureFixture, life: timedelta, said: str
+    settings: Settings, clock: StillClock, caplog: pytest.LogCaptureFixture, life: timedelta, said: str
 ) -> None:
-    await TokenSource.fixed(make_token(life=life), clock).refresh()
+    await TokenSource.fixed(settings, clock, make_token(life=life)).refresh()
     assert caplog.records[0].getMessage().endswith(said)
