@@ -14,6 +14,7 @@ from app.upstream.qwen.pieces import Thoughts
 from app.upstream.qwen.replies import failure_from
 from app.upstream.qwen.video import find_text
 
+LARGEST_CHAT = 32 * 1024 * 1024  # bytes; a chat's detail holds its texts twice
 Note = Callable[[str], None]
 _MILLISECONDS = 1e11  # a moment above this is not in seconds: it would be in the year 5138
 
