@@ -7,7 +7,7 @@ from app.emulator import hosted, model
 from app.emulator.asking import Asked
 from app.emulator.faults import Disturbance
 from app.emulator.filming import Film
-from app.emulator.generation import Generation, tokens
+from app.emulator.generation import Generation
 from app.emulator.hosted import Tool
 from app.emulator.job import Job
 from app.emulator.models import can_think
@@ -18,6 +18,8 @@ from app.emulator.script import Planned
 from app.emulator.sight import Sight
 from app.emulator.state import EmulatorState, Shown
 from app.emulator.tree import Chat, Node, new_node
+from app.emulator.usage import tokens
+from app.emulator.writing import Writing
 
 PAINTED = frozenset({"t2i", "image_edit"})
 
@@ -44,7 +46,7 @@ def begin(state: EmulatorState, turn: Turn, outputs: Outputs) -> Generation:
 def _kind(chat_type: str) -> type[Generation]:
     if chat_type in PAINTED:
         return Painting
-    return Research if chat_type == "deep_research" else Generation
+    return Research if chat_type == "deep_research" else Writing
 
 
 async def begin_video(state: EmulatorState, turn: Turn, outputs: Outputs) -> Film:

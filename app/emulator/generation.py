@@ -1,8 +1,8 @@
 """One answer being generated: it goes on when its reader is gone, until it ends or is stopped."""
 
 import asyncio
-import re
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from copy import deepcopy
@@ -13,25 +13,20 @@ from uuid import uuid4
 from app.emulator import frames as wire
 from app.emulator.faults import Disturbance
 from app.emulator.frames import Frames
-from app.emulator.hosted import Tool, result_of_2025
 from app.emulator.job import Job
 from app.emulator.mishaps import mishap
 from app.emulator.tree import Node
+from app.emulator.usage import usage
 
-_PIECE = re.compile(r"\s*\S{1,12}")
 _HIDDEN_PROMPT_TOKENS = 500
-
-
-def tokens(text: str) -> int:
-    """Count tokens the emulator's way: one for every four characters, rounded up."""
-    return -(-len(text) // 4)
-
-
 _KEEP_ALIVE_SECONDS = 0.05
 
 
-class Generation:
-    """Runs a job and keeps its frames, which any number of readers may follow."""
+class Generation(ABC):
+    """Runs a job and keeps its frames, which any number of readers may follow.
+
+    Its kinds say what is written (`_generate`) and what the chat holds of it though no reader saw it (`_fill`).
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -41,10 +36,7 @@ class Generation:
         self._stopped = asyncio.Event()
         self._frames = Frames(job.chat.id, job.user.id, job.answer.id, job.index, job.phases)
         self._rival: deque[bytes] = deque()
-        self._thought = 0
-        self._said = 0
-        self._found = 0
-        self._used = 0  # hosted tools
+        self._thought = self._said = 0  # tokens
 
     def stop(self) -> None:
         """End the answer where it is."""
@@ -54,15 +46,13 @@ class Generation:
         """Return the answer as it will be unless something stops it, without a change to the one that is made."""
         twin = type(self)(replace(self.job, answer=deepcopy(self.job.answer)))
         twin._finish_unseen()
+        twin._end()
         return twin.job.answer
 
     def _finish_unseen(self) -> None:
-        answer = self.job.answer
-        answer.thoughts = list(self.job.thoughts)
+        """Have the answer as it will be."""
         if self.job.disturbance is not Disturbance.EMPTY:
             self._fill()
-        self._thought, self._said = sum(map(tokens, answer.thoughts)), tokens(answer.text)
-        self._end()
 
     async def follow(self) -> AsyncIterator[bytes]:
         """Read the frames from the first on."""
@@ -132,15 +122,15 @@ class Generation:
         if self.job.planned.without_usage:
             return None
         shown = self.job.shown_tokens + _HIDDEN_PROMPT_TOKENS
-        return wire.usage(shown, self._thought, self._said, self.job.image_tokens)
+        return usage(shown, self._thought, self._said, self.job.image_tokens)
 
+    @abstractmethod
     async def _generate(self) -> None:
-        if await self._open():
-            await self._think()
-            for tool in self.job.tools:
-                self._use(tool)
-                await self._think()
-            await self._say()
+        """Write the frames from the first to the last, and the answer with them."""
+
+    @abstractmethod
+    def _fill(self) -> None:
+        """Have the answer whole in the stored chat, though its reader does not see it all."""
 
     async def _open(self) -> bool:
         """Begin the stream; return whether it goes on."""
@@ -162,84 +152,15 @@ class Generation:
             self._put(*self._frames.unknown())
         return True
 
-    def _fill(self) -> None:
-        """Have the answer whole in the stored chat, though its reader does not see it all."""
-        for tool in self.job.tools[self._used :]:
-            self._carry_out(tool)
-        self.job.answer.text = self._text
-
-    @property
-    def _text(self) -> str:
-        return self.job.text
-
     @property
     def _phase(self) -> str:
         """The phase of the text; pictures have one of their own."""
         return self.job.answer.phase or "answer"
 
-    def _use(self, tool: Tool) -> None:
-        """Write the call of a hosted tool and its result, which the stored answer has too."""
-        result = self._carry_out(tool)
-        if function_id := result.get("function_id"):
-            arguments = tool.asked(self.job.asked)
-            self._put(*self._frames.call(tool.name, function_id, arguments, tool.position, self._usage()))
-        self._put(self._frames.result(result))
-
-    def _carry_out(self, tool: Tool) -> dict[str, Any]:
-        """Put a hosted tool's result into the stored answer; return it."""
-        number, text = self._used, self.job.asked
-        if self.job.index is None and tool.name == "web_search":
-            result = result_of_2025(tool.found(text))
-        else:
-            image = self.job.outputs.picture(self.job.answer.id, number + 1, self.job.pixels)
-            result = tool.result(f"round_{number}_1", text, self._found, image)
-        self._used += 1
-        self._found += len(result["extra"].get("web_search_info", ()))
-        self.job.answer.items.append(result)
-        return result
-
-    async def _think(self) -> None:
-        """Write the thinking, as growing snapshots or as raw pieces; a second segment starts again."""
-        if not self.job.thoughts:
-            return
-        done: list[str] = []
-        for thought in self.job.thoughts:
-            middle = len(thought) // 2
-            halves = thought[:middle], thought[middle:]
-            for number, half in enumerate(halves):
-                self._thought += tokens(half)
-                self.job.answer.thoughts = [*done, thought[:middle] if number == 0 else thought]
-                if self.job.summary:
-                    self._put(self._frames.summary(self.job.answer.thoughts, self._usage()))
-                else:
-                    between = "\n\n" if done and number == 0 else ""
-                    self._put(self._frames.text(between + half, self._usage(), phase="think"))
-                await asyncio.sleep(self._delay)
-            done.append(thought)
-        self._put(self._frames.thought("thinking_summary" if self.job.summary else "think"))
-
     @property
     def _delay(self) -> float:
         planned = self.job.planned.delay
         return self.job.chunk_delay if planned is None else planned
-
-    async def _say(self) -> None:
-        """Write the answer, with what disturbs it in its middle."""
-        planned, disturbance = self.job.planned, self.job.disturbance
-        pieces = list(planned.pieces or split(self._text))
-        if disturbance is Disturbance.EMPTY:
-            pieces = []
-        middle = len(pieces) // 2
-        for number in range(len(pieces) + 1):
-            if planned.hold is not None and number == min(planned.before, len(pieces)):
-                await planned.hold.wait()
-            if number == middle and disturbance is not None and await self._disturb(disturbance):
-                return
-            if number < len(pieces):
-                self._put(*self._rival_speaks())
-                self._piece(pieces[number])
-                await asyncio.sleep(self._delay)
-        await self._close(*(self._frames.text("", self._usage(), phase=self._phase) for _ in range(2)))
 
     async def _close(self, *last: bytes) -> None:
         """End the stream, after the answer was stored."""
@@ -252,13 +173,6 @@ class Generation:
     def _rival_speaks(self) -> list[bytes]:
         """Return what the other candidate says before the next piece; it speaks first and finishes first."""
         return [self._rival.popleft()] if self._rival else []
-
-    def _piece(self, piece: str) -> None:
-        self._said += tokens(piece)
-        self.job.answer.text += piece
-        cumulative = self.job.disturbance is Disturbance.CUMULATIVE
-        shown = self.job.answer.text if cumulative else piece
-        self._put(self._frames.text(shown, self._usage(), phase=self._phase))
 
     async def _disturb(self, disturbance: Disturbance) -> bool:
         """Do what goes wrong in mid-answer; return whether the stream ends with it."""
@@ -284,10 +198,3 @@ class Generation:
             case _:
                 return False
         return True
-
-
-def split(text: str) -> list[str]:
-    """Cut a text into pieces of a word or a dozen characters."""
-    pieces = _PIECE.findall(text)
-    rest = text[sum(map(len, pieces)) :]
-    return [*pieces, rest] if rest else pieces

@@ -4,8 +4,8 @@ import asyncio
 import re
 
 from app.emulator.faults import Disturbance
-from app.emulator.frames import picture_usage
 from app.emulator.generation import Generation
+from app.emulator.usage import picture_usage
 
 _MOST = 4
 _NUMBERS = {"two": 2, "three": 3, "four": 4, "两": 2, "二": 2, "三": 3, "四": 4}

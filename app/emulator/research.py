@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 
 from app.emulator.faults import Disturbance
-from app.emulator.generation import Generation
+from app.emulator.writing import Writing
 
 _SHORT_CHARS = 40
 _QUESTION = "What should the research look at most: the history, the state of today, or the prospects? (Emulator)"
@@ -20,7 +20,7 @@ _STEPS = {
 }
 
 
-class Research(Generation):
+class Research(Writing):
     """Asks back or reports."""
 
     async def _generate(self) -> None:

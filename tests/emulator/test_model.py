@@ -8,8 +8,8 @@ from app.core.letter import Letter
 from app.core.messages import Message
 from app.core.transcript import SO_FAR, instructions, transcript
 from app.emulator.arithmetic import sum_in
-from app.emulator.generation import split
 from app.emulator.model import answer
+from app.emulator.writing import split
 
 TOOLS = "<tools><tool><name>get_weather</name><description>d</description><arguments>{}</arguments></tool></tools>"
 

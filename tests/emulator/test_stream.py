@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.emulator.frames import Frames
-from app.emulator.generation import split, tokens
+from app.emulator.usage import tokens
+from app.emulator.writing import split
 from tests.emulator.page import FAST, RAW, SUMMARY, Site, answer_of, emulated, events_in
 
 FRAMES = Frames("c", "u", "r", "0")
