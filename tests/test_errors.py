@@ -46,6 +46,17 @@ def test_once_upstream_took_the_prompt_no_client_sends_it_again_by_itself(kind: 
     assert error_headers(error)["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("kind", family(UpstreamError))
+def test_an_error_of_upstream_is_raised_anew_for_every_caller(kind: type[UpstreamError]) -> None:
+    error = kind("It happened.", cause="code", param="model", retry_after=7)
+    for _ in range(100):
+        with pytest.raises(kind) as caught:
+            raise error.anew()
+        assert caught.value is not error
+        assert (caught.value.args, vars(caught.value)) == (error.args, vars(error))
+    assert error.__traceback__ is None
+
+
 @pytest.mark.parametrize("kind", family(errors.InvalidRequest))
 def test_a_request_at_fault_is_not_repeated(kind: type[GatewayError]) -> None:
     assert error_headers(example(kind))["x-should-retry"] == "false"

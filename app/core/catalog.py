@@ -87,7 +87,7 @@ class ModelCatalog:
         """Return the list, fetched again when it is old. Raises UpstreamError only if there never was one."""
         await self._renew()
         if not self._models and self._failure:
-            raise self._failure
+            raise self._failure.anew()
         return tuple(self._models.values())
 
     async def _renew(self) -> None:
@@ -99,7 +99,7 @@ class ModelCatalog:
                 listed = await self._upstream.models()
             except UpstreamError as problem:
                 _log.warning("The model list could not be fetched: %s", problem)
-                self._failure = problem
+                self._failure = problem.anew()
                 self._fresh_until = self._clock.monotonic() + _RETRY_SECONDS
             else:
                 self._models = {model.id: model for model in listed}

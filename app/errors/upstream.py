@@ -1,6 +1,8 @@
 """What upstream says in place of an answer, or does not say."""
 
 import logging
+from copy import copy
+from typing import Self
 
 from app.errors.base import GatewayError
 from app.errors.request import TOO_MANY_TOKENS
@@ -18,6 +20,10 @@ class UpstreamError(GatewayError):
     ) -> None:
         super().__init__(message, param=param, retry_after=retry_after)
         self.cause = cause
+
+    def anew(self) -> Self:
+        """Return an equal error, to keep it or to raise one that is kept: it holds no caller's frames and marks."""
+        return copy(self)
 
 
 class UpstreamRateLimited(UpstreamError):

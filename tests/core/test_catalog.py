@@ -83,6 +83,18 @@ async def test_without_any_list_the_error_comes_out_but_chatting_still_works() -
     assert (choice.id, choice.thinking, choice.info) == ("some-model", False, None)
 
 
+async def test_an_error_that_many_are_told_does_not_grow_and_is_nobody_else_s() -> None:
+    listed = catalog(FakeModels(DOWN))
+    lengths = set()
+    for _ in range(100):
+        with pytest.raises(UpstreamUnreachable) as caught:
+            await listed.models()
+        assert not caught.value.accepted
+        caught.value.accepted = True
+        lengths.add(len(caught.traceback))
+    assert len(lengths) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "expected", "thinking", "mode"),
     [

@@ -26,7 +26,7 @@ class Backoff:
 
     def fail(self, problem: UpstreamError | None, *, most: float = _LONGEST) -> float:
         """Begin the next pause and return its seconds, `most` at most; without a problem nobody is told of one."""
-        self.problem = problem
+        self.problem = None if problem is None else problem.anew()
         self.failures += 1
         doubled: float = _FIRST * 2 ** min(self.failures - 1, 16)
         seconds = _LONGEST if isinstance(problem, UpstreamBlocked) else min(doubled, _LONGEST, max(most, _FIRST))

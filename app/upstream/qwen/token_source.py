@@ -185,7 +185,7 @@ class TokenSource:
         if credential is not None and self.renews and (credential.is_access or not credential.token):
             await self._renewer.begin(credential)
             if self._renewer.problem is not None:
-                raise self._renewer.problem
+                raise self._renewer.problem.anew()
 
     def lasts(self) -> str:
         """Say how long the login lasts and whether it renews itself, in sentences for its owner."""
