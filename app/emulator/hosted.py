@@ -63,8 +63,11 @@ class Tool:
         }
         return json.dumps(made_up[self.name] if self.arguments is None else self.arguments, ensure_ascii=False)
 
-    def result(self, function_id: str, text: str, before: int, image: str) -> dict[str, Any]:
-        """Write the delta of its result; `before` documents were found in this answer before, `image` is an address."""
+    def result(self, function_id: str, text: str, before: int, original: str, shown: str) -> dict[str, Any]:
+        """Write the delta of its result; `before` documents were found in this answer before.
+
+        `original` and `shown` are the two addresses of a picture.
+        """
         extra: dict[str, Any] = {"function_id": function_id.rpartition("_")[2]}
         if self.name != "web_search":
             extra["display_position"] = self.position
@@ -78,7 +81,7 @@ class Tool:
                 {"title": "A picture", "image_url": "https://example.org/1.png", "url": "https://example.org/1"}
             ]
         elif self.name in _PAINTERS:
-            extra["tool_result"] = extra["image_list"] = [{"image": image}]
+            extra["tool_result"], extra["image_list"] = [{"image": original}], [{"image": shown}]
         else:
             extra["tool_result"] = {"tool_observation": self.output}
         return {

@@ -1,7 +1,7 @@
 """What the site makes, pictures and videos, and where it can be had until its key ends.
 
 The real address is `https://cdn.qwenlm.ai/output/<user>/t2i/<response>/<n>.png?key=<JWT>`; here it is on the site's own
-port. Nothing is kept: the key says how large a picture is, and its address how it looks.
+port. Nothing is kept: the key says how large a picture is, and the end of its address how it looks.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Outputs:
     seconds: float
 
     def picture(self, response_id: str, number: int, pixels: tuple[int, int], mode: str = "t2i") -> str:
-        """Return the address of a picture."""
+        """Return the address of a picture; the same one has another in another mode."""
         return self._address(f"{mode}/{response_id}/{number}.png", pixels)
 
     def video(self, response_id: str, pixels: tuple[int, int]) -> str:
@@ -57,4 +57,5 @@ def find(office: TokenOffice, url: str) -> Output | None:
     name, expired = path.rpartition("/")[2], claims["exp"] <= office.now()
     if name.endswith(".mp4"):
         return Output(name, "video", "video/mp4", mp4(path), expired)
-    return Output(name, "image", "image/png", png(claims["width"], claims["height"], path), expired)
+    look = "/".join(path.split("/")[-2:])  # the answer and the number, whichever of its addresses it is
+    return Output(name, "image", "image/png", png(claims["width"], claims["height"], look), expired)

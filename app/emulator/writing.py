@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 
 from app.emulator.faults import Disturbance
@@ -58,8 +59,8 @@ class Writing(Generation):
         if self.job.index is None and tool.name == "web_search":
             result = result_of_2025(tool.found(text))
         else:
-            image = self.job.outputs.picture(self.job.answer.id, number + 1, self.job.pixels)
-            result = tool.result(f"round_{number}_1", text, self._found, image)
+            paint = partial(self.job.outputs.picture, self.job.answer.id, number + 1, self.job.pixels)
+            result = tool.result(f"round_{number}_1", text, self._found, paint(), paint("image_gen"))
         self._used += 1
         self._found += len(result["extra"].get("web_search_info", ()))
         self.job.answer.items.append(result)

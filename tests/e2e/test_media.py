@@ -51,6 +51,16 @@ async def test_a_picture_is_drawn_and_talked_about_in_one_chat(server: Server) -
     assert drawing.url in drawn.text, "the picture that is to be changed goes along"
 
 
+async def test_a_picture_that_a_tool_drew_is_shown_once_and_changed_once(server: Server) -> None:
+    talk = server.conversation()
+    drawn = await talk.say("Draw a dog, please\n#emulator fault=image_gen_tool")
+    assert len(pictures(drawn)) == 1
+    assert drawn.text.count("![image](") == 1
+    await talk.say("As a cat", model="qwen3.7-plus-image")
+    [drawing] = server.emulator.shown[-1].files
+    assert drawing.url in drawn.text
+
+
 async def test_a_picture_of_one_s_own_is_what_is_changed(server: Server) -> None:
     talk = server.conversation()
     await talk.say("A dog", model="qwen3.7-plus-image")

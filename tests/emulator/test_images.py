@@ -250,9 +250,12 @@ async def test_a_plain_answer_may_make_a_picture_by_a_tool(site: Site, tool: Any
     assert calls[0]["function_call"] == {"name": tool, "arguments": ""}
     assert json.loads(calls[-1]["function_call"]["arguments"]) == {"prompt": "A dog, please"}
     assert {call["extra"]["display_position"] for call in calls} == {"answer"}
-    assert result["extra"]["tool_result"] == result["extra"]["image_list"]
+    [original], [shown] = result["extra"]["tool_result"], result["extra"]["image_list"]
+    assert original["image"] != shown["image"], "one picture has two addresses"
     assert next(event["usage"] for event in turn.events if event.get("choices", [{}])[0].get("delta") == result) == {}
-    assert pixels_of((await get(site, result["extra"]["image_list"][0]["image"])).body) == (64, 64)
+    picture = (await get(site, shown["image"])).body
+    assert pixels_of(picture) == (64, 64)
+    assert (await get(site, original["image"])).body == picture
     assert turn.text == "Here it is."
     node = await stored(site, turn)
     assert [item["phase"] for item in node["content_list"]] == [tool, "answer"]

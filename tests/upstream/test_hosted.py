@@ -160,17 +160,24 @@ def test_a_result_of_another_shape_is_no_source(extra: dict[str, object]) -> Non
 
 
 @pytest.mark.parametrize("tool", ["image_gen_tool", "image_edit_tool"])
-def test_an_image_of_a_tool_is_a_picture_once(tool: str) -> None:
-    images = [{"image": f"{CDN}1.png"}]
+def test_an_image_of_a_tool_is_one_picture_at_the_address_that_the_page_shows(tool: str) -> None:
+    original, shown = [{"image": f"{CDN}original.png"}], [{"image": f"{CDN}1.png"}]
     heard = hear(
         created(),
         call("round_0_1", tool, '{"prompt": "a red square"}'),
-        result("round_0_1", tool, tool_result=images, image_list=images, display_position="answer"),
+        result("round_0_1", tool, tool_result=original, image_list=shown, display_position="answer"),
         delta("Here it is."),
         FINISH,
     )
     assert heard.pictures == [Picture(f"{CDN}1.png")]
     assert (heard.text, heard.whole) == ("Here it is.", True)
+
+
+@pytest.mark.parametrize("shown", [None, [], "odd", [{"image": ""}], [7]])
+def test_an_image_that_the_page_is_shown_at_no_address_is_its_original(shown: object) -> None:
+    original = [{"image": f"{CDN}original.png"}]
+    heard = hear(created(), result("1", "image_gen_tool", tool_result=original, image_list=shown), *PLAIN[1:])
+    assert heard.pictures == [Picture(f"{CDN}original.png")]
 
 
 def test_images_that_were_asked_for_are_the_answer_and_their_finish_ends_it() -> None:

@@ -129,6 +129,12 @@ async def test_an_image_is_made_fetched_and_changed(stage: Stage) -> None:
     assert shown.url == picture.url
 
 
+async def test_a_picture_that_a_tool_drew_is_one_picture_in_the_stream_and_in_the_chat(stage: Stage) -> None:
+    stage.emulator.script.answer("Here it is.", tools=["image_gen_tool"])
+    [picture] = pictures_in(await stage.say("A dog, please"))
+    assert (await stage.upstream.read_chat(stage.chat)).messages[-1].pictures == (picture.url,)
+
+
 async def test_a_picture_whose_key_is_over_is_not_named_again(stage: Stage) -> None:
     [picture] = pictures_in(await stage.say("A dog", mode="image"))
     assert is_over(picture.url, datetime(2100, 1, 1, tzinfo=UTC))

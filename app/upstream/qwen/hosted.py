@@ -132,10 +132,18 @@ class HostedTools:
 
 
 def drawn(extra: dict[str, Any]) -> list[object]:
-    """Return the addresses that the result of a picture tool holds."""
-    listed = [extra.get("image_list"), extra.get("tool_result")]
-    images = [image for images in listed if isinstance(images, list) for image in images]
-    return [_member(image, "image") or _member(image, "url") for image in images]
+    """Return the addresses that the result of a picture tool holds.
+
+    `image_list` is what the page shows; `tool_result` has the same pictures at addresses of their own.
+    """
+    found: list[object] = []
+    for key in ("image_list", "tool_result"):
+        images = extra.get(key)
+        if isinstance(images, list):
+            found = [_member(image, "image") or _member(image, "url") for image in images]
+        if any(map(is_address, found)):
+            break
+    return found
 
 
 def describe(tool: str, arguments: dict[str, Any]) -> str:
