@@ -16,7 +16,15 @@ from app.core.chat_copy import newest_answer
 from app.core.events import Event, Finished, Picture, Sources, Started, TextDelta, VideoTask
 from app.core.ports import Answering, ChatMessage, Prompt, Upstream
 from app.core.surroundings import Patience
-from app.errors import StoreError, UpstreamBusy, UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import (
+    StoreError,
+    UpstreamBusy,
+    UpstreamCut,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 _T = TypeVar("_T")
 Known = Callable[[], Awaitable[Collection[str]]]
@@ -24,6 +32,7 @@ Known = Callable[[], Awaitable[Collection[str]]]
 
 _log = logging.getLogger(__name__)
 _MAY_DO_NOTHING = (UpstreamBusy, UpstreamUnreachable)
+_MAY_BE_WRITING = (UpstreamCut, UpstreamProtocolError, UpstreamUnreachable)  # an answer, where it was accepted
 _ANSWER_LOST = (UpstreamCut, UpstreamTimeout, UpstreamUnreachable)  # where it was accepted
 PASSING = (UpstreamBusy, UpstreamTimeout, UpstreamUnreachable)
 _SOON = 5.0  # seconds; a site that names a longer wait is not asked again behind the client's back
@@ -126,7 +135,7 @@ class Delivery:
 
     async def _read_back(self, problem: UpstreamError) -> Sequence[Event]:
         """Return what a broken stream did not bring; raise its problem if that cannot be had."""
-        rest = await self._copy().rest(patient=isinstance(problem, UpstreamCut | UpstreamUnreachable))
+        rest = await self._copy().rest(patient=isinstance(problem, _MAY_BE_WRITING))
         if rest is None:
             raise problem
         return rest

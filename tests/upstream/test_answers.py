@@ -172,7 +172,8 @@ async def test_an_error_in_place_of_the_answer_comes_on_entry(
     with pytest.raises(UpstreamError) as caught:
         await upstream.send(PROMPT)
     assert type(caught.value) is error
-    assert caught.value.accepted is (error is UpstreamCut), "after an early end nobody knows"
+    unreadable = error in (UpstreamCut, UpstreamProtocolError)
+    assert caught.value.accepted is unreadable, "after an early end, or what cannot be read, nobody knows"
 
 
 @pytest.mark.parametrize(
@@ -203,6 +204,47 @@ async def test_a_connection_lost_before_the_answer_leaves_it_open_whether_the_pr
     with pytest.raises(UpstreamUnreachable) as caught:
         await hear(upstream)
     assert caught.value.accepted
+
+
+FRAMED = head(200, "text/event-stream") + chunk(b": hi\n\n")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        raw_bytes(FRAMED + b"zz\r\n"),
+        raw_bytes(head(200, "text/event-stream", "Content-Length: 3") + chunk(events(PLAIN))),
+        raw_bytes(head(200, "text/event-stream", "Content-Length: 3", length=4) + b"data"),
+        raw_bytes(head(200, "text/event-stream", "Content-Encoding: gzip") + chunk(b"no gzip at all")),
+        raw_bytes(b"SSH-2.0-OpenSSH\r\n"),
+        reply(event(delta("x", response_id=None))),
+    ],
+)
+async def test_an_answer_that_cannot_be_read_leaves_it_open_whether_the_prompt_was_taken(
+    upstream: QwenUpstream, site: Site, act: Act
+) -> None:
+    site.on(SEND, act)
+    with pytest.raises(UpstreamProtocolError) as caught:
+        await upstream.send(PROMPT)
+    assert caught.value.accepted
+    assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        raw_bytes(head(503, "text/event-stream") + b"zz\r\n"),
+        raw_bytes(head(200, "text/event-stream", "x-actual-status-code: 401") + b"zz\r\n"),
+        reply(b"", 302),
+    ],
+)
+async def test_an_answer_that_cannot_be_read_under_a_bad_status_says_that_the_prompt_was_not_taken(
+    upstream: QwenUpstream, site: Site, act: Act
+) -> None:
+    site.on(SEND, act)
+    with pytest.raises(UpstreamProtocolError) as caught:
+        await upstream.send(PROMPT)
+    assert not caught.value.accepted
 
 
 @pytest.mark.parametrize(

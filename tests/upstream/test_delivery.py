@@ -52,6 +52,8 @@ def calls(site: Site) -> list[str]:
         reply(b"upstream is overloaded", 504, kind="text/plain"),
         reply({"code": "GatewayTimeout", "message": "The request timed out"}, 504),
         stream(event(BUSY)),
+        stream(b"data: oops\n\n"),
+        good({}),
     ],
 )
 async def test_what_was_taken_is_read_back_and_not_sent_again(upstream: QwenUpstream, site: Site, lost: Act) -> None:
@@ -70,6 +72,15 @@ async def test_what_was_taken_and_cannot_be_read_back_is_an_error_and_not_sent_a
         await heard(upstream)
     assert caught.value.accepted
     assert calls(site) == ["POST", "GET"]
+
+
+async def test_an_answer_that_is_still_written_when_it_could_not_be_read_is_waited_for(
+    upstream: QwenUpstream, site: Site
+) -> None:
+    site.on(SEND, stream(b"data: oops\n\n"))
+    half = {**answered("a1", "u1", "hel", 2), "done": False}
+    site.on(READ, chat_with(asked("u1", 1), half), chat_with(asked("u1", 1), answered("a1", "u1", "hello", 2)))
+    assert await heard(upstream) == "hello"
 
 
 async def test_of_two_equal_messages_the_one_whose_answer_is_stored_is_another(

@@ -9,7 +9,8 @@ from app.config import Settings
 from app.core.events import Event
 from app.core.ids import new_uuid
 from app.core.ports import Prompt
-from app.errors import UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
+from app.upstream.http import Response
 from app.upstream.qwen.answer import Answer
 from app.upstream.qwen.bodies import completion_body
 from app.upstream.qwen.chats import LARGEST_CHAT
@@ -18,9 +19,11 @@ from app.upstream.qwen.grants import is_of_the_site, is_over, origin_of
 from app.upstream.qwen.login import Login
 from app.upstream.qwen.paths import CHATS, COMPLETIONS, checked_chat
 from app.upstream.qwen.seam import explained
+from app.upstream.qwen.transport import is_good
 from app.upstream.qwen.video import VideoReply, read_stored_video
 
 _MAYBE_ACCEPTED = {"timeout", "connection", "eof", "html", "502", "504"}  # the site may have the message nevertheless
+_UNREADABLE = {"http", "size", "shape", "json", "response_id"}  # and here, unless a status says no
 
 
 class Completions:
@@ -64,6 +67,7 @@ class Completions:
         transport = self._login.transport
         begun = transport.loop.time()
         deadline = begun + min(self._settings.first_event_timeout, self._settings.total_timeout)
+        response: Response | None = None
         try:
             response = await transport.open(
                 "POST",
@@ -78,9 +82,9 @@ class Completions:
             return answer, await answer.begin(deadline)
         except OSError as problem:
             silent = explained(problem, self._silence(), connect_seconds=self._settings.connect_timeout)
-            raise _marked(silent) from problem
+            raise _marked(silent, response) from problem
         except UpstreamError as problem:
-            _marked(problem)
+            _marked(problem, response)
             raise
 
     def _silence(self) -> str:
@@ -104,8 +108,12 @@ class Completions:
             raise
 
 
-def _marked(problem: UpstreamError) -> UpstreamError:
-    """Mark an error as accepted if the site may have the message nevertheless."""
-    if isinstance(problem, UpstreamCut | UpstreamTimeout | UpstreamUnreachable) and problem.cause in _MAYBE_ACCEPTED:
-        problem.accepted = True
+def _marked(problem: UpstreamError, response: Response | None) -> UpstreamError:
+    """Mark an error as accepted if the site may have the message nevertheless; `response` is None before its head."""
+    if isinstance(problem, UpstreamCut | UpstreamTimeout | UpstreamUnreachable):
+        may_be = problem.cause in _MAYBE_ACCEPTED
+    else:
+        may_be = isinstance(problem, UpstreamProtocolError) and problem.cause in _UNREADABLE
+        may_be = may_be and (response is None or is_good(response))
+    problem.accepted = problem.accepted or may_be
     return problem

@@ -128,5 +128,10 @@ def actual_status(response: Response) -> int | None:
     return _number(response.headers.get(b"x-actual-status-code"))
 
 
+def is_good(response: Response) -> bool:
+    """Say whether neither status, the one meant and the wire's, says no or sends us elsewhere."""
+    return max(response.status, actual_status(response) or 0) < 300
+
+
 def _number(text: bytes | None) -> int | None:
     return int(text) if text and text.isdigit() and len(text) < 7 else None
