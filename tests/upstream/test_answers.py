@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 
@@ -323,6 +324,26 @@ async def test_an_end_in_mid_answer_is_a_cut(upstream: QwenUpstream, site: Site)
     before, problem = await fails(upstream, UpstreamCut)
     assert joined(before) == joined(PIECES[:4])
     assert problem.accepted
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["a bad chunk", "a packing that breaks off"])
+async def test_what_is_no_proper_http_in_mid_answer_is_a_cut(upstream: QwenUpstream, site: Site, packed: bool) -> None:
+    begun = asyncio.Event()
+
+    async def act(writer: asyncio.StreamWriter) -> None:
+        packing = zlib.compressobj(wbits=31)
+        said = packing.compress(events(PLAIN[:2])) + packing.flush(zlib.Z_SYNC_FLUSH) if packed else events(PLAIN[:2])
+        writer.write(head(200, "text/event-stream", *(["Content-Encoding: gzip"] if packed else [])) + chunk(said))
+        await begun.wait()
+        writer.write(b"0\r\n\r\n" if packed else b"zz\r\n")
+
+    site.on(SEND, act)
+    with closing(await upstream.send(PROMPT)) as batches:
+        assert await anext(batches) == PIECES[:2]
+        begun.set()
+        with pytest.raises(UpstreamCut, match="not proper HTTP") as caught:
+            await anext(batches)
+    assert caught.value.accepted
 
 
 async def test_a_connection_reset_in_mid_answer_is_a_cut(upstream: QwenUpstream, site: Site) -> None:

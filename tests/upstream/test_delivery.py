@@ -1,5 +1,6 @@
 """Messages whose answers get lost on the way, delivered to a site on loopback."""
 
+import zlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from app.core.ports import Prompt
 from app.core.surroundings import Patience
 from app.errors import UpstreamBusy, UpstreamError
 from app.upstream.qwen import QwenUpstream
-from tests.upstream.scripted import CHAT, Act, Site, event, good, reply, stream
+from tests.upstream.scripted import CHAT, Act, Site, created, delta, event, events, good, reply, stream
 
 SEND, READ = "POST /api/v2/chat/completions", f"GET /api/v2/chats/{CHAT}"
 PROMPT = Prompt(CHAT, None, "hi", "m")
@@ -58,6 +59,17 @@ def calls(site: Site) -> list[str]:
 )
 async def test_what_was_taken_is_read_back_and_not_sent_again(upstream: QwenUpstream, site: Site, lost: Act) -> None:
     site.on(SEND, lost)
+    site.on(READ, chat_with(asked("u1", 1), answered("a1", "u1", "hello", 2)))
+    assert await heard(upstream) == "hello"
+    assert calls(site) == ["POST", "GET"]
+
+
+async def test_the_rest_of_an_answer_whose_packing_breaks_off_is_read_from_the_chat(
+    upstream: QwenUpstream, site: Site
+) -> None:
+    packing = zlib.compressobj(wbits=31)
+    begun = packing.compress(events([created(), delta("hel")])) + packing.flush(zlib.Z_SYNC_FLUSH)
+    site.on(SEND, reply(begun, 200, "Content-Encoding: gzip", kind="text/event-stream"))
     site.on(READ, chat_with(asked("u1", 1), answered("a1", "u1", "hello", 2)))
     assert await heard(upstream) == "hello"
     assert calls(site) == ["POST", "GET"]

@@ -14,7 +14,8 @@ def explained(problem: OSError, silence: str, *, connect_seconds: float, in_answ
     if isinstance(problem, NotConnected):
         return _unconnected(problem, connect_seconds)
     if isinstance(problem, NotHttp):
-        return UpstreamProtocolError("The site's answer is not proper HTTP.", cause="http")
+        said = "The site's answer is not proper HTTP."
+        return UpstreamCut(said, cause="http") if in_answer else UpstreamProtocolError(said, cause="http")
     if in_answer:
         return UpstreamCut("The connection to the site broke in mid-answer.", cause="connection")
     return UpstreamUnreachable("The connection to the site broke before it answered.", cause="connection")
