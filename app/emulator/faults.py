@@ -60,6 +60,7 @@ class Disturbance(Enum):
     KEEP_ALIVE = "keep_alive"
     ONLY_KEEP_ALIVES = "only_keep_alives"
     UNKNOWN_EVENTS = "unknown_events"
+    ODD_VALUES = "odd_values"
     CRLF = "crlf"
     BYTEWISE = "bytewise"
     TWO_CANDIDATES = "two_candidates"

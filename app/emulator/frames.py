@@ -94,6 +94,15 @@ class Frames:
             data(["NEVER PRINT THIS"]),
         ]
 
+    def odd_values(self) -> bytes:
+        """Write a search's result with half a character and a number that is none, as Python's `json` lets them be."""
+        doc = {"url": "https://example.org/cut", "title": "Cut within a smile", "snippet": "Smile! \ud83d"}
+        result = {"docs": [doc], "used_id": 2, "tool_call_metrics": {"seconds": float("nan")}, "tool_observation": ""}
+        extra = {"function_id": "1", "tool_result": result, "web_search_info": [doc]}
+        delta = {"role": "function", "content": "", "phase": "web_search", "status": "finished", "name": "web_search"}
+        event = {"choices": [{"delta": {**delta, "function_id": "round_0_1", "extra": extra}}], "usage": {}}
+        return b"data: " + json.dumps({**event, "response_id": self.response_id}).encode() + EVENT_END
+
     def keep_alive(self) -> bytes:
         """Write the event that says work goes on."""
         event = {"action": "keep_alive", "chat_id": self.chat_id, "response_id": self.response_id}

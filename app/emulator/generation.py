@@ -195,6 +195,9 @@ class Generation(ABC):
             case Disturbance.UNKNOWN_EVENTS:
                 self._put(*self._frames.unknown())
                 return False
+            case Disturbance.ODD_VALUES:
+                self._put(self._frames.odd_values())
+                return False
             case _:
                 return False
         return True

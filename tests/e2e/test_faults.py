@@ -49,6 +49,7 @@ IN_MID_ANSWER = [
 HARMLESS = [
     "keep_alive",
     "unknown_events",
+    "odd_values",
     "crlf",
     "bytewise",
     "two_candidates",

@@ -172,6 +172,13 @@ async def test_unknown_events_surround_a_whole_answer(site: Site) -> None:
     assert (turn.text, turn.is_finished) == (TEXT, True)
 
 
+async def test_a_value_that_only_lenient_readers_take_stands_in_a_whole_answer(site: Site) -> None:
+    turn = await meet(site, "odd_values")
+    assert b"\\ud83d" in turn.raw
+    assert b"NaN" in turn.raw
+    assert (turn.text, turn.is_finished) == (TEXT, True)
+
+
 async def test_lines_may_end_in_crlf(site: Site) -> None:
     turn = await meet(site, "crlf")
     assert turn.raw.count(b"\r\n") == turn.raw.count(b"\n")

@@ -75,6 +75,26 @@ async def test_the_rest_of_an_answer_whose_packing_breaks_off_is_read_from_the_c
     assert calls(site) == ["POST", "GET"]
 
 
+@pytest.mark.parametrize(
+    "unreadable", [b"data: {oops}\n\n", b"data: " + b"x" * (9 << 20)], ids=["no JSON", "too large"]
+)
+async def test_what_an_event_that_cannot_be_read_would_have_said_is_read_from_the_chat(
+    upstream: QwenUpstream, site: Site, unreadable: bytes
+) -> None:
+    site.on(SEND, stream(events([created(), delta("hel")]), unreadable, end=False))
+    site.on(READ, chat_with(asked("u1", 1), answered("a1", "u1", "hello", 2)))
+    assert await heard(upstream) == "hello"
+    assert calls(site) == ["POST", "GET"]
+
+
+async def test_half_a_character_in_the_chat_is_no_reason_to_give_the_rest_up(
+    upstream: QwenUpstream, site: Site
+) -> None:
+    site.on(SEND, stream(events([created(), delta("hel")])))
+    site.on(READ, chat_with(asked("u1", 1), answered("a1", "u1", "hello \ud83d", 2)))
+    assert await heard(upstream) == "hello \ufffd"
+
+
 async def test_what_was_taken_and_cannot_be_read_back_is_an_error_and_not_sent_again(
     upstream: QwenUpstream, site: Site
 ) -> None:

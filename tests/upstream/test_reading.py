@@ -41,6 +41,15 @@ async def test_asks_for_a_page_of_the_list(upstream: QwenUpstream, site: Site) -
     ]
 
 
+async def test_a_title_cut_within_a_character_costs_neither_the_page_nor_the_chat(
+    upstream: QwenUpstream, site: Site
+) -> None:
+    site.on(LIST, good([{"id": CHAT, "title": "cut \ud83d"}, {"id": "c2", "title": "whole"}]))
+    assert [row.title for row in await upstream.list_chats(1)] == ["cut \ufffd", "whole"]
+    site.on(READ, good(detail(user(), answer("a1", "u1", part("Smile \ud83d")), score=float("nan"))))
+    assert [message.text for message in (await upstream.read_chat(CHAT)).messages] == ["Is 91 prime?", "Smile \ufffd"]
+
+
 async def test_reads_a_chat(upstream: QwenUpstream, site: Site) -> None:
     site.on(READ, good(detail(user(), answer("a1", "u1", part("No.")))))
     record = await upstream.read_chat(CHAT)

@@ -287,16 +287,41 @@ def test_a_page_in_mid_stream_is_recognised() -> None:
 
 
 @pytest.mark.parametrize("payload", MALFORMED)
-def test_an_event_that_is_malformed_inside_is_an_error_too(payload: bytes) -> None:
-    for data in (payload, b'{"choices":[{"delta":{"extra":' + payload + b"}}]}"):
-        heard = Heard(events(PLAIN[:2]) + b"data: " + data + b"\n\n" + event(FINISH))
-        assert isinstance(heard.failure, UpstreamProtocolError)
-        assert heard.text == "No: 91 = "
+def test_a_refusal_that_is_malformed_inside_ends_the_answer_too(payload: bytes) -> None:
+    heard = Heard(events(PLAIN[:2]) + b"data: " + payload + b"\n\n" + event(FINISH))
+    assert isinstance(heard.failure, UpstreamProtocolError | UpstreamCut)
+    assert heard.text == "No: 91 = "
+
+
+def test_a_delta_with_values_within_values_without_end_is_a_cut() -> None:
+    deep = b"[" * 700 + b"]" * 700
+    heard = Heard(events(PLAIN[:2]) + b'data: {"choices":[{"delta":{"extra":' + deep + b"}}]}\n\n" + event(FINISH))
+    assert isinstance(heard.failure, UpstreamCut)
+    assert heard.text == "No: 91 = "
 
 
 def test_a_malformed_member_that_nobody_reads_is_noted_and_passed_over() -> None:
-    heard = Heard(events(PLAIN[:2]) + b'data: {"new":"\xe4"}\n\n' + events(PLAIN[2:]))
+    deep = b"[" * 700 + b"]" * 700
+    heard = Heard(events(PLAIN[:2]) + b'data: {"new":' + deep + b"}\n\n" + events(PLAIN[2:]))
     assert (heard.text, heard.notes) == ("No: 91 = 7 x 13.", ["an event with malformed members"])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b'"cut \\ud83d"', "cut \ufffd"),
+        (b'"cut \\ud83d", "x": "\\ude00"', "cut \ufffd"),
+        (b'"whole \\ud83d\\ude00", "x": NaN', "whole \U0001f600"),
+        (b'"a\xffb"', "a\ufffdb"),
+        (b'"a\x00b\tc"', "a\x00b\tc"),
+        (b'"much", "x": [-Infinity, 1e999, 1' + b"0" * 9000 + b"]", "much"),
+    ],
+    ids=["half a character", "two halves", "no number", "not UTF-8", "bare control characters", "no bounds"],
+)
+def test_an_event_with_an_odd_value_is_read_but_for_that(written: bytes, read: str) -> None:
+    odd = event(delta("ODD")).replace(b'"ODD"', written)
+    heard = Heard(events(PLAIN[:1]) + odd + event(FINISH))
+    assert (heard.text, heard.whole) == (read, True)
 
 
 @pytest.mark.parametrize("number", [10**400, 2**70], ids=["400 digits", "22 digits"])
@@ -305,8 +330,12 @@ def test_an_impossible_count_is_none(number: int) -> None:
     assert heard.usage is None
 
 
-def test_an_event_that_is_not_json_is_an_error_and_a_torn_last_one_a_cut() -> None:
+def test_an_event_that_is_not_json_is_an_error_of_an_answer_that_began_a_cut() -> None:
     assert isinstance(Heard(b"data: {oops}\n\n").failure, UpstreamProtocolError)
+    assert isinstance(Heard(events(PLAIN[:2]) + b"data: {oops}\n\n").failure, UpstreamCut)
+
+
+def test_a_torn_last_event_is_a_cut() -> None:
     torn = events(PLAIN)[:-20]
     heard = Heard(torn)
     assert isinstance(heard.failure, UpstreamCut)

@@ -122,7 +122,7 @@ class Answer:
                 return self._reader.close(self._splitter.close())
             return self._reader.read(self._splitter.feed(data))
         except UpstreamProtocolError as problem:
-            self._reader.failure = problem
+            self._reader.break_off(problem)
             return []
 
     async def _read(self) -> bytes:

@@ -9,7 +9,7 @@ from app.core.events import Event, Finished, Started, TextDelta, Usage, UsageRep
 from app.core.ports import Mode
 from app.errors import UpstreamCut, UpstreamError, UpstreamProtocolError
 from app.upstream.qwen.causes import classify
-from app.upstream.qwen.decoding import decode, is_deep
+from app.upstream.qwen.decoding import decode, is_deep, is_json
 from app.upstream.qwen.frames import Delta, Frame, decode_frame
 from app.upstream.qwen.phases import Content, is_keep_alive
 from app.upstream.qwen.replies import failure_in, page_error
@@ -118,10 +118,14 @@ class AnswerReader:
             self.failure = page_error(payload, 200)
         elif payload == b"[DONE]":
             self._note("[DONE]")
-        elif _is_json(payload):
+        elif is_json(payload):
             self._note("an event that is no object")
         else:
-            self.failure = UpstreamProtocolError("The site sent an event that is not JSON.", cause="json")
+            self.break_off(UpstreamProtocolError("The site sent an event that is not JSON.", cause="json"))
+
+    def break_off(self, problem: UpstreamProtocolError) -> None:
+        """End at what cannot be read: of an answer that began it is the cut, since the site may have all of it."""
+        self.failure = UpstreamCut(str(problem), cause=problem.cause) if self.response_id else problem
 
     def _created(self, created: Any, events: list[Event]) -> None:
         """Take the announcement of a candidate."""
@@ -246,15 +250,7 @@ def _member(value: object, key: str) -> str:
 
 def _is_whole(payload: bytes) -> bool:
     """Say whether the last payload of a stream is complete: a torn one is part of the cut."""
-    return payload.startswith(b"<") or _is_json(payload)
-
-
-def _is_json(payload: bytes) -> bool:
-    try:
-        decode(payload)
-    except UpstreamProtocolError:
-        return False
-    return True
+    return payload.startswith(b"<") or is_json(payload)
 
 
 def _names(payload: bytes) -> str:
