@@ -22,6 +22,7 @@ from app.core.ports import UploadedFile
 from app.errors import UpstreamError, UpstreamProtocolError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
 from app.upstream.http import Pool, Response
 from app.upstream.qwen.causes import Subject, excerpt
+from app.upstream.qwen.fetched import Fetched
 from app.upstream.qwen.grants import (
     Grant,
     file_entry,
@@ -163,7 +164,7 @@ class Files:
         return status == "success"
 
     @asynccontextmanager
-    async def download(self, url: str) -> AsyncIterator["Fetched"]:
+    async def download(self, url: str) -> AsyncIterator[Fetched]:
         """Fetch what the site made, as `app.core.ports.Upstream` says."""
         if not is_of_the_site(url, self._origin):
             raise UpstreamRejected("This is not an address of the site, so nothing was fetched.", cause="address")
@@ -199,33 +200,6 @@ class Files:
         except UpstreamError as problem:
             self._on_failure(problem)
             raise
-
-
-class Fetched:
-    """A file on its way from the site, as `app.core.ports.Download` says."""
-
-    def __init__(self, response: Response, settings: Settings) -> None:
-        kind = response.headers.get(b"content-type", b"").decode("utf-8", "replace")
-        self.content_type = kind.partition(";")[0].strip()
-        length = response.headers.get(b"content-length", b"")
-        self.size = int(length) if length.isdigit() and len(length) < 16 else None
-        self._response = response
-        self._settings = settings
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the bytes in pieces."""
-        while piece := await self._read():
-            yield piece
-
-    async def _read(self) -> bytes:
-        seconds = self._settings.between_events_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._response.read()
-        except OSError as problem:
-            silence = f"In mid-file the site sent nothing for {seconds:g} s (BETWEEN_EVENTS_TIMEOUT)."
-            connect = self._settings.connect_timeout
-            raise explained(problem, silence, connect_seconds=connect, in_answer=True) from problem
 
 
 def _refusal(status: int, said: bytes) -> UpstreamError:
