@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.config import Settings
 from app.errors import (
     UpstreamCut,
     UpstreamError,
@@ -17,12 +18,18 @@ from app.errors import (
 from app.upstream.qwen import QwenUpstream, TokenSource
 from app.upstream.qwen.grants import is_of_the_site
 from tests.upstream.conftest import StillClock, make_settings, make_token
-from tests.upstream.scripted import Act, Site, head, reply
+from tests.upstream.scripted import Act, Site, chunk, head, reply
 
 FILE = "/output/user-1/1.mp4"
 SITE = "https://chat.qwen.ai"
 STORE = "https://qwen-webui-prod.oss-accelerate.aliyuncs.com/user-1/f1.png"
 VIDEO = b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 200_000
+
+
+def opened(site: Site, clock: StillClock, settings: Settings) -> QwenUpstream:
+    return QwenUpstream(
+        settings, clock, base_url=site.url, tokens=TokenSource.fixed(settings, clock, make_token()), kind="qwen"
+    )
 
 
 async def test_a_video_is_fetched_in_pieces_without_anything_of_the_account(upstream: QwenUpstream, site: Site) -> None:
@@ -81,13 +88,41 @@ async def test_a_store_that_says_nothing_is_waited_for_only_so_long(
     site_closed = asyncio.Event()
     site.on(f"GET {FILE}", silent)
     settings = make_settings(tmp_path, BETWEEN_EVENTS_TIMEOUT="0.05")
-    tokens = TokenSource.fixed(settings, clock, make_token())
-    async with (
-        QwenUpstream(settings, clock, base_url=site.url, tokens=tokens, kind="qwen") as upstream,
-        upstream.download(site.url + FILE) as download,
-    ):
+    async with opened(site, clock, settings) as upstream, upstream.download(site.url + FILE) as download:
         with pytest.raises(UpstreamTimeout, match="BETWEEN_EVENTS_TIMEOUT"):
             assert [piece async for piece in download] == []
+
+
+def dripping(piece: bytes, every: float) -> Act:
+    """Send a file without end, so many bytes so often (seconds)."""
+
+    async def act(writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, "video/mp4") + chunk(VIDEO[:100]))
+        while True:
+            writer.write(chunk(piece))
+            await writer.drain()
+            await asyncio.sleep(every)
+
+    return act
+
+
+async def test_a_file_that_drips_ends_although_it_is_never_silent(site: Site, clock: StillClock, tmp_path: Any) -> None:
+    site.on(f"GET {FILE}", dripping(b"x", 0.02))
+    settings = make_settings(tmp_path, TOTAL_TIMEOUT="0.2")
+    async with opened(site, clock, settings) as upstream, upstream.download(site.url + FILE) as download:
+        with pytest.raises(UpstreamTimeout, match="TOTAL_TIMEOUT"):
+            assert [piece async for piece in download] == []
+
+
+async def test_a_file_that_flows_may_take_longer_than_an_answer(site: Site, clock: StillClock, tmp_path: Any) -> None:
+    site.on(f"GET {FILE}", dripping(b"x" * 8192, 0.02))
+    settings = make_settings(tmp_path, TOTAL_TIMEOUT="0.1")
+    async with opened(site, clock, settings) as upstream, upstream.download(site.url + FILE) as download:
+        ends = asyncio.get_running_loop().time() + 0.5
+        async for _ in download:
+            if asyncio.get_running_loop().time() > ends:
+                return
+    raise AssertionError("it ended")
 
 
 @pytest.mark.parametrize(
