@@ -8,6 +8,7 @@ import pytest
 
 from app.config import Settings
 from app.errors import (
+    UpstreamBlocked,
     UpstreamCut,
     UpstreamError,
     UpstreamProtocolError,
@@ -17,8 +18,9 @@ from app.errors import (
 )
 from app.upstream.qwen import QwenUpstream, TokenSource
 from app.upstream.qwen.grants import is_of_the_site
+from tests.samples import PNG
 from tests.upstream.conftest import StillClock, make_settings, make_token
-from tests.upstream.scripted import Act, Site, chunk, head, reply
+from tests.upstream.scripted import ANTI_BOT, WAF_PAGE, Act, Site, chunk, head, reply
 
 FILE = "/output/user-1/1.mp4"
 SITE = "https://chat.qwen.ai"
@@ -54,6 +56,12 @@ async def test_a_file_that_comes_packed_is_as_long_as_nobody_says(upstream: Qwen
         (reply(b"", 403), UpstreamRejected, "expired"),
         (reply(b"", 500), UpstreamUnreachable, "500"),
         (reply(b"", 302, "Location: http://10.0.0.1/"), UpstreamProtocolError, "302"),
+        (reply(b"", kind="image/png"), UpstreamUnreachable, "empty"),
+        (reply(WAF_PAGE, kind="text/html"), UpstreamBlocked, "html"),
+        (reply(b"\n" + WAF_PAGE, kind="image/png"), UpstreamBlocked, "html"),
+        (reply(ANTI_BOT, kind="image/png"), UpstreamProtocolError, "content"),
+        (reply(b"%PDF-1.7", kind="image/png"), UpstreamProtocolError, "content"),
+        (reply(b"\x00\x01", kind="application/octet-stream"), UpstreamProtocolError, "content"),
     ],
 )
 async def test_what_cannot_be_fetched_says_why(
@@ -66,9 +74,36 @@ async def test_what_cannot_be_fetched_says_why(
     assert problem.value.cause == cause
 
 
+@pytest.mark.parametrize("kind", ["video/mp4", "application/octet-stream", ""])
+async def test_an_image_or_a_video_is_known_by_its_bytes_whatever_it_is_called(
+    upstream: QwenUpstream, site: Site, kind: str
+) -> None:
+    for data in (VIDEO, PNG, PNG[:20]):
+        site.on(f"GET {FILE}", reply(data, kind=kind))
+        async with upstream.download(site.url + FILE) as download:
+            assert b"".join([piece async for piece in download]) == data
+
+
+async def test_a_file_of_an_unknown_kind_is_what_it_is_called(upstream: QwenUpstream, site: Site) -> None:
+    site.on(f"GET {FILE}", reply(b"\x00new\xff", kind="image/new"))
+    async with upstream.download(site.url + FILE) as download:
+        assert b"".join([piece async for piece in download]) == b"\x00new\xff"
+
+
+async def test_a_file_that_breaks_off_before_its_kind_is_known_is_cut(upstream: QwenUpstream, site: Site) -> None:
+    async def barely(writer: Any) -> None:
+        writer.write(head(200, "video/mp4", length=100) + VIDEO[:9])
+        writer.close()
+
+    site.on(f"GET {FILE}", barely)
+    with pytest.raises(UpstreamCut):
+        async with upstream.download(site.url + FILE):
+            pass
+
+
 async def test_a_file_that_breaks_off_is_cut(upstream: QwenUpstream, site: Site) -> None:
     async def half(writer: Any) -> None:
-        writer.write(head(200, "video/mp4", length=100) + b"half")
+        writer.write(head(200, "video/mp4", length=1000) + VIDEO[:500])
         writer.close()
 
     site.on(f"GET {FILE}", half)
@@ -81,7 +116,7 @@ async def test_a_store_that_says_nothing_is_waited_for_only_so_long(
     site: Site, clock: StillClock, tmp_path: Any
 ) -> None:
     async def silent(writer: Any) -> None:
-        writer.write(head(200, "video/mp4", length=100))
+        writer.write(head(200, "video/mp4", length=1000) + VIDEO[:500])
         await writer.drain()
         await site_closed.wait()
 

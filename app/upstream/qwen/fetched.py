@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from app.config import Settings
+from app.core.file_types import HEAD_BYTES, recognise
+from app.errors import UpstreamProtocolError, UpstreamUnreachable
 from app.upstream.http import Response
+from app.upstream.qwen.replies import page_error
 from app.upstream.qwen.seam import explained
 
 _PLAIN = (b"", b"identity")
@@ -28,9 +31,17 @@ class Fetched:
         self._settings = settings
         self._waited = 0.0
         self._came = 0
+        self._head = b""
+
+    async def begin(self) -> None:
+        """Wait for the first bytes. Raises UpstreamError, also where they are those of no image or video."""
+        while len(self._head) < HEAD_BYTES and (piece := await self._read()):
+            self._head += piece
+        _check(self._head, self.content_type)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the bytes in pieces."""
+        """Give the bytes in pieces, once it began."""
+        yield self._head
         while piece := await self._read():
             yield piece
 
@@ -50,3 +61,14 @@ class Fetched:
         self._waited += loop.time() - began
         self._came += len(piece)
         return piece
+
+
+def _check(head: bytes, declared: str) -> None:
+    """Raise UpstreamError for what comes in place of a file with the status of one: nothing, a page, other text."""
+    if not head:
+        raise UpstreamUnreachable("The site's file store sent an empty file.", cause="empty")
+    if head.lstrip().startswith(b"<"):
+        raise page_error(head, 200)
+    is_text = recognise(head)[1].startswith("text/")
+    if is_text or recognise(head, declared)[0] not in ("image", "video"):
+        raise UpstreamProtocolError("What the site's file store sent is no image and no video.", cause="content")

@@ -170,8 +170,9 @@ class Files:
             raise UpstreamRejected("This is not an address of the site, so nothing was fetched.", cause="address")
         async with self._host_of(url) as host:
             with self._told():
-                response = await self._get(host, url)
-            yield Fetched(response, self._settings)
+                fetched = Fetched(await self._get(host, url), self._settings)
+                await fetched.begin()
+            yield fetched
 
     async def _get(self, host: Pool, url: str) -> Response:
         parts = urlsplit(url)
