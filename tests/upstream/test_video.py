@@ -132,6 +132,18 @@ async def test_a_video_that_nobody_names_is_an_error_after_which_nothing_is_sent
     assert problem.value.accepted
 
 
+@pytest.mark.parametrize("odd", [{}, [], ["a0"], {"id": "a0"}, 7, True])
+async def test_a_message_whose_ids_are_of_an_odd_shape_is_passed_over(
+    upstream: QwenUpstream, site: Site, odd: Any
+) -> None:
+    site.on(SEND, promised())
+    strange = [node("x1", odd, "assistant"), {**node("x2", "a0", "user"), "id": odd}, node("x3", odd, "user")]
+    chat = {str(number): each for number, each in enumerate(strange)}
+    chat |= {"u1": node("u1", "a0", "user"), "a1": node("a1", "u1", "assistant")}
+    site.on(READ, good({"id": CHAT, "chat": {"history": {"messages": chat}}}))
+    assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]
+
+
 async def test_a_stream_is_read_as_well(upstream: QwenUpstream, site: Site) -> None:
     site.on(SEND, stream(events([created(), {"data": {"extra": WANX}}])))
     assert await ask(upstream) == [Started("a1", "u1"), VideoTask("t1"), Finished()]

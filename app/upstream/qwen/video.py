@@ -73,7 +73,8 @@ def read_stored_video(data: object, parent_id: str | None, promised: VideoReply)
     history = chat.get("history") if isinstance(chat, dict) else None
     listed = history.get("messages") if isinstance(history, dict) else None
     nodes = [node for node in listed.values() if isinstance(node, dict)] if isinstance(listed, dict) else []
-    asked = {node.get("id") for node in nodes if node.get("role") == "user" and node.get("parentId") == parent_id}
+    users = [node for node in nodes if node.get("role") == "user" and node.get("parentId") == parent_id]
+    asked = [user["id"] for user in users if isinstance(user.get("id"), str)]
     answers = [node for node in nodes if node.get("role") == "assistant" and node.get("parentId") in asked]
     found = [reply for reply in map(_read_message, sorted(answers, key=_age)) if reply.may_be(promised)]
     return found[-1] if found else VideoReply()
