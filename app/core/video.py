@@ -20,8 +20,9 @@ async def following(
     Raises VideoFailed, UpstreamTimeout when it takes longer than a video ever does, and UpstreamError if the site
     cannot be asked; a passing fault is passed over.
     """
-    waited, missed = 0.0, 0
-    while waited <= patience.video:
+    loop = asyncio.get_running_loop()
+    began, missed = loop.time(), 0
+    while (waited := loop.time() - began) <= patience.video:
         try:
             state = await retrying(lambda: upstream.video(task_id), patience)
         except PASSING as problem:
@@ -37,7 +38,6 @@ async def following(
             if state.state == "succeeded":
                 return
         await asyncio.sleep(patience.video_every)
-        waited += patience.video_every
     raise UpstreamTimeout(f"The video was not there after {patience.video / 60:.0f} minutes.", cause="video")
 
 
