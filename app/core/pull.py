@@ -59,14 +59,13 @@ class Pull:
     async def run(self, on_chat: Callable[[ChatSummary, int], None], *, most: int | None = None) -> PullReport:
         """Go through the account's list, newest first, at most `most` chats; tell each chat that had something new.
 
+        The list ends at a page with nothing new: past its end it is empty, or might show a page again.
         Raises UpstreamError and StoreError; what was stored until then stays.
         """
         report = PullReport()
         page, seen = 1, set[str]()
-        while rows := await self._upstream.list_chats(page):
-            for row in rows:
-                if row.id in seen:
-                    continue  # the list moves while it is read
+        while new := {row.id: row for row in await self._upstream.list_chats(page) if row.id not in seen}:
+            for row in new.values():  # the list moves while it is read, and shows some again
                 if most is not None and report.listed >= most:
                     return report
                 seen.add(row.id)

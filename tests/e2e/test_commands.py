@@ -23,6 +23,7 @@ from app.__main__ import main
 from app.emulator import Emulator
 from tests.e2e.harness import AGE_SESSIONS, Client, Conversation, emulating, eventually, serving
 from tests.e2e.processes import ROOT, UNMEASURED, environment, server_process
+from tests.upstream.scripted import CHAT, good, refusal, reply, running_site
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -116,6 +117,16 @@ async def test_a_pull_can_be_repeated_and_takes_only_what_is_new(
     emulator.chats[chat_id].updated_at += 60
     assert "new answers: 1" in (await shell.run("pull"))[1]
     assert shell.rows("SELECT count(*), count(DISTINCT response_id) FROM nodes") == [(3, 3)]
+
+
+async def test_a_pull_ends_where_the_site_repeats_a_page_past_the_end_of_its_list(shell: Shell) -> None:
+    async with running_site() as site:
+        site.on("GET /api/v2/chats/", good([{"id": CHAT, "title": "One", "updated_at": 1790000000}]))
+        site.on(f"GET /api/v2/chats/{CHAT}", reply(refusal("Not_Found")))
+        shell.settings["QWEN_BASE_URL"] = site.url
+        code, told = await shell.run("pull")
+    assert (code, "Chats listed: 1, read: 0" in told) == (0, True), told
+    assert sum("page=" in request.path for request in site.requests) == 2
 
 
 async def test_our_own_chat_that_was_continued_in_the_browser(
