@@ -45,6 +45,10 @@ class Writing(Generation):
     def _text(self) -> str:
         return self.job.text
 
+    @property
+    def _is_cumulative(self) -> bool:
+        return self.job.disturbance is Disturbance.CUMULATIVE
+
     def _use(self, tool: Tool) -> None:
         """Write the call of a hosted tool and its result, which the stored answer has too."""
         result = self._carry_out(tool)
@@ -81,7 +85,8 @@ class Writing(Generation):
                     self._put(self._frames.summary(self.job.answer.thoughts, self._usage()))
                 else:
                     between = "\n\n" if done and number == 0 else ""
-                    self._put(self._frames.text(between + half, self._usage(), phase="think"))
+                    shown = "\n\n".join(self.job.answer.thoughts) if self._is_cumulative else between + half
+                    self._put(self._frames.text(shown, self._usage(), phase="think"))
                 await asyncio.sleep(self._delay)
             done.append(thought)
         self._put(self._frames.thought("thinking_summary" if self.job.summary else "think"))
@@ -107,8 +112,7 @@ class Writing(Generation):
     def _piece(self, piece: str) -> None:
         self._said += tokens(piece)
         self.job.answer.text += piece
-        cumulative = self.job.disturbance is Disturbance.CUMULATIVE
-        shown = self.job.answer.text if cumulative else piece
+        shown = self.job.answer.text if self._is_cumulative else piece
         self._put(self._frames.text(shown, self._usage(), phase=self._phase))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.emulator.faults import NAMES, REFUSALS, Disturbance, Page, Refusal, named_in
 from app.emulator.script import Script
-from tests.emulator.page import SUMMARY, Site, Stream, answer_of, completion, emulated, events_in, eventually
+from tests.emulator.page import RAW, SUMMARY, Site, Stream, answer_of, completion, emulated, events_in, eventually
 
 PIECES = ["One ", "two ", "Grüße ", "四."]
 TEXT = "".join(PIECES)
@@ -231,6 +231,12 @@ async def test_pieces_may_be_cumulative(site: Site) -> None:
     turn = await meet(site, "cumulative")
     texts = [delta["content"] for delta in turn.phase("answer") if delta["content"]]
     assert texts == [TEXT[: len("".join(PIECES[: number + 1]))] for number in range(4)]
+
+
+async def test_raw_thinking_may_be_cumulative_too(site: Site) -> None:
+    turn = await meet(site, "cumulative", config=RAW)
+    thoughts = [delta["content"] for delta in turn.phase("think") if delta["content"]]
+    assert thoughts == ["I l", "I look.", "I look.\n\nI s", "I look.\n\nI see."]
 
 
 async def test_a_hosted_search_calls_with_growing_arguments_and_then_thinks_anew(site: Site) -> None:

@@ -89,3 +89,21 @@ def test_raw_thinking_is_passed_on_with_a_blank_line_between_segments() -> None:
     said = [thoughts.add("a"), thoughts.add("b"), thoughts.add("")]
     thoughts.end_segment()
     assert [*said, thoughts.add("c")] == ["a", "b", "", "\n\nc"]
+
+
+def test_raw_thinking_that_grows_is_said_once_and_begins_anew_with_each_segment() -> None:
+    thoughts = Thoughts()
+    said = [thoughts.add("I try"), thoughts.add("I try it"), thoughts.add("I try it out"), thoughts.end_segment()]
+    said += [
+        thoughts.add("I try"),
+        thoughts.add("I try again"),
+        thoughts.line("Searching."),
+        thoughts.add("I try again."),
+    ]
+    assert said == ["I try", " it", " out", "", "\n\nI try", " again", "\n\nSearching.", "\n\n."]
+
+
+def test_raw_thinking_that_is_too_short_to_tell_is_held_until_its_segment_ends() -> None:
+    thoughts = Thoughts()
+    assert [thoughts.add("1"), thoughts.add("10"), thoughts.end_segment()] == ["1", "", "0"]
+    assert [thoughts.add("1"), thoughts.add("10"), thoughts.line("Searching.")] == ["\n\n1", "", "0\n\nSearching."]

@@ -141,6 +141,15 @@ def test_reads_raw_thinking() -> None:
     assert (heard.reasoning, heard.text, heard.whole) == ("I see", "No: 91 = 7 x 13.", True)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_reads_raw_thinking_that_grows(ended: bool) -> None:
+    grown = [delta(text, "think") for text in ("I see", "I see that", "I see that 91 is 7 x 13.")]
+    end = [delta("", "think", "finished")] if ended else []
+    heard = hear(created(), *grown, *end, *PLAIN[1:])
+    assert (heard.reasoning, heard.text) == ("I see that 91 is 7 x 13.", "No: 91 = 7 x 13.")
+    assert hear(created(), delta("7", "think"), delta("78", "think"), *end, *PLAIN[1:]).reasoning == "78"
+
+
 def test_reads_thinking_summaries_with_a_tool_round_between_and_leaves_the_titles_out() -> None:
     heard = hear(
         created(),

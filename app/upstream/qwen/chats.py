@@ -196,8 +196,7 @@ class _Answer:
             text = self._thoughts.update(thoughts)
         else:
             text = self._thoughts.add(_plain(item.get("content"))[0])
-        self._thoughts.end_segment()
-        return text
+        return text + self._thoughts.end_segment()
 
 
 def _plain(content: object) -> tuple[str, bool]:

@@ -142,13 +142,15 @@ class Content:
             text = self._thoughts.update(thoughts)
         else:
             text = self._thoughts.add(delta.content) if isinstance(delta.content, str) else ""
+        if delta.status == "finished":
+            text += self._thoughts.end_segment()
         if text:
             events.append(ReasoningDelta(text))
-        if delta.status == "finished":
-            self._thoughts.end_segment()
 
     def finish(self, events: list[Event]) -> None:
         """Let go of the text that was held until more of it would tell how to read it."""
+        if thought := self._thoughts.end_segment():
+            events.append(ReasoningDelta(thought))
         if rest := self._answer.finish():
             events.append(TextDelta(rest))
 

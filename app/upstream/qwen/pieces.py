@@ -7,7 +7,7 @@ _TELLING_VARIETY = 3
 
 
 class AnswerText:
-    """Answer text: increments as a rule, but a piece that repeats all text so far and goes on is a snapshot.
+    """Text of an answer or of raw thinking: increments, unless a piece repeats all so far and goes on: a snapshot.
 
     After a text as short as "1" an increment such as "10" looks like a snapshot too. Such a piece is held until the
     next one tells which it is; the end of the answer takes it for a snapshot.
@@ -87,20 +87,21 @@ def _is_telling(text: str) -> bool:
 
 
 class Thoughts:
-    """Thinking as one text: raw increments, or snapshots of a list of thoughts that start again with each segment.
+    """Thinking as one text: raw pieces, or snapshots of a list of thoughts; both start again with each segment.
 
     A blank line stands between two thoughts.
     """
 
-    __slots__ = ("_seen", "_speaking")
+    __slots__ = ("_raw", "_seen", "_speaking")
 
     def __init__(self) -> None:
+        self._raw = AnswerText()
         self._seen: list[str] = []
         self._speaking: int | None = None
 
     def add(self, piece: str) -> str:
-        """Return an increment of the raw thinking as it is to be shown."""
-        return self._say(0, piece)
+        """Return what a piece of the raw thinking adds."""
+        return self._say(0, self._raw.feed(piece))
 
     def update(self, snapshot: Sequence[object]) -> str:
         """Return what a snapshot of the segment's thoughts adds."""
@@ -121,13 +122,15 @@ class Thoughts:
 
     def line(self, text: str) -> str:
         """Return a line that stands by itself among the thoughts."""
-        return self._say(-1, text)
+        return self._say(0, self._raw.finish()) + self._say(-1, text)
 
-    def end_segment(self) -> None:
-        """Forget the snapshots: the next segment counts from its own first thought."""
-        self._seen = []
+    def end_segment(self) -> str:
+        """Return what was held, and forget the snapshots: the next segment counts from its own first thought."""
+        rest = self._say(0, self._raw.finish())
+        self._raw, self._seen = AnswerText(), []
         if self._speaking is not None:
             self._speaking = -1
+        return rest
 
     def _say(self, thought: int, text: str) -> str:
         if not text:
