@@ -178,9 +178,10 @@ def test_a_404_without_words_is_about_the_address(subject: Subject) -> None:
     assert type(error_of(b"", 404, subject=subject)) is UpstreamProtocolError
 
 
-def test_a_real_429_names_its_own_wait() -> None:
+@pytest.mark.parametrize("body", [b"", b"<html><h1>429 Too Many Requests</h1></html>"])
+def test_a_real_429_names_its_own_wait(body: bytes) -> None:
     with pytest.raises(UpstreamRateLimited) as caught:
-        read_reply(Reply(429, b"", retry_after=7), "chat")
+        read_reply(Reply(429, body, retry_after=7), "chat")
     assert caught.value.retry_after == 7
 
 
@@ -242,6 +243,12 @@ def test_a_punishing_redirect_is_the_bot_protection_and_another_one_a_puzzle() -
         (b"<html>gone</html>", 404, UpstreamProtocolError),
         (b"<html>moved</html>", 302, UpstreamProtocolError),
         (b"<html>captcha</html>", 503, UpstreamBlocked),
+        (b"<html><h1>400 Request Header Or Cookie Too Large</h1></html>", 400, UpstreamRejected),
+        (b"<html><h1>401 Authorization Required</h1></html>", 401, UpstreamLoginRequired),
+        (b"<html><h1>408 Request Time-out</h1></html>", 408, UpstreamBusy),
+        (b"<html><h1>413 Request Entity Too Large</h1></html>", 413, UpstreamInputTooLong),
+        (b"<html><h1>429 Too Many Requests</h1></html>", 429, UpstreamRateLimited),
+        (b"<html>captcha</html>", 429, UpstreamBlocked),
     ],
 )
 def test_other_pages_are_told_apart(body: bytes, status: int, kind: type[UpstreamError]) -> None:

@@ -22,6 +22,7 @@ _MARKERS = re.compile(
 )
 _GATEWAY = re.compile(rb"bad gateway|gateway time-?out|service (temporarily )?unavailable", re.IGNORECASE)
 _MARKED = 65536
+_GATEWAYS_OWN = frozenset({400, 401, 408, 413, 429})  # statuses of gateways' pages that no block was seen with
 _FINE_CODES = frozenset({"", "0", "200", "ok", "success"})
 
 
@@ -72,6 +73,8 @@ def read_reply(reply: Reply, subject: Subject) -> Outer:
         raise UpstreamBlocked(BLOCKED, cause="redirect")
     body = reply.body.removeprefix(b"\xef\xbb\xbf").strip()
     if body.startswith(b"<"):
+        if reply.bad_status in _GATEWAYS_OWN and not _MARKERS.search(body[:_MARKED]):
+            raise classify(_by_status(reply, ""), "account")
         raise page_error(body, reply.bad_status or reply.status)
     if body.startswith((b"data:", b":")):
         splitter = Splitter()
