@@ -23,7 +23,7 @@ from app.errors import (
 )
 from app.upstream.qwen.causes import Failure, Subject, classify, excerpt
 from app.upstream.qwen.replies import Reply, read_reply
-from tests.upstream.scripted import ANTI_BOT, WAF_PAGE, refusal
+from tests.upstream.scripted import ANTI_BOT, WAF_PAGE, created, event, events, refusal
 
 QUOTA = "Allocated quota exceeded, please increase your quota limit. https://help.example/x#token-limit"
 
@@ -196,6 +196,9 @@ def test_a_real_429_names_its_own_wait(body: bytes) -> None:
         {"success": False, "data": {"code": "Bad_Request", "details": {"why": "The chat is in progress!"}}},
         b'data: {"error": "The chat is in progress!"}\n\n',
         b': hello\n\ndata: {"detail": "The chat is in progress!"}',
+        events([created(), {"response.info": {}}])
+        + event({"error": "The chat is in progress!"})
+        + event({"error": "x"}),
         b'\xef\xbb\xbf \n {"detail": "The chat is in progress!"}',
     ],
 )

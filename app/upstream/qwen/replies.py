@@ -77,8 +77,7 @@ def read_reply(reply: Reply, subject: Subject) -> Outer:
             raise classify(_by_status(reply, ""), "account")
         raise page_error(body, reply.bad_status or reply.status)
     if body.startswith((b"data:", b":")):
-        splitter = Splitter()
-        body = next(iter([*splitter.feed(body), *splitter.close()]), b"")
+        body = _telling(body)
     try:
         outer = decode(body, _OUTER)
     except UpstreamProtocolError:
@@ -93,6 +92,20 @@ def read_reply(reply: Reply, subject: Subject) -> Outer:
     if reply.status >= 300:
         raise UpstreamProtocolError(f"The site sent us elsewhere (status {reply.status}).", cause=str(reply.status))
     return outer
+
+
+def _telling(body: bytes) -> bytes:
+    """Return the first payload of a stream that carries a refusal, the first of all where none does."""
+    splitter = Splitter()
+    payloads = [*splitter.feed(body), *splitter.close()]
+    return next(filter(_is_refusal, payloads), payloads[0] if payloads else b"")
+
+
+def _is_refusal(payload: bytes) -> bool:
+    try:
+        return failure_in(decode(payload, _OUTER)) is not None
+    except UpstreamProtocolError:
+        return False
 
 
 def page_error(body: bytes, status: int) -> UpstreamError:
