@@ -147,8 +147,6 @@ def _summary(row: sqlite3.Row) -> SessionSummary:
         origin=row["origin"],
         turns=row["turns"] or 0,
         branches=row["branches"],
-        aborted=row["aborted"],
-        recovered=row["recovered"],
         created_at=row["created_at"],
         last_used_at=row["last_used_at"],
         chat_id=row["chat_id"],

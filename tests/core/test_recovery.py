@@ -48,7 +48,7 @@ class Site:
         return "account"
 
     async def read_chat(self, chat_id: str) -> ChatRecord:
-        return ChatRecord(chat_id, "", None, None, None, "t2t", None, tuple(self.messages))
+        return ChatRecord(chat_id, "", None, None, tuple(self.messages))
 
 
 class Kept:
@@ -81,7 +81,6 @@ def said(role: Any, name: str, parent: str, text: str) -> ChatMessage:
         finished=True,
         stopped=False,
         error=None,
-        has_other_content=False,
     )
 
 

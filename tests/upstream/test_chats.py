@@ -70,12 +70,9 @@ def test_reads_a_chat_of_2026_whole() -> None:
         id=CHAT,
         title="Primes",
         model="m",
-        created_at=asked,
         updated_at=datetime.fromtimestamp(AT + 5, UTC),
-        chat_type="t2t",
-        current_id="a1",
         messages=(
-            ChatMessage("u1", None, "user", "Is 91 prime?", "", "m", asked, True, False, None, False),
+            ChatMessage("u1", None, "user", "Is 91 prime?", "", "m", asked, True, False, None),
             ChatMessage(
                 "a1",
                 "u1",
@@ -87,7 +84,6 @@ def test_reads_a_chat_of_2026_whole() -> None:
                 True,
                 False,
                 None,
-                False,
             ),
         ),
     )
@@ -115,9 +111,8 @@ def test_reads_a_chat_of_2025_with_raw_thinking() -> None:
 def test_without_a_map_the_list_is_read() -> None:
     data = detail()
     data["chat"] = {"models": [], "messages": [user(), answer("a1", "u1", part("No."))]}
-    read = Read({**data, "currentId": None})
-    assert read.ids == ["u1", "a1"]
-    assert (read.record.model, read.record.current_id) == ("m", None)
+    read = Read(data)
+    assert (read.ids, read.record.model) == (["u1", "a1"], "m")
 
 
 def test_the_map_has_branches_that_the_list_lacks() -> None:
@@ -129,9 +124,7 @@ def test_the_map_has_branches_that_the_list_lacks() -> None:
 def test_a_node_without_an_id_has_that_of_the_map() -> None:
     data = detail()
     data["chat"]["history"]["messages"] = {"u1": {"role": "user", "content": "hi"}}
-    assert Read(data).record.messages == (
-        ChatMessage("u1", None, "user", "hi", "", None, None, True, False, None, False),
-    )
+    assert Read(data).record.messages == (ChatMessage("u1", None, "user", "hi", "", None, None, True, False, None),)
 
 
 def test_the_older_come_first_and_parents_before_children() -> None:
@@ -186,7 +179,7 @@ def test_a_chat_that_comes_in_pages_is_noted() -> None:
 
 @pytest.mark.parametrize("chat", [{}, {"history": None, "messages": None}, {"history": {"messages": []}}])
 def test_an_empty_chat_has_no_messages(chat: object) -> None:
-    assert Read({"id": CHAT, "chat": chat}).record == ChatRecord(CHAT, "", None, None, None, "", None, ())
+    assert Read({"id": CHAT, "chat": chat}).record == ChatRecord(CHAT, "", None, None, ())
 
 
 @pytest.mark.parametrize("data", [None, [], "text", {}, {"chat": None}, {"id": CHAT, "chat": []}])
@@ -199,16 +192,6 @@ def test_an_answer_without_a_chat_is_an_error(data: object) -> None:
 def test_another_chat_than_the_one_asked_for_is_an_error(given_id: object) -> None:
     with pytest.raises(UpstreamProtocolError, match="another chat"):
         Read(detail(id=given_id))
-
-
-def test_the_current_answer_is_the_record_s_or_the_history_s() -> None:
-    data = detail(user(), answer())
-    data["chat"]["history"]["currentId"] = "a0"
-    assert Read(data).record.current_id == "a1"
-    assert Read({**data, "currentId": None}).record.current_id == "a0"
-    del data["chat"]["history"]["currentId"]
-    data["chat"]["currentId"] = "a2"
-    assert Read({**data, "currentId": ""}).record.current_id == "a2"
 
 
 @pytest.mark.parametrize(
@@ -298,26 +281,6 @@ def test_reads_an_answer_s_error(error: object, said: str | None) -> None:
     assert Read(detail(user(), answer(error=error))).last.error == said
 
 
-@pytest.mark.parametrize(
-    ("node", "others"),
-    [
-        (user(files=[{"id": "f"}]), True),
-        (user(text=[{"type": "text", "text": "look"}]), False),
-        (user(text=[{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "x"}}]), True),
-        (user(text=None), False),
-        (user(text=7), True),
-        (answer("a1", None, part("x")), False),
-        (answer("a1", None, part("", "KeepAlive"), part("x")), False),
-        (answer("a1", None, part("", "web_search"), part("x")), True),
-        (answer("a1", None, part("https://x", "image_gen")), True),
-        (answer("a1", None, part([{"image": "x"}])), True),
-        (answer("a1", None, part("", None, name="web_search")), True),
-    ],
-)
-def test_tells_what_the_text_alone_does_not_carry(node: dict[str, Any], others: bool) -> None:
-    assert Read(detail(node)).last.has_other_content is others
-
-
 def test_a_phase_that_is_not_text_is_noted() -> None:
     assert Read(detail(answer("a1", None, part("", "fetch_page")))).notes == ["the phase 'fetch_page'"]
 
@@ -405,11 +368,11 @@ def test_every_tree_is_read_with_parents_first(links: list[tuple[str | None, str
             assert ids.index(message.parent_id) < ids.index(message.id)
 
 
-def test_a_stored_answer_of_images_is_whole_and_holds_more_than_text() -> None:
+def test_a_stored_answer_of_images_is_whole() -> None:
     drawn = part("https://cdn.qwenlm.ai/1.png?key=k", "image_gen", status="finished")
     read = Read(detail(user(), answer("a1", "u1", drawn, done=None)))
     message = read.record.messages[1]
-    assert (message.text, message.finished, message.has_other_content, read.notes) == ("", True, True, [])
+    assert (message.text, message.finished, message.pictures, read.notes) == ("", True, (drawn["content"],), [])
     assert (
         not Read(detail(user(), answer("a1", "u1", part("", "image_gen", "typing"), done=None)))
         .record.messages[1]

@@ -200,17 +200,9 @@ async def test_reads_what_was_said_and_thought(stage: Stage) -> None:
     assert (asked.role, asked.text, asked.parent_id, asked.finished) == ("user", "Is 91 prime?", None, True)
     assert (answered.role, answered.text, answered.parent_id) == ("assistant", "No: 91 = 7 x 13.", asked.id)
     assert answered.reasoning == "Small primes first.\n\n7 times 13 is 91."
-    assert (answered.finished, answered.stopped, answered.error, answered.has_other_content) == (
-        True,
-        False,
-        None,
-        False,
-    )
-    assert (record.current_id, record.title, record.model) == (answered.id, "Is 91 prime?", MODEL)
-    assert record.chat_type == "t2t"
+    assert (answered.finished, answered.stopped, answered.error) == (True, False, None)
+    assert (record.title, record.model) == ("Is 91 prime?", MODEL)
     assert answered.at is not None
-    assert record.created_at is not None
-    assert record.created_at <= answered.at
 
 
 async def test_reads_an_answer_in_the_making_and_after_its_stop(stage: Stage) -> None:
@@ -251,7 +243,6 @@ async def test_reads_every_branch_of_a_chat_that_a_person_made(stage: Stage) -> 
         (other, None, "hey"),
         (hey, other, "hey!"),
     ]
-    assert record.current_id == hey
 
 
 async def test_lists_chats_page_by_page_with_their_titles(stage: Stage) -> None:

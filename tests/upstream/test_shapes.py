@@ -395,16 +395,6 @@ def test_reads_the_modes_a_model_answers_in(types: object, capabilities: object,
     assert read == (None if modes is None else set(modes.split()))
 
 
-def test_reads_how_long_an_answer_may_be() -> None:
-    lengths = [
-        {"max_generation_length": 8, "max_summary_generation_length": 9},
-        {"max_summary_generation_length": 9},
-        {"max_generation_length": 10**30},
-        {"max_generation_length": -1},
-    ]
-    assert [read_models([model(**meta)])[0].answer_tokens for meta in lengths] == [8, 9, None, None]
-
-
 def test_a_bare_entry_is_a_model() -> None:
     bare = ModelInfo("m", "m", "qwen", 0, None, can_think=False, must_think=False, is_general=True)
     assert read_models([{"id": "m"}]) == [bare]

@@ -20,8 +20,6 @@ class SessionSummary(Struct, frozen=True):
     origin: str
     turns: int
     branches: int
-    aborted: int
-    recovered: int
     created_at: str
     last_used_at: str
     chat_id: str

@@ -15,8 +15,8 @@ from app.core.modes import Mode
 class ModelInfo(Struct, frozen=True, gc=False):
     """A model of upstream's live list.
 
-    None where upstream does not tell: the tokens of its context and of one answer, the kinds of files that it
-    understands, the modes that it can answer in.
+    None where upstream does not tell: the tokens of its context, the kinds of files that it understands, the modes that
+    it can answer in.
     """
 
     id: str
@@ -27,7 +27,6 @@ class ModelInfo(Struct, frozen=True, gc=False):
     can_think: bool
     must_think: bool
     is_general: bool
-    answer_tokens: int | None = None
     understands: frozenset[FileKind] | None = None
     modes: frozenset[Mode] | None = None
 
@@ -116,8 +115,7 @@ class ChatMessage(Struct, frozen=True, gc=False):
 
     `text` is the user's raw text or the answer's visible one, `pictures` are the addresses of what the answer drew,
     `sources` the pages that its searches found. `video_task` is the task of a video that the answer is, "" for any
-    other; its text is then the video's address. `has_other_content` says that it holds more than text: files, images,
-    phases of hosted tools.
+    other; its text is then the video's address.
     """
 
     id: str
@@ -130,7 +128,6 @@ class ChatMessage(Struct, frozen=True, gc=False):
     finished: bool
     stopped: bool
     error: str | None
-    has_other_content: bool
     pictures: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     video_task: str = ""
@@ -142,10 +139,7 @@ class ChatRecord(Struct, frozen=True, gc=False):
     id: str
     title: str
     model: str | None
-    created_at: datetime | None
     updated_at: datetime | None
-    chat_type: str
-    current_id: str | None
     messages: tuple[ChatMessage, ...]
 
 

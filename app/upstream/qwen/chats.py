@@ -50,15 +50,11 @@ def read_record(data: object, chat_id: str, note: Note) -> ChatRecord:
     if pagination.get("has_more_older") or pagination.get("has_more_newer"):
         note("a chat of which only a page is shown")
     messages = _in_order(_read_nodes(history, chat, note), note)
-    current = record.get("currentId") or history.get("currentId") or chat.get("currentId")
     return ChatRecord(
         id=chat_id,
         title=_text(record.get("title")) or _text(chat.get("title")),
         model=_first_text(chat.get("models")) or next((message.model for message in messages if message.model), None),
-        created_at=_moment(record.get("created_at")),
         updated_at=_moment(record.get("updated_at")),
-        chat_type=_text(record.get("chat_type")) or _text(chat.get("chat_type")),
-        current_id=_text(current) or None,
         messages=tuple(messages),
     )
 
@@ -101,7 +97,7 @@ def _in_order(messages: dict[str, ChatMessage], note: Note) -> list[ChatMessage]
 
 def _read_message(node_id: str, role: Literal["user", "assistant"], node: dict[str, Any], note: Note) -> ChatMessage:
     answer = _Answer(node, note) if role == "assistant" else None
-    text, others = _plain(node.get("content"))
+    text = _plain(node.get("content"))
     error = failure_from(node["error"], None) if node.get("error") else None
     return ChatMessage(
         id=node_id,
@@ -114,7 +110,6 @@ def _read_message(node_id: str, role: Literal["user", "assistant"], node: dict[s
         finished=answer is None or answer.is_finished(node, text),
         stopped=node.get("is_stop") is True,
         error=(excerpt(error.details or error.code) or "The site names no reason.") if error else None,
-        has_other_content=others or bool(node.get("files")) or (answer is not None and answer.has_others),
         pictures=tuple(answer.pictures) if answer else (),
         sources=tuple(answer.sources) if answer else (),
         video_task=find_text(node, "task_id") if answer else "",
@@ -126,7 +121,6 @@ class _Answer:
 
     def __init__(self, node: dict[str, Any], note: Note) -> None:
         self.text = ""
-        self.has_others = False
         self.pictures: list[str] = []
         self.sources: list[Source] = []
         self._citations = Citations(note)
@@ -156,16 +150,12 @@ class _Answer:
         if phase in ("think", "thinking_summary") or phase in RESEARCH_PHASES:
             return self._think(item)
         if phase in TEXT_PHASES or (not phase and not item.get("name") and not item.get("function_call")):
-            text, others = _plain(item.get("content"))
-            self._add(text, phase)
-            self.has_others = self.has_others or others
+            self._add(_plain(item.get("content")), phase)
             self._statuses.add(_text(item.get("status")) or None)
         elif phase in IMAGE_PHASES:
-            self.has_others = True
             self._draw(_text(item.get("content")).split())
             self._statuses.add(_text(item.get("status")) or None)
         elif not is_keep_alive(phase):
-            self.has_others = True
             extra = _object(item.get("extra"))
             if phase in IMAGE_TOOLS:
                 self._draw(drawn(extra))
@@ -195,16 +185,15 @@ class _Answer:
         if isinstance(thoughts, list) and thoughts:
             text = self._thoughts.update(thoughts)
         else:
-            text = self._thoughts.add(_plain(item.get("content"))[0])
+            text = self._thoughts.add(_plain(item.get("content")))
         return text + self._thoughts.end_segment()
 
 
-def _plain(content: object) -> tuple[str, bool]:
-    """Return the text of a content, which is a text or a list of parts, and whether it holds anything else."""
+def _plain(content: object) -> str:
+    """Return the text of a content, which is a text or a list of parts."""
     parts = content if isinstance(content, list) else [content]
     texts = [part if isinstance(part, str) else _object(part).get("text") for part in parts]
-    others = any(part is not None and not isinstance(text, str) for part, text in zip(parts, texts, strict=True))
-    return "".join(text for text in texts if isinstance(text, str)), others
+    return "".join([text for text in texts if isinstance(text, str)])
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -54,9 +54,6 @@ def _read_model(entry: dict[str, Any]) -> ModelInfo | None:
         can_think=capable and ability != 2,
         must_think=insists and ability != 2,
         is_general="t2t" in types if isinstance(types, list) else True,
-        answer_tokens=_whole(meta.get("max_generation_length"))
-        or _whole(meta.get("max_summary_generation_length"))
-        or None,
         understands=_read_understood(_object(meta.get("capabilities")), _object(meta.get("abilities"))),
         modes=_read_modes(types, _object(meta.get("capabilities"))),
     )
