@@ -20,7 +20,7 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.qwen import QwenUpstream, TokenSource
-from app.upstream.qwen.files import Patience
+from app.upstream.qwen.files import ParsePatience
 from app.upstream.qwen.grants import read_expiry, read_grant, safe_name
 from app.upstream.qwen.oss import TemporaryKey, sign_put
 from tests.upstream.conftest import NOW, StillClock, make_token
@@ -63,7 +63,7 @@ def parsed(status: object, **more: object) -> Act:
 @pytest.fixture
 async def impatient(site: Site, settings: Settings, clock: StillClock) -> AsyncIterator[QwenUpstream]:
     tokens = TokenSource.fixed(settings, clock, make_token())
-    patience = Patience(every=0.001, in_all=0.1)
+    patience = ParsePatience(every=0.001, in_all=0.1)
     async with QwenUpstream(
         settings, clock, base_url=site.url, tokens=tokens, kind="qwen", patience=patience
     ) as opened:

@@ -15,7 +15,7 @@ from app.core.ports import Mode, Prompt, UploadedFile
 from app.emulator import Emulator
 from app.errors import UpstreamCut, UpstreamRejected, UpstreamUnreachable, VideoFailed
 from app.upstream.qwen import QwenUpstream, TokenSource
-from app.upstream.qwen.files import Patience
+from app.upstream.qwen.files import ParsePatience
 from app.upstream.qwen.grants import is_over
 from tests.emulator.upload import png
 
@@ -77,7 +77,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
             base_url=emulator.url,
             tokens=tokens,
             kind="emulator",
-            patience=Patience(every=0.001, in_all=2),
+            patience=ParsePatience(every=0.001, in_all=2),
         ) as upstream:
             yield Stage(emulator, upstream)
 

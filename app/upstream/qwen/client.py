@@ -26,7 +26,7 @@ from app.upstream.qwen.answer import Answer
 from app.upstream.qwen.bodies import create_body
 from app.upstream.qwen.chats import LARGEST_CHAT, read_list, read_record
 from app.upstream.qwen.completions import Completions
-from app.upstream.qwen.files import Files, Patience
+from app.upstream.qwen.files import Files, ParsePatience
 from app.upstream.qwen.login import Login
 from app.upstream.qwen.models import read_models, read_thinking_budgets, switched_on
 from app.upstream.qwen.paths import CHATS, COMPLETIONS, checked_chat, is_chat_id
@@ -51,7 +51,7 @@ class QwenUpstream:
         tokens: TokenSource,
         kind: Literal["qwen", "emulator"],
         meter: Meter | None = None,
-        patience: Patience | None = None,
+        patience: ParsePatience | None = None,
     ) -> None:
         self._clock = clock
         self._login = Login(settings, clock, base_url=base_url, tokens=tokens, kind=kind, meter=meter)
@@ -60,7 +60,7 @@ class QwenUpstream:
             clock,
             base_url,
             call=self._login.call,
-            patience=patience or Patience(),
+            patience=patience or ParsePatience(),
             on_failure=self._login.count,
         )
         self._completions = Completions(settings, clock, self._login, base_url=base_url)

@@ -53,7 +53,7 @@ class Call(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ParsePatience:
     """How long the site may read a document, and how often it is asked meanwhile; both in seconds."""
 
     every: float = 1.0
@@ -70,7 +70,7 @@ class Files:
         base_url: str,
         *,
         call: Call,
-        patience: Patience,
+        patience: ParsePatience,
         on_failure: Callable[[UpstreamError], None],
     ) -> None:
         """`on_failure` is told of each error of the other hosts, before it is raised."""
