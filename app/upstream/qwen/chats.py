@@ -8,7 +8,7 @@ from app.core.events import Picture, Source
 from app.core.ports import ChatMessage, ChatRecord, ChatSummary
 from app.errors import UpstreamProtocolError
 from app.upstream.qwen.causes import excerpt
-from app.upstream.qwen.hosted import IMAGE_PHASES, IMAGE_TOOLS, TOOLS, Citations, Pictures, drawn
+from app.upstream.qwen.hosted import IMAGE_PHASES, IMAGE_TOOLS, TOOLS, Pictures, SourceNumbers, drawn
 from app.upstream.qwen.phases import RESEARCH_PHASES, TEXT_PHASES, is_keep_alive
 from app.upstream.qwen.pieces import Thoughts
 from app.upstream.qwen.replies import failure_from
@@ -123,7 +123,7 @@ class _Answer:
         self.text = ""
         self.pictures: list[str] = []
         self.sources: list[Source] = []
-        self._citations = Citations(note)
+        self._citations = SourceNumbers(note)
         self._drawn = Pictures(note)
         self._statuses: set[object] = set()
         self._text_phase = ""

@@ -52,7 +52,7 @@ class Pictures:
         return new
 
 
-class Citations:
+class SourceNumbers:
     """Gives the documents of an answer's searches the numbers that its marks name.
 
     The numbers run on from 1 over all searches, and `used_id` is the first one that a search left free: 20 documents
@@ -98,7 +98,7 @@ class HostedTools:
     def __init__(self, thoughts: Thoughts, pictures: Pictures, note: Note) -> None:
         self._thoughts = thoughts
         self._pictures = pictures
-        self._citations = Citations(note)
+        self._citations = SourceNumbers(note)
         self._note = note
         self._announced: set[str] = set()
 
