@@ -72,6 +72,30 @@ def attachment(part: Part, path: str) -> Attachment:
     return read(part, path)
 
 
+def read_content(content: str | list[Part] | None, role: str, path: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored.
+
+    Raises UnsupportedFeature, FileUnreadable; both name `path`.
+    """
+    if content is None or isinstance(content, str):
+        return content or "", ()
+    texts, files = [], []
+    for index, part in enumerate(content):
+        text = part_text(part)
+        if text is not None:
+            texts.append(text)
+        elif role in {"tool", "function"}:
+            texts.append(f"[{part.type} not passed on]")
+        elif role == "user":
+            files.append(attachment(part, f"{path}.content[{index}]"))
+        elif role != "assistant":
+            raise UnsupportedFeature(
+                f"'{path}.content[{index}]': a {role} message holds text only.",
+                param=f"{path}.content[{index}].type",
+            )
+    return "".join(texts), tuple(files)
+
+
 def _address(kind: FileKind, field: str) -> Callable[[Part, str], Attachment]:
     """Make the reader of a part whose file has an address, plain or in an object."""
 

@@ -6,14 +6,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from app.core.attachments import Attachment
 from app.core.messages import ChatRequest, Message, Role, ToolCall
+from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.decoding import BodyDecoder
-from app.openai.parts import Part, attachment, part_text
-from app.openai.tools import Function, OfferedTool, ResponseFormat, json_format, tool_use
+from app.openai.decoding import MOST_MESSAGES, BodyDecoder
+from app.openai.parts import Part, read_content
+from app.openai.thinking import TemplateArguments, thinking_of
+from app.openai.tools import Function, OfferedTool, json_format, tool_use
 
-_EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
 _ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -23,7 +23,6 @@ _ROLES: Mapping[str, Role] = {
     "function": "tool",
 }
 _MAX_STOPS = 4
-_MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
 
 
 class _CalledFunction(msgspec.Struct, gc=False):
@@ -45,13 +44,18 @@ class _Message(msgspec.Struct, gc=False):
     name: str | None = None
 
 
+class _JsonSchema(msgspec.Struct, rename={"definition": "schema"}):
+    name: str = ""
+    definition: dict[str, Any] | None = None
+
+
+class _ResponseFormat(msgspec.Struct):
+    type: str = "text"
+    json_schema: _JsonSchema | None = None
+
+
 class _StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool | None = None
-
-
-class _TemplateArguments(msgspec.Struct, gc=False):
-    enable_thinking: bool | None = None
-    thinking_budget: int | None = None
 
 
 class ChatBody(msgspec.Struct, gc=False):
@@ -68,13 +72,13 @@ class ChatBody(msgspec.Struct, gc=False):
     enable_thinking: bool | None = None
     thinking_budget: int | None = None
     reasoning_effort: str | None = None
-    chat_template_kwargs: _TemplateArguments | None = None
+    chat_template_kwargs: TemplateArguments | None = None
     tools: list[OfferedTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     functions: list[Function] | None = None
     function_call: str | dict[str, Any] | None = None
-    response_format: ResponseFormat | None = None
+    response_format: _ResponseFormat | None = None
     web_search_options: dict[str, Any] | None = None
     modalities: list[str] | None = None
     audio: Any = None
@@ -101,7 +105,14 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
     parsed, ignored = _decoder.decode(body)
     _refuse_unsupported(parsed)
     messages = _messages(parsed.messages)
-    thinking, budget = _thinking(parsed, messages)
+    thinking, budget = thinking_of(
+        messages,
+        enabled=parsed.enable_thinking,
+        budget=parsed.thinking_budget,
+        template=parsed.chat_template_kwargs,
+        effort=parsed.reasoning_effort,
+        effort_field="reasoning_effort",
+    )
     request = ChatRequest(
         owner=owner,
         model=parsed.model,
@@ -117,7 +128,7 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
             functions=parsed.functions,
             old=parsed.function_call,
         ),
-        json_format=json_format(parsed.response_format),
+        json_format=_json_format(parsed.response_format),
         mode="chat" if parsed.web_search_options is None else "search",
     )
     options = parsed.stream_options
@@ -135,9 +146,9 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
 def _refuse_unsupported(body: ChatBody) -> None:
     if not body.messages:
         raise InvalidRequest("'messages' is empty; at least one message is needed.", param="messages")
-    if len(body.messages) > _MOST_MESSAGES:
+    if len(body.messages) > MOST_MESSAGES:
         raise InvalidRequest(
-            f"'messages' holds {len(body.messages):,} messages; at most {_MOST_MESSAGES:,} are possible.",
+            f"'messages' holds {len(body.messages):,} messages; at most {MOST_MESSAGES:,} are possible.",
             param="messages",
         )
     if body.n not in {None, 1}:
@@ -167,57 +178,16 @@ def _message(wire: _Message, path: str) -> Message:
         calls.append(ToolCall("", wire.function_call.name, wire.function_call.arguments))
     if wire.content is None and wire.role != "assistant":
         raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
-    text, attachments = _content(wire, path)
+    text, attachments = read_content(wire.content, wire.role, path)
     return Message(_ROLES[wire.role], text, tuple(calls), wire.tool_call_id, wire.name, attachments)
 
 
-def _content(wire: _Message, path: str) -> tuple[str, tuple[Attachment, ...]]:
-    """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored."""
-    if wire.content is None or isinstance(wire.content, str):
-        return wire.content or "", ()
-    texts, files = [], []
-    for index, part in enumerate(wire.content):
-        text = part_text(part)
-        if text is not None:
-            texts.append(text)
-        elif wire.role in {"tool", "function"}:
-            texts.append(f"[{part.type} not passed on]")
-        elif wire.role == "user":
-            files.append(attachment(part, f"{path}.content[{index}]"))
-        elif wire.role != "assistant":
-            raise UnsupportedFeature(
-                f"'{path}.content[{index}]': a {wire.role} message holds text only.",
-                param=f"{path}.content[{index}].type",
-            )
-    return "".join(texts), tuple(files)
-
-
-def _thinking(body: ChatBody, messages: tuple[Message, ...]) -> tuple[bool | None, int | None]:
-    """Return whether to think and with how many tokens; the more explicit parameter wins."""
-    template, budget, effort = body.chat_template_kwargs, body.thinking_budget, body.reasoning_effort
-    if budget is None and template is not None:
-        budget = template.thinking_budget
-    if budget is not None and budget < 0:
-        raise InvalidRequest("'thinking_budget' must be 0 or more tokens.", param="thinking_budget")
-    if effort is not None and effort not in _EFFORTS:
-        raise InvalidRequest(f"'reasoning_effort' must be one of {', '.join(_EFFORTS)}.", param="reasoning_effort")
-    thinking = body.enable_thinking
-    if thinking is None and template is not None:
-        thinking = template.enable_thinking
-    if thinking is None and budget == 0:
-        thinking = False
-    if thinking is None:
-        thinking = _EFFORTS[effort] if effort is not None else _switch(messages)
-    return thinking, budget or None
-
-
-def _switch(messages: tuple[Message, ...]) -> bool | None:
-    """Return what the user's last message says of thinking in its last word, as the model's own templates read it."""
-    for message in reversed(messages):
-        if message.role == "user":
-            end = message.text[-16:].rstrip()
-            return not end.endswith("/no_think") if end.endswith(("/think", "/no_think")) else None
-    return None
+def _json_format(wanted: _ResponseFormat | None) -> JsonFormat | None:
+    if wanted is None:
+        return None
+    schema = wanted.json_schema or _JsonSchema()
+    field = "response_format"
+    return json_format(wanted.type, schema.definition, schema.name, field=field, place=f"{field}.json_schema.schema")
 
 
 def _limit(body: ChatBody) -> int | None:

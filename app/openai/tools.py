@@ -27,20 +27,6 @@ class OfferedTool(msgspec.Struct):
     function: Function | None = None
 
 
-class JsonSchema(msgspec.Struct, rename={"definition": "schema"}):
-    """The schema of a `response_format`."""
-
-    name: str = ""
-    definition: dict[str, Any] | None = None
-
-
-class ResponseFormat(msgspec.Struct):
-    """`response_format`."""
-
-    type: str = "text"
-    json_schema: JsonSchema | None = None
-
-
 Choice = str | dict[str, Any] | None
 
 
@@ -119,28 +105,16 @@ def _choice(choice: Choice, field: str) -> tuple[Literal["auto", "none", "requir
             raise InvalidRequest(f"'{field}' must be auto, none, required, or name one function.", param=field)
 
 
-def json_format(wanted: ResponseFormat | None) -> JsonFormat | None:
-    """Return the JSON that an answer must be, None for text."""
-    if wanted is None:
+def json_format(kind: str, schema: dict[str, Any] | None, name: str, *, field: str, place: str) -> JsonFormat | None:
+    """Return the JSON that an answer must be, None for text. `field` and `place` (of the schema) are told in errors."""
+    if kind == "text":
         return None
-    match wanted:
-        case ResponseFormat(type="text"):
-            return None
-        case ResponseFormat(type="json_object"):
-            return JsonFormat()
-        case ResponseFormat(type="json_schema", json_schema=JsonSchema(definition=dict() as schema, name=name)):
-            if _is_too_deep(schema):
-                raise InvalidRequest(
-                    f"'response_format': the schema is nested more than {_DEEPEST_SCHEMA} levels deep.",
-                    param="response_format.json_schema.schema",
-                )
-            return JsonFormat(schema, name)
-        case ResponseFormat(type="json_schema"):
-            raise InvalidRequest(
-                "'response_format.json_schema.schema' is missing.", param="response_format.json_schema.schema"
-            )
-        case _:
-            raise InvalidRequest(
-                f"'response_format': {wanted.type!r} must be text, json_object or json_schema.",
-                param="response_format.type",
-            )
+    if kind == "json_object":
+        return JsonFormat()
+    if kind != "json_schema":
+        raise InvalidRequest(f"'{field}': {kind!r} must be text, json_object or json_schema.", param=f"{field}.type")
+    if schema is None:
+        raise InvalidRequest(f"'{place}' is missing.", param=place)
+    if _is_too_deep(schema):
+        raise InvalidRequest(f"'{field}': the schema is nested more than {_DEEPEST_SCHEMA} levels deep.", param=place)
+    return JsonFormat(schema, name)
