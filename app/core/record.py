@@ -14,7 +14,7 @@ from app.core.delivery import retrying
 from app.core.drafts import Draft
 from app.core.events import FinishReason, Usage
 from app.core.ids import new_hex
-from app.core.ports import NewSession, NodeEnd, Prompt
+from app.core.ports import ASKED_AGAIN, NewSession, NodeEnd, Prompt
 from app.core.surroundings import NO_ANSWER, Surroundings
 from app.core.watch import AnswerWatch
 from app.errors import StoreError, UpstreamError
@@ -107,7 +107,7 @@ class TurnRecord:
             said="".join(self.text),
         )
         now = self._around.clock.now()
-        end = self._end("complete", "stop", "asked again", "".join(self.heard), None)
+        end = self._end("complete", "stop", ASKED_AGAIN, "".join(self.heard), None)
         await self._around.store.finish_turn(end, now)
         self.draft = replace(self.draft, node=next_node, prompt=prompt, show_reasoning=False)
         self._before = self.response_id, self.usage, self._spent

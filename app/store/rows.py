@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec.json import encode
+from msgspec.json import decode, encode
 
-from app.core.ports import KnownNode, NewNode, NewSession, NodeEnd, OpenNode, Place
+from app.core.ports import KnownNode, NamedAnswer, NewNode, NewSession, NodeEnd, OpenNode, PathNode, Place
 from app.core.told import Told
 from app.store.many_rows import Row
 from app.store.turns import NO_SESSION, Ending, Opening
@@ -38,6 +38,32 @@ def read_place(row: Sequence[Any]) -> Place:
         bool(has_children),
         told,
         input_tokens,
+    )
+
+
+def read_answer(row: sqlite3.Row, place: Place) -> NamedAnswer:
+    """Return an answer that was named, of the columns of statements.FIND_ANSWER."""
+    return NamedAnswer(
+        place=place,
+        account=row["account"],
+        is_live=bool(row["is_live"]),
+        state=row["state"],
+        user_key=row["user_key"] or "",
+        answer_key=row["answer_key"] or "",
+        results=row["results"],
+    )
+
+
+def read_path_node(row: sqlite3.Row) -> PathNode:
+    """Return a node on the way to an answer, of the columns of statements.PATH."""
+    return PathNode(
+        said=row["said"],
+        sent=row["sent"],
+        answer=row["answer"],
+        files=tuple(decode(row["files"])),
+        calls=tuple(decode(row["calls"])),
+        opens_turn=bool(row["opens_turn"]),
+        asked_again=bool(row["asked_again"]),
     )
 
 

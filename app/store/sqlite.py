@@ -20,10 +20,12 @@ from app.core.ports import (
     Deletion,
     KnownChat,
     KnownNode,
+    NamedAnswer,
     NewNode,
     NewSession,
     NodeEnd,
     OpenNode,
+    PathNode,
     Place,
     StoreOverview,
 )
@@ -34,7 +36,15 @@ from app.store.connection import Database, Values
 from app.store.files import SqliteFileIndex
 from app.store.journal import Journal
 from app.store.opening import open_database
-from app.store.rows import Columns, read_known_node, read_open_node, read_place, utf8
+from app.store.rows import (
+    Columns,
+    read_answer,
+    read_known_node,
+    read_open_node,
+    read_path_node,
+    read_place,
+    utf8,
+)
 from app.store.tails import TailQuery
 from app.store.videos import SqliteVideoStore
 
@@ -105,6 +115,16 @@ class SqliteSessionStore:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
         rows = await self._database.read(statements.FIND_CALLS, {"ids": json.dumps(call_ids), "scope": scope})
         return {row["key"]: Calling(self._place(row), TailTurn(row["user_key"] or "", row["asked"])) for row in rows}
+
+    async def find_answer(self, node_id: str, owner: str) -> NamedAnswer | None:
+        """Return an owner's answer by the id that its node had when it began, None if there is none."""
+        rows = await self._database.read(statements.FIND_ANSWER, {"id": utf8(node_id), "owner": owner})
+        return read_answer(rows[0], self._place(rows[0])) if rows else None
+
+    async def path(self, node_id: str, *, whole: bool) -> Sequence[PathNode]:
+        """Return the nodes that lead to one, itself the last: from the chat's first, or else from its turn's."""
+        rows = await self._database.read(statements.PATH, {"id": node_id, "whole": whole})
+        return [read_path_node(row) for row in rows]
 
     async def answer_text(self, node_id: str) -> str | None:
         """Return the raw text of a stored answer, None where it is not kept."""

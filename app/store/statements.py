@@ -3,6 +3,8 @@
 The tables are in migrations/sqlite/; docs/history.md describes them.
 """
 
+from app.core.ports import ASKED_AGAIN
+
 # After the key that it was found by, as rows.read_place takes them. A node has the response id of its parent where the
 # model was asked again below that and its answer failed: on the site the message that asked is a child.
 _PLACE = """
@@ -36,6 +38,38 @@ FIND_CALLS = f"""
     CROSS JOIN nodes n ON n.id = c.node_id CROSS JOIN sessions s ON s.id = n.session_id
     WHERE n.response_id IS NOT NULL AND s.state = 'live'
 """  # noqa: S608 - put together from constants
+
+# The name of an answer is that of the first node where the model was asked again, and what continues is the last.
+FIND_ANSWER = f"""
+    WITH RECURSIVE asked (number, id, error) AS (
+        SELECT number, id, error FROM nodes WHERE id = :id
+        UNION ALL
+        SELECT n.number, n.id, n.error FROM asked a CROSS JOIN nodes n ON n.parent_id = a.id
+        WHERE a.error = '{ASKED_AGAIN}'
+    )
+    SELECT n.id AS key, {_PLACE},
+           s.account, s.state = 'live' AS is_live, n.state, n.user_key, n.answer_key, n.results
+    FROM nodes n CROSS JOIN sessions s ON s.id = n.session_id
+    WHERE n.number = (SELECT max(number) FROM asked) AND s.owner = :owner
+"""  # noqa: S608
+PATH = f"""
+    WITH RECURSIVE path (number, parent_id, turn_start) AS (
+        SELECT number, parent_id, turn_start FROM nodes WHERE id = :id
+        UNION ALL
+        SELECT n.number, n.parent_id, n.turn_start FROM path p CROSS JOIN nodes n ON n.id = p.parent_id
+        WHERE :whole OR n.turn_start = p.turn_start
+    )
+    SELECT n.user_text AS said, n.sent_text AS sent, n.answer_text AS answer,
+           (SELECT json_group_array(coalesce(name, kind)) FROM (
+               SELECT name, kind FROM node_files WHERE node_id = n.id ORDER BY position
+           )) AS files,
+           (SELECT json_group_array(id) FROM (
+               SELECT id FROM tool_calls WHERE node_id = n.id ORDER BY rowid
+           )) AS calls,
+           n.turn_start IS n.number AS opens_turn, n.error IS '{ASKED_AGAIN}' AS asked_again
+    FROM path p CROSS JOIN nodes n ON n.number = p.number
+    ORDER BY n.depth
+"""  # noqa: S608
 
 ANSWER_TEXT = "SELECT answer_text FROM nodes WHERE id = ?"
 

@@ -21,6 +21,7 @@ from app.store.sqlite import SqliteSessionStore, open_sqlite
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations" / "sqlite"
 NEWEST = len(list(MIGRATIONS.glob("*.sql")))
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
+OWNER = "owner"
 ACCOUNT = "00000000-0000-4000-8000-000000000001"
 
 OpenStore = Callable[[], AbstractAsyncContextManager[SessionStore]]
@@ -45,7 +46,7 @@ async def written(store: SessionStore) -> None:
 def session(name: str, *, delete_because: str | None = None, account: str = ACCOUNT, title: str = "") -> NewSession:
     return NewSession(
         id=name,
-        owner="owner",
+        owner=OWNER,
         account=account,
         chat_id=f"chat-of-{name}",
         model="qwen3-max",

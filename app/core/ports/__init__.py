@@ -15,18 +15,21 @@ from app.core.ports.files import (
 )
 from app.core.ports.meter import AnswerMeter, Meter
 from app.core.ports.records import (
+    ASKED_AGAIN,
     Calling,
     CutAnswer,
     Deletion,
     KnownChat,
     KnownNode,
     Match,
+    NamedAnswer,
     NewNode,
     NewSession,
     NodeEnd,
     NodeFile,
     NodeState,
     OpenNode,
+    PathNode,
     Place,
     StoreOverview,
 )
@@ -49,6 +52,7 @@ from app.core.ports.upstream import (
 from app.core.ports.videos import Video, VideoStore
 
 __all__ = [
+    "ASKED_AGAIN",
     "AccountStatus",
     "AnswerMeter",
     "Answering",
@@ -73,12 +77,14 @@ __all__ = [
     "Meter",
     "Mode",
     "ModelInfo",
+    "NamedAnswer",
     "NewNode",
     "NewSession",
     "NodeEnd",
     "NodeFile",
     "NodeState",
     "OpenNode",
+    "PathNode",
     "Place",
     "Prompt",
     "Said",

@@ -13,6 +13,8 @@ from app.core.window import TailTurn
 
 Match = Literal["new", "exact", "window", "tool-call", "branch"]
 NodeState = Literal["open", "complete", "aborted", "failed"]
+ASKED_AGAIN = "asked again"
+"""The error of an answer that could not be used: the node below it holds the one that the client was sent."""
 
 
 class Place(Struct, frozen=True, gc=False):
@@ -49,6 +51,39 @@ class CutAnswer(Struct, frozen=True, gc=False):
     place: Place
     answered: str
     text: str
+
+
+class NamedAnswer(Struct, frozen=True, gc=False):
+    """A stored answer by its name, whatever became of it and of its chat.
+
+    `is_live`: its chat, in `account`, can be continued. `user_key` and `answer_key` name the texts of its turn up to
+    it, "" where nothing may continue from it; `results` are those told before it in its turn.
+    """
+
+    place: Place
+    account: str
+    is_live: bool
+    state: NodeState
+    user_key: str
+    answer_key: str
+    results: int
+
+
+class PathNode(Struct, frozen=True, gc=False):
+    """A message and its answer on the way to a stored one; texts are None where they are not kept.
+
+    `said` is what the client newly said, `sent` all that upstream was sent, where that is more; `files` are the names
+    of what came with it, `calls` the ids of those that the answer makes. `asked_again`: the next node asks again for
+    the same answer.
+    """
+
+    said: str | None
+    sent: str | None
+    answer: str | None
+    files: tuple[str, ...]
+    calls: tuple[str, ...]
+    opens_turn: bool
+    asked_again: bool
 
 
 class OpenNode(Struct, frozen=True, gc=False):
@@ -106,12 +141,12 @@ class NodeFile(Struct, frozen=True, gc=False):
 class NewNode(Struct, frozen=True, gc=False):
     """A message that is about to be sent; `depth` counts nodes from the root, which is 1.
 
-    `user_text` is what the client newly said, `sent_text` what upstream is sent, if that differs (a transcript,
-    a changed system prompt), `sent_digest` what upstream's copy of it is known by. `before_key`, `user_key`,
-    `asked_key`, `answered` and `results` say where in the conversation it stands (core/history.py); `opens_turn` that
-    no answer of its turn came before it; `told` what the chat is told up to it. `rows` are earlier turns that the store
-    does not know yet, `files` what the client newly attached. `said` is what the client was already sent of the answer:
-    the model is asked again.
+    `user_text` is what the client newly said, `sent_text` what upstream is sent, if that differs (a transcript, a
+    changed system prompt), with what goes as a document in its place; `sent_digest` is what upstream's copy of it is
+    known by. `before_key`, `user_key`, `asked_key`, `answered` and `results` say where in the conversation it stands
+    (core/history.py); `opens_turn` that no answer of its turn came before it; `told` what the chat is told up to it.
+    `rows` are earlier turns that the store does not know yet, `files` what the client newly attached. `said` is what
+    the client was already sent of the answer: the model is asked again.
     """
 
     id: str

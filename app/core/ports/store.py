@@ -11,10 +11,12 @@ from app.core.ports.records import (
     CutAnswer,
     Deletion,
     KnownChat,
+    NamedAnswer,
     NewNode,
     NewSession,
     NodeEnd,
     OpenNode,
+    PathNode,
     Place,
     StoreOverview,
 )
@@ -37,6 +39,17 @@ class SessionStore(Protocol):
 
     async def find_calls(self, call_ids: Sequence[str], scope: str) -> Mapping[str, Calling]:
         """Return the nodes that made these tool calls, by call id; calls that nobody made are left out."""
+        ...
+
+    async def find_answer(self, node_id: str, owner: str) -> NamedAnswer | None:
+        """Return an owner's answer by the id that its node had when it began, None if there is none.
+
+        Where the model was asked again, it is the last answer that has that name.
+        """
+        ...
+
+    async def path(self, node_id: str, *, whole: bool) -> Sequence[PathNode]:
+        """Return the nodes that lead to one, itself the last: from the chat's first, or else from its turn's."""
         ...
 
     async def answer_text(self, node_id: str) -> str | None:
