@@ -28,6 +28,7 @@ from app.core.transcript import (
     in_place_of_words,
     instructions,
     new_text,
+    system_message,
     transcript,
 )
 from app.errors import FileLimit
@@ -58,6 +59,13 @@ class Draft(Struct, frozen=True, gc=False):
     leaves_video: bool = False
 
 
+class Past(Struct, frozen=True, gc=False):
+    """What came before messages that follow a named answer: written as in a transcript, and what was told beside it."""
+
+    written: str
+    told: Told
+
+
 class _Words(Struct, frozen=True, gc=False):
     """What a message says: the client's new text, the letter around it, all of that as text, and what of it is sent."""
 
@@ -77,8 +85,8 @@ def continuation(
 ) -> Draft:
     """Go on at a stored answer: only what is new is sent, and the system prompt if it changed since."""
     place, history = found.place, found.history
-    changed = history.system if history.system_digest != place.system_digest else None
-    words = _words(request, telling, attached, fits, system=changed_instructions(changed), closing=FROM_HERE)
+    changed = changed_instructions(history.changed_system(place.system_digest))
+    words = _words(request, telling, attached, fits, system=changed, closing=FROM_HERE)
     node = _node(
         history,
         words,
@@ -105,12 +113,16 @@ def opening(
     delete_because: str | None,
     attached: Attached,
     fits: Callable[[str], bool],
+    past: Past | None = None,
 ) -> Draft:
     """Open a chat: with the user's text alone, or with a transcript of what came before it.
 
-    A side call is answered without thinking unless the client asked for it: titles are wanted at once.
+    `past` is what the client did not send of that. A side call is answered without thinking unless the client asked for
+    it: titles are wanted at once.
     """
-    words = _words(request, telling, attached, fits, system=instructions(history.system), closing=SO_FAR)
+    before = past.written if past is not None else ""
+    system = instructions(history.system)
+    words = _words(request, telling, attached, fits, system=system, closing=SO_FAR, before=before)
     title = _title(history, attached)
     session = NewSession(_new_id("session"), request.owner, account, "", choice.id, title, delete_because)
     node = _node(
@@ -120,7 +132,7 @@ def opening(
         place=None,
         match="new",
         model=choice.id,
-        told=history.told.up_to(len(history.spoken)),
+        told=history.told.up_to(len(history.spoken)) if past is None else history.told.since(0, past.told),
         rows=() if delete_because else history.turn_rows(0),
         files=_names(telling.said, attached),
     )
@@ -151,15 +163,21 @@ def _words(
     *,
     system: str,
     closing: str,
+    before: str = "",
 ) -> _Words:
-    """Write what is sent; `closing` follows a transcript. Raises FileLimit where its document finds no room."""
+    """Write what is sent; `closing` follows a transcript, which begins with `before`.
+
+    Raises FileLimit where its document finds no room.
+    """
     said = new_text(telling.said, telling.earlier)
+    if telling.system:
+        said = "\n\n".join(filter(None, (system_message(telling.system), said)))
     note = answer_note(request, SCHEME)
     letter = Letter(
         said=said or in_place_of_words(telling.said),
         system=system,
-        conversation=transcript(telling.untold, attached.shown),
-        closing=closing if telling.untold else "",
+        conversation=transcript(telling.untold, attached.shown, before),
+        closing=closing if telling.untold or before else "",
         note="\n\n".join(filter(None, (note_of(telling.changed), note))) if telling.changed else note,
     )
     whole = letter.text
@@ -214,7 +232,7 @@ def _node(
         model=model,
         system_digest=history.system_digest,
         user_text=words.said,
-        sent_text=None if words.sent == words.said else words.sent,
+        sent_text=_beyond(words),
         before_key=history.before_key,
         user_key=turn.user_key,
         asked_key=history.asked_key,
@@ -226,6 +244,13 @@ def _node(
         rows=rows,
         files=files,
     )
+
+
+def _beyond(words: _Words) -> str | None:
+    """Return what is kept of a message beside the client's own text, with a document's part in its place."""
+    if words.sent == words.said:
+        return None
+    return words.whole if words.whole != words.said else words.sent
 
 
 def _title(history: History, attached: Attached) -> str:

@@ -15,19 +15,21 @@ from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
+from app.core.following import found_after, past_of, still_written
 from app.core.histories import Histories
 from app.core.history import History
-from app.core.ladder import Found, Ladder
+from app.core.ladder import Found, Ladder, Search
 from app.core.live_turns import LiveTurns
 from app.core.messages import ChatRequest, Message
 from app.core.modes import ABILITIES
 from app.core.policy import Policy
+from app.core.ports import NamedAnswer
 from app.core.record import TurnRecord
 from app.core.recovery import Recovery
 from app.core.relay import Relay
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
-from app.core.telling import Telling, what_to_tell
+from app.core.telling import Telling, new_to_tell, what_to_tell
 from app.core.token_scale import TokenScale
 from app.core.tools.call_ids import new_call_id
 from app.core.tools.results import shortened
@@ -42,6 +44,7 @@ from app.errors import (
     FileUnreadable,
     InvalidRequest,
     ParentUnknown,
+    PreviousResponseNotFound,
     UnsupportedFeature,
 )
 
@@ -51,12 +54,17 @@ _MOST_READ = 4_000_000  # bytes; thirty conversations of a hundred turns
 
 
 class _Asked(Struct, frozen=True, gc=False):
-    """A request, and what was decided about it: the model, the account whose chats it is looked for in."""
+    """A request, and what was decided about it: the model, the account whose chats it is looked for in.
+
+    `shape` is the side call that it is, `delete_because` the reason to delete its chat afterwards.
+    """
 
     request: ChatRequest
     choice: Choice
     account: str
     watch: AnswerWatch
+    shape: str | None
+    delete_because: str | None
 
 
 class Gateway:
@@ -131,27 +139,59 @@ class Gateway:
         watch.chosen(choice.info.id if choice.info is not None else None)
         _refuse_unfit(request, choice)
         account = await self._around.upstream.account_now()
-        shape = request.purpose if request.purpose != "conversation" else side_call(request)
+        shape = _shape(request)
         messages = what_is_asked(request.messages) if shape else request.messages
         messages = shortened(messages, self._policy.result_budget)
         taught = answer_instructions(request, SCHEME)
-        read = partial(self._histories.read, owner=request.owner, account=account, taught=taught, keep=not shape)
+        read = partial(
+            self._histories.read,
+            owner=request.owner,
+            account=account,
+            taught=taught,
+            instructions=request.instructions,
+            keep=not shape and request.follows is None,
+        )
         history = read(messages)
         delete_because = IS_DELETE if self._policy.is_delete else SIDE_CALL if shape else None
         if request.purpose == "video":
             delete_because = None  # the chat is where the video is
         if shape:
             _log.info("A side call (%s), answered in a chat of its own", shape)
-        asked = _Asked(request, choice, account, watch)
-        found = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
-        going_on = None if found is None else await self._go_on(asked, found)
+        asked = _Asked(request, choice, account, watch, shape, delete_because)
+        if request.follows is not None:
+            return await self._follow(asked, request.follows, history)
+        place = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
+        return await self._answer_at(asked, place, history)
+
+    async def _follow(self, asked: _Asked, name: str, new: History) -> Turn:
+        """Begin the answer to messages that follow one that the client named."""
+        named = await self._named(name, asked.request.owner)
+        found = await found_after(self._around.store, named, new)
+        place = None
+        if asked.delete_because or not named.is_live or named.account != asked.account:
+            _log.info("Place: new (named: the chat of %s cannot be continued)", name)
+        else:
+            place = await self._free(Search(found, ()))
+        return await self._answer_at(asked, place, found.history, named)
+
+    async def _answer_at(
+        self, asked: _Asked, place: Found | None, history: History, named: NamedAnswer | None = None
+    ) -> Turn:
+        """Begin the answer at a place; where there is none, or none any more, in a new chat that is told everything.
+
+        Of a `named` answer that is also what led to it, which the client did not send.
+        """
+        going_on = None if place is None else await self._go_on(asked, place)
         if isinstance(going_on, Turn):
             return going_on
+        request, choice = asked.request, asked.choice
         try:
-            telling = what_to_tell(history, None)
-            attached = await self._attached(asked, telling, is_side_call=bool(shape))
+            telling = what_to_tell(history, None) if named is None else new_to_tell(history)
+            attached = await self._attached(asked, telling)
+            past = None if named is None else await past_of(self._around.store, named)
             fits = partial(self._policy.fits, choice)
-            draft = opening(request, choice, history, telling, account, delete_because, attached, fits)
+            because = asked.delete_because
+            draft = opening(request, choice, history, telling, asked.account, because, attached, fits, past)
             return await self._begin(draft, asked)
         except InvalidRequest as problem:
             if going_on is not None:  # by it clients know that they sent too much
@@ -183,9 +223,9 @@ class Gateway:
             _log.warning("Chat %s stays in progress upstream, replaying into a new chat", place.chat_id)
         return None
 
-    async def _attached(self, asked: _Asked, telling: Telling, *, is_side_call: bool = False) -> Attached:
+    async def _attached(self, asked: _Asked, telling: Telling) -> Attached:
         """Choose the files that go along; a side call is about words."""
-        untold = () if is_side_call else telling.untold
+        untold = () if asked.shape else telling.untold
         return await self._attaching.choose(asked.request.owner, asked.choice.info, untold, telling.said)
 
     async def _find_either(
@@ -212,23 +252,45 @@ class Gateway:
     async def _find(self, history: History, owner: str) -> tuple[Found | None, bool]:
         """Look up the place, and say in the log why it is this one. Return None and True where its chat is busy."""
         if history.anchors:
-            # answers that were just given up or cut are recorded first: the next request often continues one
-            await self._recovery.settled(_SETTLE_SECONDS)
-            await self._live.recorded(owner, _SETTLE_SECONDS)
+            await self._recorded(owner)
         search = await self._ladder.find(history)
         if search.found is None:
             _log.info("Place: %s", search)
             return None, False
+        free = await self._free(search)
+        return free, free is None
+
+    async def _free(self, search: Search) -> Found | None:
+        """Return what was found, unless its chat is busy; say in the log why it is this place."""
+        assert search.found is not None
         place = search.found.place
         await self._live.settled(place.chat_id, _SETTLE_SECONDS)
         if self._live.is_busy(place.chat_id):
             _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
-            return None, True
+            return None
         if self._recovery.is_reading(place.chat_id):
             _log.info("Place: new (%s: an answer in chat %s is still read back)", search.found.rung, place.chat_id)
-            return None, True
+            return None
         _log.info("Place: %s in %s", search, place.session_id)
-        return search.found, False
+        return search.found
+
+    async def _named(self, name: str, owner: str) -> NamedAnswer:
+        """Return the answer that a request goes on from, once its end is recorded.
+
+        Raises PreviousResponseNotFound, PreviousResponseUnfinished.
+        """
+        await self._recorded(owner)
+        if self._live.is_writing(name, owner):
+            raise still_written()
+        named = await self._around.store.find_answer(name, owner)
+        if named is None:
+            raise PreviousResponseNotFound(f"No answer is named {name}.", param="previous_response_id")
+        return named
+
+    async def _recorded(self, owner: str) -> None:
+        """Wait for answers that were just given up or cut: the next request often continues one."""
+        await self._recovery.settled(_SETTLE_SECONDS)
+        await self._live.recorded(owner, _SETTLE_SECONDS)
 
     async def _begin(self, draft: Draft, asked: _Asked) -> Turn:
         request, choice, watch = asked.request, asked.choice, asked.watch
@@ -242,7 +304,7 @@ class Gateway:
         relay = Relay(
             record,
             Cut(request.stop, request.max_tokens),
-            answer_format(request, draft.history.system, SCHEME, new_call_id),
+            answer_format(request, draft.history.whole_system, SCHEME, new_call_id),
             CitationReader(marks),
         )
         retries = request.count - 1 if request.purpose == "pictures" else self._policy.tool_retries
@@ -268,6 +330,13 @@ class Gateway:
                 self._policy.check(draft.whole)
                 raise
         return replace(draft, prompt=replace(draft.prompt, files=files))
+
+
+def _shape(request: ChatRequest) -> str | None:
+    """Return what a request is that is no part of a conversation, None for one that is."""
+    if request.purpose != "conversation":
+        return request.purpose
+    return None if request.follows is not None else side_call(request)
 
 
 def _refuse_unfit(request: ChatRequest, choice: Choice) -> None:

@@ -9,7 +9,7 @@ from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.reading import Reading
 from app.core.recent import Recent
-from app.core.system_text import joined, system_digest
+from app.core.system_text import joined, parts_digest, system_digest
 from app.core.tools.prompt_mode import teaches_tools
 
 _MOST_TRIES = 4  # answers that a history may go on with; more than one where a client shows calls one after the other
@@ -44,32 +44,43 @@ class Histories:
         self._keys: dict[tuple[str, str], Keys] = {}
 
     def read(
-        self, messages: tuple[Message, ...], owner: str, account: str, taught: str = "", *, keep: bool = True
+        self,
+        messages: tuple[Message, ...],
+        owner: str,
+        account: str,
+        taught: str = "",
+        *,
+        instructions: str | None = None,
+        keep: bool = True,
     ) -> History:
         """Read a request's messages; keys are scoped by owner and account.
 
-        `taught` are instructions of our own, which belong to the system prompt. `keep` False: no conversation goes on
-        from this request.
+        `taught` are instructions of our own, which belong to the system prompt; `instructions` are the client's for
+        this answer alone, None where its wire format has none. `keep` False: no conversation goes on from this request.
         """
         keys = self._keys.get((owner, account))
         if keys is None:
             keys = self._keys[owner, account] = Keys.of(owner, account)
         systems = [message.text for message in messages if message.role == "system"]
         spoken = tuple([message for message in messages if message.role != "system"]) if systems else messages
+        lasting = ""
+        if instructions is not None:
+            lasting, systems = joined(systems), [instructions]
         system = joined([*systems, taught]) if systems or taught else ""
-        prompt = self._prompt(system) if system else _NO_PROMPT
-        is_taught = prompt.teaches and not taught  # else we teach them, and read the calls
+        prompt, stays = self._prompt(system), self._prompt(lasting)
+        is_taught = (prompt.teaches or stays.teaches) and not taught  # else we teach them, and read the calls
         reading = self._read(keys, spoken, _UNREAD_AND_TAUGHT if is_taught else _UNREAD, keep=keep)
         return History(
             keys=keys,
             system=system,
-            system_digest=prompt.digest,
+            system_digest=prompt.digest if instructions is None else parts_digest(stays.digest, prompt.digest),
             spoken=spoken,
             turns=reading.turns,
             anchors=reading.anchors(),
             told=reading.told,
             answered=reading.answered,
             keys_before=reading.keys_before,
+            lasting=lasting,
         )
 
     def _read(self, keys: Keys, spoken: tuple[Message, ...], unread: Reading, *, keep: bool) -> Reading:
@@ -93,6 +104,8 @@ class Histories:
         return reading
 
     def _prompt(self, system: str) -> _Prompt:
+        if not system:
+            return _NO_PROMPT
         known = self._prompts.get(system)
         if known is None:
             known = _Prompt(system_digest(system), teaches_tools(system))

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant, canonical_user
 from app.core.keys import Keys
 from app.core.messages import Message
+from app.core.system_text import is_in_parts, joined, parts_of
 from app.core.told import ToldByPlace
 
 _CALL_MARKS = "<{["  # a call is written with one of these, also one that a client reads in the text by itself
@@ -67,7 +68,8 @@ class History(Struct, frozen=True, gc=False):
     `anchors` are the possible readings of where the last answer is: more than one only if a run of tool results may
     hold steps without any text, which some clients leave out. The likeliest comes first. `told` is what the messages
     told beside their texts, `answered` the canonical text of the answers in the last turn. `keys_before` name the
-    conversation before each turn.
+    conversation before each turn. `system` is the system prompt; where it is in two parts (system_text.py) it is what
+    holds for one answer, and `lasting` are the system messages that stay.
     """
 
     keys: Keys
@@ -79,6 +81,21 @@ class History(Struct, frozen=True, gc=False):
     told: ToldByPlace
     answered: str
     keys_before: tuple[str, ...]
+    lasting: str = ""
+
+    @property
+    def whole_system(self) -> str:
+        """Both parts of the system prompt."""
+        return joined((self.lasting, self.system))
+
+    def changed_system(self, known: str) -> str | None:
+        """Return what a chat has to be told of the system prompt, None where it knows it by this digest."""
+        if self.system_digest == known:
+            return None
+        if is_in_parts(self.system_digest) and is_in_parts(known):
+            stays = parts_of(self.system_digest)[0] == parts_of(known)[0]
+            return self.system if stays else self.whole_system
+        return self.whole_system
 
     def user_of(self, turn: TurnRead) -> str:
         """Return the text of a turn's user in canonical form."""

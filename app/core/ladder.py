@@ -25,6 +25,7 @@ class Found(Struct, frozen=True, gc=False):
 
     `history` knows the key of what came before, `index` counts the messages that the chat holds already, `rows` are
     turns that the store does not know yet, `changed` are calls that the client shows as the chat does not hold them.
+    `is_named`: the client named the place, and sent only what is new.
     """
 
     place: Place
@@ -34,6 +35,7 @@ class Found(Struct, frozen=True, gc=False):
     index: int
     rows: tuple[TurnRow, ...] = ()
     changed: tuple[ToolCall, ...] = ()
+    is_named: bool = False
 
 
 class Search(Struct, frozen=True, gc=False):

@@ -36,8 +36,10 @@ class Message(Struct, frozen=True, gc=False):
 
 
 class ChatRequest(Struct, frozen=True, gc=False):
-    """A stateless request: the whole conversation as the client knows it, and how to answer.
+    """A request: the whole conversation as the client knows it, and how to answer.
 
+    With `follows`, the name of a stored answer (its node's id), the messages are only what is new after that. In a wire
+    format that has `instructions` these hold for one answer, while system messages stay; None where it has none.
     `thinking` is None where the client left it open. `max_tokens` limits the answer, not the thinking. `mode` is asked
     for beside the model's name; `size` is the aspect ratio of a picture or video, as in `Prompt`. A request for a
     `purpose` other than a conversation is answered in a chat of its own, which nothing continues: for `pictures` the
@@ -57,3 +59,5 @@ class ChatRequest(Struct, frozen=True, gc=False):
     size: str | None = None
     purpose: Purpose = "conversation"
     count: int = 1
+    follows: str | None = None
+    instructions: str | None = None

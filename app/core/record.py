@@ -27,6 +27,7 @@ State = Literal["complete", "aborted", "failed"]
 class TurnRecord:
     """Collects what a turn says and writes it to the store; `draft` is that of the message that is being answered.
 
+    `name` is that of the answer, which stays the same where the model is asked again.
     `text` is what the client was sent, calls in the form that the model is taught; `heard` is what the model said in
     its last answer. `response_id` and `usage` are upstream's, of the last answer that is not taken back; `account` is
     whose a new chat is.
@@ -34,6 +35,7 @@ class TurnRecord:
 
     def __init__(self, around: Surroundings, draft: Draft, watch: AnswerWatch) -> None:
         self.draft = draft
+        self.name = draft.node.id
         self.chat_id = draft.prompt.chat_id
         self.account = draft.session.account if draft.session is not None else ""
         self.response_id: str | None = None

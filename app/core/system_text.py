@@ -47,6 +47,25 @@ def joined(texts: Iterable[str]) -> str:
     return "\n\n".join([text for text in texts if text.strip()])
 
 
+def parts_digest(lasting: str, passing: str) -> str:
+    """Return the identity of a prompt in two parts, given their digests; "" for neither.
+
+    System messages stay in force, instructions are for one answer.
+    """
+    return f"{lasting}/{passing}" if lasting or passing else ""
+
+
+def parts_of(digest_of_prompt: str) -> tuple[str, str]:
+    """Return the digests of both parts; a prompt that came in one stays in force."""
+    lasting, _, passing = digest_of_prompt.partition("/")
+    return lasting, passing
+
+
+def is_in_parts(digest_of_prompt: str) -> bool:
+    """Say whether a prompt came in two parts."""
+    return "/" in digest_of_prompt
+
+
 def system_digest(text: str) -> str:
     """Return the identity of a system prompt; "" for none."""
     masked = squeeze(_DATE_OR_TIME.sub("\0", text))

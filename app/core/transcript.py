@@ -7,8 +7,8 @@ earlier turns travel as text, in tags that occur nowhere else in that text.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.core.attachments import Attachment
 from app.core.messages import Message, ToolCall
+from app.core.ports import PathNode
 from app.core.tools.results import answered_calls, in_order
 from app.core.tools.scheme import SCHEME
 
@@ -16,6 +16,17 @@ CONTINUE = "Continue."
 SEE_FILES = "See the attached file."
 SO_FAR = "Above is our conversation so far. Go on from there: reply to what follows, as the assistant."
 FROM_HERE = "Above is how our conversation went on from here. Reply to what follows, as the assistant."
+_REPLACED = "These instructions replace the ones given earlier:\n"
+_NO_LONGER = "The instructions given earlier no longer apply."
+_INSTRUCTED = re.compile(  # what `instructions` and `changed_instructions` put before a transcript
+    rf"(?:{re.escape(_REPLACED)})?<(?P<tag>instructions(?:-\d+)?)>\n.*?\n</(?P=tag)>\n\n|{re.escape(_NO_LONGER)}\n\n",
+    re.DOTALL,
+)
+_TOLD = re.compile(
+    rf"<(?P<tag>conversation(?:-\d+)?)>\n(?P<told>.*?)\n</(?P=tag)>\n\n"
+    rf"(?:{re.escape(SO_FAR)}|{re.escape(FROM_HERE)})(?:\n\n|\Z)",
+    re.DOTALL,
+)
 
 
 def fence(tag: str, text: str) -> str:
@@ -28,12 +39,46 @@ def fence(tag: str, text: str) -> str:
     return f"<{name}>\n{text}\n</{name}>"
 
 
-def transcript(earlier: Sequence[Message], shown: Mapping[str, str] | None = None) -> str:
+def transcript(earlier: Sequence[Message], shown: Mapping[str, str] | None = None, before: str = "") -> str:
     """Return messages as one text, each in a tag of its role; "" for none.
 
-    Files are named; those that go along are in `shown`: their names, by digest.
+    Files are named; those that go along are in `shown`: their names, by digest. `before` are messages that came before
+    these, written in the same way.
     """
-    return fence("conversation", "\n\n".join(_spoken(earlier, shown or {}))) if earlier else ""
+    spoken = _spoken(earlier, shown or {})
+    return fence("conversation", "\n\n".join([before, *spoken] if before else spoken)) if earlier or before else ""
+
+
+def retold(path: Sequence[PathNode]) -> str | None:
+    """Write the messages that led to a stored answer as a transcript has them; None where not all texts are kept.
+
+    What a message told of the conversation before it is among them, and its instructions are not.
+    """
+    written: list[str] = []
+    is_asked_again = False
+    for node in path:
+        if node.said is None or node.answer is None:
+            return None
+        if not is_asked_again:  # else we asked
+            named = [_named(file) for file in node.files]
+            said = "\n".join(filter(None, (node.said, *named)))
+            written += [told_in(node.sent or ""), fence("user", said) if said else ""]
+        is_asked_again = node.asked_again
+        if node.answer and not is_asked_again:
+            written.append(fence("assistant", node.answer))
+    return "\n\n".join(filter(None, written))
+
+
+def told_in(sent: str) -> str:
+    """Return the messages in the transcript that a sent text holds, "" without one."""
+    instructed = _INSTRUCTED.match(sent)
+    found = _TOLD.match(sent, instructed.end() if instructed else 0)
+    return found["told"] if found else ""
+
+
+def system_message(text: str) -> str:
+    """Return what system messages say that stay in force, whatever instructions change."""
+    return fence("system", text) if text else ""
 
 
 def instructions(system: str) -> str:
@@ -46,8 +91,8 @@ def changed_instructions(system: str | None) -> str:
     if system is None:
         return ""
     if not system:
-        return "The instructions given earlier no longer apply."
-    return f"These instructions replace the ones given earlier:\n{fence('instructions', system)}"
+        return _NO_LONGER
+    return f"{_REPLACED}{fence('instructions', system)}"
 
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
@@ -79,13 +124,13 @@ def _spoken(messages: Iterable[Message], shown: Mapping[str, str]) -> list[str]:
             spoken.append(fence("user", _result(message, calls)))
         else:
             written = [SCHEME.write_call(call.name, call.arguments) for call in message.tool_calls]
-            files = [_named(file, shown.get(file.digest)) for file in message.attachments]
+            files = [_named(file.name, shown.get(file.digest)) for file in message.attachments]
             spoken.append(fence(message.role, "\n".join(text for text in (message.text, *files, *written) if text)))
     return spoken
 
 
-def _named(file: Attachment, shown_as: str | None) -> str:
-    return f"[attached: {shown_as}]" if shown_as else f"[attached, not shown again: {file.name}]"
+def _named(name: str, shown_as: str | None = None) -> str:
+    return f"[attached: {shown_as}]" if shown_as else f"[attached, not shown again: {name}]"
 
 
 def _result(message: Message, calls: dict[str, ToolCall]) -> str:

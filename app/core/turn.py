@@ -78,6 +78,11 @@ class Turn:
         return self._record.draft
 
     @property
+    def name(self) -> str:
+        """The name of the answer: the id of its first node, also where the model is asked again."""
+        return self._record.name
+
+    @property
     def was_asked_again(self) -> bool:
         """Whether the model had to answer more than once."""
         return self._asked > 0

@@ -18,8 +18,12 @@
     ├── FormExpected                415  a file that was not sent in a form
     ├── ModelNotFound               404
     ├── RouteNotFound               404
+    ├── PreviousResponseNotFound    404
+    ├── ResponseNotFound            404
     ├── VideoNotFound               404
     ├── MethodNotAllowed            405
+    ├── PreviousResponseUnfinished  409
+    ├── TextsNotKept                409  what is asked for needs texts that the database does not hold
     ├── VideoNotReady               409
     ├── VideoElsewhere              409
     ├── VideoExpired                410
@@ -80,10 +84,14 @@ from app.errors.request import (
     InvalidRequest,
     MethodNotAllowed,
     ModelNotFound,
+    PreviousResponseNotFound,
+    PreviousResponseUnfinished,
     QueueFull,
     ResponseFormatUnmet,
+    ResponseNotFound,
     RouteNotFound,
     ServerStopping,
+    TextsNotKept,
     UnsupportedFeature,
     UnsupportedMediaType,
     VideoElsewhere,
@@ -139,9 +147,12 @@ __all__ = [
     "MethodNotAllowed",
     "ModelNotFound",
     "ParentUnknown",
+    "PreviousResponseNotFound",
+    "PreviousResponseUnfinished",
     "QueueFull",
     "RangeUnusable",
     "ResponseFormatUnmet",
+    "ResponseNotFound",
     "RouteNotFound",
     "ServerStopping",
     "StoreBusy",
@@ -149,6 +160,7 @@ __all__ = [
     "StoreInUse",
     "StoreUnusable",
     "StoredFileNotFound",
+    "TextsNotKept",
     "UnsupportedFeature",
     "UnsupportedMediaType",
     "UpstreamBlocked",

@@ -68,6 +68,40 @@ class ModelNotFound(InvalidRequest):
     advice_zh = "GET /v1/models 列出所有模型。"
 
 
+class PreviousResponseNotFound(InvalidRequest):
+    """No response of this owner has the id that a request goes on from."""
+
+    status = 404
+    code = "previous_response_not_found"
+    advice = "Send the whole conversation as 'input', without 'previous_response_id'."
+    advice_zh = "请不带 'previous_response_id'，把整个对话放进 'input' 发送。"
+
+
+class PreviousResponseUnfinished(InvalidRequest):
+    """The response that a request goes on from is still being written, or failed without any text."""
+
+    status = 409
+    code = "previous_response_unfinished"
+    advice = "Wait until it is whole; after one that failed, send the request again that it answered."
+    advice_zh = "请等它写完；如果它失败了，请重新发送它所回答的请求。"
+
+
+class ResponseNotFound(InvalidRequest):
+    """No response of this owner has the id."""
+
+    status = 404
+    code = "response_not_found"
+
+
+class TextsNotKept(InvalidRequest):
+    """What is asked for needs texts that the database does not hold: STORE_TEXT is 0, or was."""
+
+    status = 409
+    code = "texts_not_kept"
+    advice = "Send the whole conversation as 'input'; with STORE_TEXT=1 later ones are kept."
+    advice_zh = "请把整个对话放进 'input' 发送；设置 STORE_TEXT=1 后，之后的对话会被保存。"
+
+
 class VideoNotFound(InvalidRequest):
     """No video of this owner has the id."""
 

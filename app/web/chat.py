@@ -28,9 +28,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 
 
 def _heading(services: Services, turn: Turn) -> Heading:
-    node = turn.draft.node
     created = int(services.clock.now().timestamp())
-    return Heading(id=f"chatcmpl-{node.id.removeprefix('node_')}", created=created, model=node.model)
+    return Heading(id=f"chatcmpl-{turn.name.removeprefix('node_')}", created=created, model=turn.draft.node.model)
 
 
 def _shown(services: Services, send: Send) -> Send:

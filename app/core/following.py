@@ -1,0 +1,122 @@
+"""Go on from a stored answer that the client names, where it sends nothing of what led there.
+
+docs/sessions.md, Named answers. The history is read of the new messages alone; that it follows the answer is known from
+the keys that are stored with it, and so without any text.
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from app.core.canonical import canonical_assistant, digest
+from app.core.drafts import Past
+from app.core.history import History
+from app.core.ladder import Found
+from app.core.ports import NamedAnswer, PathNode, SessionStore
+from app.core.system_text import parts_digest, parts_of
+from app.core.told import Told, written_calls
+from app.core.tools.results import in_order
+from app.core.transcript import retold
+from app.errors import PreviousResponseUnfinished, TextsNotKept
+
+_FIELD = "previous_response_id"
+
+
+async def found_after(store: SessionStore, named: NamedAnswer, new: History) -> Found:
+    """Return the place at an answer for a history of nothing but new messages.
+
+    Raises PreviousResponseUnfinished where nothing can go on from it.
+    """
+    if named.state == "open":
+        raise still_written()
+    if not named.answer_key:
+        told = "The previous response failed, and has no text that could be continued."
+        raise PreviousResponseUnfinished(told, param=_FIELD)
+    is_same_turn = not new.turns[0].has_user
+    turn: Sequence[PathNode] = ()
+    if is_same_turn or any(message.role == "tool" for message in new.spoken):
+        turn = await store.path(named.place.node_id, whole=False)
+    history, stays = _with_carried_over(_with_names(new, _names_of_calls(turn)), named.place.system_digest)
+    if is_same_turn:
+        history = _in_turn(history, named, _answered(turn, named))
+    else:
+        history = history.placed(0, history.keys.turn(named.place.before_key, named.user_key, named.answer_key))
+    answers = any(message.role == "assistant" for message in new.spoken)
+    place = replace(named.place, system_digest=stays)
+    return Found(place, "branch" if answers else "exact", "named", history, 0, is_named=True)
+
+
+async def past_of(store: SessionStore, named: NamedAnswer) -> Past:
+    """Return what led to an answer, to be told to a chat that does not know it. Raises TextsNotKept."""
+    written = retold(await store.path(named.place.node_id, whole=True))
+    if written is None:
+        raise TextsNotKept(
+            "The chat of the previous response is gone or busy, and its texts are not kept here, so that it cannot be "
+            "told to another chat.",
+            param=_FIELD,
+        )
+    return Past(written, named.place.told or Told())
+
+
+def still_written() -> PreviousResponseUnfinished:
+    """Return the error for an answer whose end is not recorded yet."""
+    return PreviousResponseUnfinished("The previous response is still being written.", param=_FIELD)
+
+
+def _with_carried_over(history: History, known: str) -> tuple[History, str]:
+    """Return a history with the digest of its system prompt, and that of the answer's place to compare it with.
+
+    System messages of before stay in force without being sent again; new ones come besides.
+    """
+    (lasting, passed), (added, passing) = parts_of(known), parts_of(history.system_digest)
+    if added:
+        lasting = digest("system-2", lasting, added) if lasting else added
+    return replace(history, system_digest=parts_digest(lasting, passing)), parts_digest(lasting, passed)
+
+
+def _in_turn(history: History, named: NamedAnswer, answered: str) -> History:
+    """Return a history whose first messages belong to the turn of the answer: results of its calls."""
+    first, *others = history.turns
+    turn = replace(
+        first,
+        user_key=named.user_key,
+        answer_key=history.keys.answer(answered + history.answer_of(first)),
+        results=named.results + first.results,
+        spoke=True,
+    )
+    answered_last = history.answered if others else answered + history.answered
+    return replace(history, turns=(turn, *others), answered=answered_last).placed(0, named.place.before_key)
+
+
+def _answered(turn: Sequence[PathNode], named: NamedAnswer) -> str:
+    """Return the canonical text of the answers of a turn.
+
+    Where not all of it is kept, its key takes its place: whoever names answers needs no more, and nobody who sends a
+    history is taken for them.
+    """
+    texts = [node.answer for node in turn if not node.asked_again]
+    if not turn or not turn[0].opens_turn or None in texts:
+        return named.answer_key
+    return "".join([canonical_assistant(text or "") for text in texts])
+
+
+def _names_of_calls(turn: Sequence[PathNode]) -> dict[str, str]:
+    """Return the tools of a turn's calls by their ids, in order; without its text a call is known by its number."""
+    names: dict[str, str] = {}
+    for node in turn:
+        written = [name for name, _ in written_calls(node.answer or "")]
+        made = len(node.calls)
+        tools = written[len(written) - made :] if len(written) >= made else [f"call {n}" for n in range(1, made + 1)]
+        names |= dict(zip(node.calls, tools, strict=True))
+    return names
+
+
+def _with_names(history: History, names: dict[str, str]) -> History:
+    """Return a history whose results are in the order of their calls, and say which tool they are of."""
+    if not names:
+        return history
+    spoken = [
+        replace(message, name=names[message.tool_call_id]) if message.tool_call_id in names else message
+        for message in in_order(history.spoken, names)
+    ]
+    return replace(history, spoken=tuple(spoken))
