@@ -110,12 +110,7 @@ def _reason(reason: FinishReason, old_functions: bool) -> FinishReason:
     return "function_call" if old_functions and reason == "tool_calls" else reason
 
 
-def error_frames(error: GatewayError) -> bytes:
-    """Write an error as the last piece of a stream."""
-    return b"data: %b\n\n" % _unbroken(error_body(error)) + DONE
-
-
-def _unbroken(said: bytes) -> bytes:
+def unbroken(said: bytes) -> bytes:
     """Escape what JSON may hold as it is, but Python's clients take for the end of a line."""
     if said.isascii():
         return said
@@ -131,7 +126,7 @@ class ChunkWriter:
         self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
             _encode(heading.id),
             heading.created,
-            _unbroken(_encode(heading.model)),
+            unbroken(_encode(heading.model)),
         )
         self._include_usage = include_usage
         self._old_functions = old_functions
@@ -147,16 +142,16 @@ class ChunkWriter:
         written = [] if self._begun else [self._beginning()]
         for event in events:
             if isinstance(event, TextDelta):
-                written += (self._open_text, _unbroken(_encode(event.text)), self._close_text)
+                written += (self._open_text, unbroken(_encode(event.text)), self._close_text)
             elif isinstance(event, ReasoningDelta):
-                written += self._chunk(b'{"reasoning_content":%b}' % _unbroken(_encode(event.text)))
+                written += self._chunk(b'{"reasoning_content":%b}' % unbroken(_encode(event.text)))
             elif isinstance(event, CallStarted | CallArguments):
-                written += self._chunk(_unbroken(_encode(self._call(event))))
+                written += self._chunk(unbroken(_encode(self._call(event))))
             elif isinstance(event, Picture):
-                written += self._chunk(_unbroken(_encode({"images": [_image(self._images, event)]})))
+                written += self._chunk(unbroken(_encode({"images": [_image(self._images, event)]})))
                 self._images += 1
             elif isinstance(event, Citations):
-                written += self._chunk(_unbroken(_encode({"content": "", "annotations": _annotations(event)})))
+                written += self._chunk(unbroken(_encode({"content": "", "annotations": _annotations(event)})))
         return b"".join(written)
 
     def end(self, end: Ended) -> bytes:
@@ -166,6 +161,10 @@ class ChunkWriter:
         if self._include_usage:
             last += b'%b[],"usage":%b}\n\n' % (self._head, _encode(_usage(end.usage)))
         return last + DONE
+
+    def fail(self, error: GatewayError) -> bytes:
+        """Write an error as the last piece of the stream."""
+        return b"data: %b\n\n" % unbroken(error_body(error)) + DONE
 
     def _beginning(self) -> bytes:
         """Write what the stream begins with, once."""

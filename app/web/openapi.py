@@ -10,6 +10,8 @@ from app import __version__
 from app.openai.files import FileDeleted, FileList, FileObject, FileUpload
 from app.openai.images import ImageBody
 from app.openai.requests import ChatBody
+from app.openai.response_requests import ResponseBody
+from app.openai.response_shapes import Response
 from app.openai.shapes import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -31,6 +33,16 @@ _STREAM = (
 _CHAT = (
     "Answer a conversation. Fields that are not described here are ignored, and named in `X-Ignored-Params`; what the "
     "server cannot do is refused."
+)
+
+_RESPONSE = (
+    "Answer a conversation, or what follows an earlier response of this server. Fields that are not described here are "
+    "ignored, and named in `X-Ignored-Params`; what the server cannot do is refused."
+)
+_EVENTS = (
+    "With `stream`: OpenAI's events from `response.created` on, with `event: ` and `data: ` lines, and comments while "
+    "the model is silent. The last is `response.completed`, `response.incomplete`, or, after `error`, "
+    "`response.failed`."
 )
 
 
@@ -78,6 +90,8 @@ _TYPES = (
     ChatBody,
     ChatCompletion,
     ChatCompletionChunk,
+    ResponseBody,
+    Response,
     ImageBody,
     MadeImages,
     VideoBody,
@@ -154,10 +168,20 @@ def _paths() -> dict[str, Any]:
         },
         "/v1/models/{model}": {"get": shown},
         "/v1/chat/completions": {"post": chat},
+        **_response_paths(),
         **_file_paths(),
         **_image_paths(),
         **_video_paths(),
     }
+
+
+def _response_paths() -> dict[str, Any]:
+    make = _operation("makeResponse", _RESPONSE, _json("Response", "The response."), guarded=True)
+    make["requestBody"] = {"required": True, **_content("application/json", _reference("ResponseBody"))}
+    made = make["responses"]["200"]
+    made["content"]["text/event-stream"] = {"schema": {"type": "string", "description": _EVENTS}}
+    made["headers"] = _HEADERS
+    return {"/v1/responses": {"post": make}}
 
 
 def _image_paths() -> dict[str, Any]:

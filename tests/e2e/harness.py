@@ -90,6 +90,12 @@ class Client:
                 return Reply(response.status, headers, await response.json())
             return Reply(response.status, headers, None, decode_stream(await response.read()))
 
+    async def post(self, path: str, body: Any) -> Reply:
+        raw = json.dumps(body)  # as it is: half a character too
+        headers = {**self.headers, "Content-Type": "application/json"}
+        async with self.session.post(f"{self.url}{path}", data=raw, headers=headers) as response:
+            return Reply(response.status, response.headers, await response.json())
+
     async def get(self, path: str, **headers: str) -> Reply:
         async with self.session.get(f"{self.url}{path}", headers={**self.headers, **headers}) as response:
             return Reply(response.status, response.headers, await response.json())

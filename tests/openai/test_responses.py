@@ -15,7 +15,7 @@ from app.core.events import (
     Usage,
 )
 from app.errors import UpstreamCut
-from app.openai.responses import ChunkWriter, Heading, completion, error_frames
+from app.openai.responses import ChunkWriter, Heading, completion
 
 HEADING = Heading("chatcmpl-1", 1790000000, "qwen3.7-plus")
 USAGE = Usage(20, 36, reasoning_tokens=25, cached_tokens=4)
@@ -96,7 +96,7 @@ def test_no_frame_of_a_stream_is_broken_into_lines_of_python() -> None:
     words: list[AnswerEvent] = [TextDelta(said), ReasoningDelta(said), CallArguments(0, said)]
     writer = ChunkWriter(Heading("1", 1, said), include_usage=True)
     stream = writer.write([*words, Picture(said), citations]) + writer.end(Ended("stop", USAGE))
-    stream += error_frames(UpstreamCut(said))
+    stream += writer.fail(UpstreamCut(said))
     lines = [line for line in stream.decode().splitlines() if line]
     assert all(line.startswith("data: ") for line in lines)
     chunks = [json.loads(line[6:]) for line in lines if line != "data: [DONE]"]

@@ -1,0 +1,91 @@
+"""Read the `input` of a Responses request: items as messages."""
+
+import msgspec
+
+from app.core.messages import Message, Role, ToolCall
+from app.errors import InvalidRequest, UnsupportedFeature
+from app.openai.decoding import MOST_MESSAGES
+from app.openai.parts import Part, read_content
+
+_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_KNOWN = "message, function_call, function_call_output and reasoning"
+_ASSISTANTS_OWN = {"reasoning", "image_generation_call"}  # not told again: thoughts, and what the chat shows
+
+
+class InputItem(msgspec.Struct, gc=False):
+    """An item of `input`; which fields count is said by `type`, a message may leave it out."""
+
+    type: str | None = None
+    role: str | None = None
+    content: str | list[Part] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | list[Part] | None = None
+
+
+def read_items(given: str | list[InputItem]) -> tuple[Message, ...]:
+    """Return `input` as messages: a text is the user's, and calls belong to the answer that they follow.
+
+    Raises InvalidRequest with `param`, UnsupportedFeature for items and parts that do not exist here.
+    """
+    if isinstance(given, str):
+        return (Message("user", given),)
+    if len(given) > MOST_MESSAGES:
+        raise InvalidRequest(
+            f"'input' holds {len(given):,} items; at most {MOST_MESSAGES:,} are possible.", param="input"
+        )
+    messages: list[Message] = []
+    for index, item in enumerate(given):
+        path = f"input[{index}]"
+        kind = item.type or "message"
+        if kind == "message":
+            messages.append(_message(item, path))
+        elif kind == "function_call":
+            _add_call(messages, _call(item, path))
+        elif kind == "function_call_output":
+            messages.append(_result(item, path))
+        elif kind not in _ASSISTANTS_OWN:
+            raise UnsupportedFeature(
+                f"'{path}': items of type {kind!r} do not exist here; {_KNOWN} do.", param=f"{path}.type"
+            )
+    if not any(message.role != "system" for message in messages):
+        raise InvalidRequest(
+            "'input' holds nothing to answer; a user message or a function_call_output is needed.", param="input"
+        )
+    return tuple(messages)
+
+
+def _message(item: InputItem, path: str) -> Message:
+    role = _ROLES.get(item.role or "")
+    if role is None:
+        fault = f"{item.role!r} is none; the roles are {', '.join(_ROLES)}" if item.role else "it is missing"
+        raise InvalidRequest(f"'{path}.role': {fault}.", param=f"{path}.role")
+    if item.content is None:
+        raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
+    text, files = read_content(item.content, role, path)
+    return Message(role, text, attachments=files)
+
+
+def _call(item: InputItem, path: str) -> ToolCall:
+    for field, value in (("call_id", item.call_id), ("name", item.name)):
+        if not value:
+            raise InvalidRequest(f"'{path}.{field}' is missing.", param=f"{path}.{field}")
+    return ToolCall(item.call_id or "", item.name or "", item.arguments or "{}")
+
+
+def _add_call(messages: list[Message], call: ToolCall) -> None:
+    """Add a call to the answer right before it, which is one of several items as OpenAI writes it."""
+    if messages and messages[-1].role == "assistant":
+        last = messages.pop()
+        messages.append(Message("assistant", last.text, (*last.tool_calls, call)))
+    else:
+        messages.append(Message("assistant", "", (call,)))
+
+
+def _result(item: InputItem, path: str) -> Message:
+    for field, value in (("call_id", item.call_id or None), ("output", item.output)):
+        if value is None:
+            raise InvalidRequest(f"'{path}.{field}' is missing.", param=f"{path}.{field}")
+    text, _ = read_content(item.output, "tool", path)
+    return Message("tool", text, tool_call_id=item.call_id)

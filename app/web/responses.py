@@ -1,0 +1,32 @@
+"""`POST /v1/responses`."""
+
+from aiohttp import web
+
+from app.core.turn import Turn
+from app.errors import PreviousResponseNotFound
+from app.openai.response_requests import ResponseCall, decode_response, previous_not_found, response_id
+from app.openai.response_writer import ResponseWriter
+from app.openai.responses import Heading
+from app.web.answering import answer_as_stream, answer_whole
+from app.web.forms import read_json
+from app.web.keys import OWNER, SERVICES, VISIT
+
+
+async def make_response(request: web.Request) -> web.StreamResponse:
+    """Answer a conversation, or what follows an earlier response, as one JSON object or as a stream."""
+    services = request.app[SERVICES]
+    call = decode_response(await read_json(request), request[OWNER])
+    with await _begun(request, call) as turn:
+        request[VISIT].turn = turn
+        created = int(services.clock.now().timestamp())
+        writer = ResponseWriter(Heading(response_id(turn.name), created, turn.draft.node.model), call)
+        if call.stream:
+            return await answer_as_stream(request, turn, writer, call.ignored)
+        return await answer_whole(services, turn, writer.whole, call.ignored)
+
+
+async def _begun(request: web.Request, call: ResponseCall) -> Turn:
+    try:
+        return await request.app[SERVICES].gateway.answer(call.request)
+    except PreviousResponseNotFound:
+        raise previous_not_found(call.body.previous_response_id or "") from None
