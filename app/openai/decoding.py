@@ -16,6 +16,7 @@ _KINDS = {
     "bool | null": "true or false",
     "str | null": "a text",
     "str | array | null": "a text or a list",
+    "str | array": "a text or a list",
     "object | null": "an object",
     "array | null": "a list",
     "str | object | null": "a text or an object",

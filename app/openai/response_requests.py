@@ -103,8 +103,7 @@ def decode_response(raw: bytes, owner: str) -> ResponseCall:
         effort=reasoning.effort,
         effort_field="reasoning.effort",
     )
-    searches = [tool for tool in body.tools or () if _SEARCHES.fullmatch(tool.type)]
-    functions = [_offered(tool) for tool in body.tools or () if tool not in searches]
+    functions, searches = _offered(body.tools or [])
     request = ChatRequest(
         owner=owner,
         model=body.model,
@@ -114,7 +113,7 @@ def decode_response(raw: bytes, owner: str) -> ResponseCall:
         max_tokens=body.max_output_tokens,
         tool_use=tool_use(
             functions,
-            None if _names_search(body.tool_choice) and searches else body.tool_choice,
+            None if searches and _names_search(body.tool_choice) else body.tool_choice,
             parallel=body.parallel_tool_calls,
             functions=None,
             old=None,
@@ -165,9 +164,20 @@ def _refuse_unsupported(body: ResponseBody) -> None:
         raise InvalidRequest("'max_output_tokens' must be 1 or more.", param="max_output_tokens")
 
 
-def _offered(tool: ResponseTool) -> OfferedTool:
-    """Return a function as chat completions have it; other types are refused there."""
-    return OfferedTool(tool.type, Function(tool.name, tool.description, tool.parameters))
+def _offered(tools: list[ResponseTool]) -> tuple[list[OfferedTool], bool]:
+    """Return the functions, as chat completions have them, and whether the web may be searched."""
+    functions, searches = [], False
+    for index, tool in enumerate(tools):
+        if tool.type == "function":
+            functions.append(OfferedTool(tool.type, Function(tool.name, tool.description, tool.parameters)))
+        elif _SEARCHES.fullmatch(tool.type):
+            searches = True
+        else:
+            raise UnsupportedFeature(
+                f"'tools[{index}]': tools of type {tool.type!r} do not exist here; function and web_search do.",
+                param=f"tools[{index}].type",
+            )
+    return functions, searches
 
 
 def _names_search(choice: Choice) -> bool:
