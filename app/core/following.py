@@ -12,6 +12,7 @@ from app.core.canonical import canonical_assistant, digest
 from app.core.drafts import Past
 from app.core.history import History
 from app.core.ladder import Found
+from app.core.messages import Message
 from app.core.ports import NamedAnswer, PathNode, SessionStore
 from app.core.system_text import parts_digest, parts_of
 from app.core.told import Told, written_calls
@@ -33,29 +34,34 @@ async def found_after(store: SessionStore, named: NamedAnswer, new: History) -> 
         told = "The previous response failed, and has no text that could be continued."
         raise PreviousResponseUnfinished(told, param=_FIELD)
     is_same_turn = not new.turns[0].has_user
-    turn: Sequence[PathNode] = ()
-    if is_same_turn or any(message.role == "tool" for message in new.spoken):
-        turn = await store.path(named.place.node_id, whole=False)
+    turn = await store.path(named.place.node_id, whole=False)
     history, stays = _with_carried_over(_with_names(new, _names_of_calls(turn)), named.place.system_digest)
     if is_same_turn:
         history = _in_turn(history, named, _answered(turn, named))
     else:
         history = history.placed(0, history.keys.turn(named.place.before_key, named.user_key, named.answer_key))
-    answers = any(message.role == "assistant" for message in new.spoken)
-    place = replace(named.place, system_digest=stays)
-    return Found(place, "branch" if answers else "exact", "named", history, 0, is_named=True)
+    return Found(
+        place=replace(named.place, system_digest=stays),
+        match="branch" if any(message.role == "assistant" for message in new.spoken) else "exact",
+        rung="named",
+        history=history,
+        index=0,
+        named=named,
+        before=tuple([Message("assistant", node.answer) for node in turn if node.answer and not node.asked_again]),
+    )
 
 
-async def past_of(store: SessionStore, named: NamedAnswer) -> Past:
-    """Return what led to an answer, to be told to a chat that does not know it. Raises TextsNotKept."""
-    written = retold(await store.path(named.place.node_id, whole=True))
+async def past_of(store: SessionStore, followed: Found) -> Past:
+    """Return what led to a named answer, to be told to a chat that does not know it. Raises TextsNotKept."""
+    place = followed.place
+    written = retold(await store.path(place.node_id, whole=True))
     if written is None:
         raise TextsNotKept(
             "The chat of the previous response is gone or busy, and its texts are not kept here, so that it cannot be "
             "told to another chat.",
             param=_FIELD,
         )
-    return Past(written, named.place.told or Told())
+    return Past(written, place.told or Told())
 
 
 def still_written() -> PreviousResponseUnfinished:

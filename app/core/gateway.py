@@ -29,7 +29,7 @@ from app.core.recovery import Recovery
 from app.core.relay import Relay
 from app.core.side_calls import side_call, what_is_asked
 from app.core.surroundings import Surroundings
-from app.core.telling import Telling, new_to_tell, what_to_tell
+from app.core.telling import Telling, what_to_tell
 from app.core.token_scale import TokenScale
 from app.core.tools.call_ids import new_call_id
 from app.core.tools.results import shortened
@@ -172,23 +172,23 @@ class Gateway:
             _log.info("Place: new (named: the chat of %s cannot be continued)", name)
         else:
             place = await self._free(Search(found, ()))
-        return await self._answer_at(asked, place, found.history, named)
+        return await self._answer_at(asked, place, found.history, found)
 
     async def _answer_at(
-        self, asked: _Asked, place: Found | None, history: History, named: NamedAnswer | None = None
+        self, asked: _Asked, place: Found | None, history: History, followed: Found | None = None
     ) -> Turn:
         """Begin the answer at a place; where there is none, or none any more, in a new chat that is told everything.
 
-        Of a `named` answer that is also what led to it, which the client did not send.
+        Where the client named the answer that is `followed`, that is also what led to it.
         """
         going_on = None if place is None else await self._go_on(asked, place)
         if isinstance(going_on, Turn):
             return going_on
         request, choice = asked.request, asked.choice
         try:
-            telling = what_to_tell(history, None) if named is None else new_to_tell(history)
+            telling = what_to_tell(history, followed)
             attached = await self._attached(asked, telling)
-            past = None if named is None else await past_of(self._around.store, named)
+            past = await past_of(self._around.store, followed) if followed is not None else None
             fits = partial(self._policy.fits, choice)
             because = asked.delete_because
             draft = opening(request, choice, history, telling, asked.account, because, attached, fits, past)

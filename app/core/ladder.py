@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant
 from app.core.changed_calls import calls_changed_since
 from app.core.history import Anchor, History, TurnRow
-from app.core.messages import ToolCall
+from app.core.messages import Message, ToolCall
 from app.core.places import OTHER_PROMPT, alike_places, choose_place
-from app.core.ports import CutAnswer, Match, Place, SessionStore
+from app.core.ports import CutAnswer, Match, NamedAnswer, Place, SessionStore
 from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 
 _UNKNOWN = "no stored answer has this history"
@@ -25,7 +25,7 @@ class Found(Struct, frozen=True, gc=False):
 
     `history` knows the key of what came before, `index` counts the messages that the chat holds already, `rows` are
     turns that the store does not know yet, `changed` are calls that the client shows as the chat does not hold them.
-    `is_named`: the client named the place, and sent only what is new.
+    `named` is the answer where the client named it and sent only what is new, `before` are answers that it left out.
     """
 
     place: Place
@@ -35,7 +35,8 @@ class Found(Struct, frozen=True, gc=False):
     index: int
     rows: tuple[TurnRow, ...] = ()
     changed: tuple[ToolCall, ...] = ()
-    is_named: bool = False
+    named: NamedAnswer | None = None
+    before: tuple[Message, ...] = ()
 
 
 class Search(Struct, frozen=True, gc=False):

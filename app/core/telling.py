@@ -21,23 +21,20 @@ class Telling(Struct, frozen=True, gc=False):
     system: str = ""
 
 
-def new_to_tell(history: History) -> Telling:
-    """Say what a chat has to be told of messages that follow those of before, which it is told besides."""
-    said_from = max((place for turn in history.turns for place in turn.replied), default=-1) + 1
-    answered = history.spoken[:said_from]
-    return Telling(answered, answered, history.spoken[said_from:], system=history.lasting)
-
-
 def what_to_tell(history: History, found: Found | None) -> Telling:
-    """Say what a chat has to be told: what it does not hold yet, or everything if there is none."""
+    """Say what a chat has to be told: what it does not hold yet, or everything if there is none.
+
+    Of messages that follow a named answer that is the same in any chat, for one that does not hold what came before is
+    told that besides.
+    """
     told = found.index if found is not None else 0
     # without a chat all is told, and a branch leaves answers behind that its chat does not hold: those go as text
     said_from = max(told, history.last_answer) if found is None or found.match == "branch" else told
-    earlier = history.spoken[:said_from]
+    before = found.before if found is not None else ()
     return Telling(
-        earlier=earlier,
-        untold=earlier[told:],
+        earlier=(*before, *history.spoken[:said_from]),
+        untold=history.spoken[told:said_from],
         said=history.spoken[said_from:],
         changed=found.changed if found is not None else (),
-        system=history.lasting if found is None or found.is_named else "",
+        system=history.lasting if found is None or found.named else "",
     )

@@ -3,13 +3,15 @@
 from aiohttp import web
 
 from app.core.turn import Turn
-from app.errors import PreviousResponseNotFound
+from app.errors import InvalidRequest, PreviousResponseNotFound
 from app.openai.response_requests import ResponseCall, decode_response, previous_not_found, response_id
 from app.openai.response_writer import ResponseWriter
 from app.openai.responses import Heading
 from app.web.answering import answer_as_stream, answer_whole
 from app.web.forms import read_json
 from app.web.keys import OWNER, SERVICES, VISIT
+
+_FIELDS = {"messages": "input", "response_format": "text.format"}  # as chat completions call them, and this route does
 
 
 async def make_response(request: web.Request) -> web.StreamResponse:
@@ -30,3 +32,6 @@ async def _begun(request: web.Request, call: ResponseCall) -> Turn:
         return await request.app[SERVICES].gateway.answer(call.request)
     except PreviousResponseNotFound:
         raise previous_not_found(call.body.previous_response_id or "") from None
+    except InvalidRequest as problem:
+        problem.param = _FIELDS.get(problem.param or "", problem.param)
+        raise

@@ -398,6 +398,9 @@ async def test_errors_are_the_clients_own_exceptions(client: AsyncOpenAI, server
     with pytest.raises(openai.BadRequestError) as bad:
         await say(client, "hi", background=True)
     assert bad.value.param == "background"
+    with pytest.raises(openai.BadRequestError) as too_long:
+        await say(client, "x" * 5_000_000)
+    assert (too_long.value.code, too_long.value.param) == ("context_length_exceeded", "input")
     server.emulator.script.fault("rate_limited")
     with pytest.raises(openai.RateLimitError):
         await say(client, "hi")
