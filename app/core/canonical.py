@@ -64,6 +64,11 @@ def call_bodies(text: str) -> list[str]:
     return [text[found.begin : found.end] for found in _blocks(_CALL, text)]
 
 
+def call_places(text: str) -> list[tuple[int, int]]:
+    """Return where each of these calls begins and ends, its tags included."""
+    return [(found.start, found.after) for found in _blocks(_CALL, text)]
+
+
 def without_additions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return messages whose answers lose what some clients add to them; the same ones where there is nothing of it.
 

@@ -18,7 +18,7 @@ from app.core.system_text import parts_digest, parts_of
 from app.core.told import Told, written_calls
 from app.core.tools.results import in_order
 from app.core.transcript import retold
-from app.errors import PreviousResponseUnfinished, TextsNotKept
+from app.errors import ResponseUnfinished, TextsNotKept
 
 _FIELD = "previous_response_id"
 
@@ -26,13 +26,13 @@ _FIELD = "previous_response_id"
 async def found_after(store: SessionStore, named: NamedAnswer, new: History) -> Found:
     """Return the place at an answer for a history of nothing but new messages.
 
-    Raises PreviousResponseUnfinished where nothing can go on from it.
+    Raises ResponseUnfinished where nothing can go on from it.
     """
     if named.state == "open":
         raise still_written()
     if not named.answer_key:
         told = "The previous response failed, and has no text that could be continued."
-        raise PreviousResponseUnfinished(told, param=_FIELD)
+        raise ResponseUnfinished(told, param=_FIELD)
     is_same_turn = not new.turns[0].has_user
     turn = await store.path(named.place.node_id, whole=False)
     history, stays = _with_carried_over(_with_names(new, _names_of_calls(turn)), named.place.system_digest)
@@ -64,9 +64,9 @@ async def past_of(store: SessionStore, followed: Found) -> Past:
     return Past(written, place.told or Told())
 
 
-def still_written() -> PreviousResponseUnfinished:
+def still_written() -> ResponseUnfinished:
     """Return the error for an answer whose end is not recorded yet."""
-    return PreviousResponseUnfinished("The previous response is still being written.", param=_FIELD)
+    return ResponseUnfinished("The previous response is still being written.", param=_FIELD)
 
 
 def _with_carried_over(history: History, known: str) -> tuple[History, str]:

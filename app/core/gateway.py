@@ -102,6 +102,10 @@ class Gateway:
         """How many answers are being generated."""
         return self._admission.running
 
+    def is_writing(self, name: str, owner: str) -> bool:
+        """Say whether the answer with this name is still to be recorded."""
+        return self._live.is_writing(name, owner)
+
     async def answer(self, request: ChatRequest) -> Turn:
         """Begin the answer to a request; the caller enters the turn that comes back as a context, at once.
 
@@ -277,7 +281,7 @@ class Gateway:
     async def _named(self, name: str, owner: str) -> NamedAnswer:
         """Return the answer that a request goes on from, once its end is recorded.
 
-        Raises PreviousResponseNotFound, PreviousResponseUnfinished.
+        Raises PreviousResponseNotFound, ResponseUnfinished.
         """
         await self._recorded(owner)
         if self._live.is_writing(name, owner):

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.canonical import call_bodies, digest, picture_names, squeeze
+from app.core.canonical import call_bodies, call_places, digest, picture_names, squeeze
 from app.core.messages import Message
 from app.core.tools.arguments import canonical_arguments
 from app.core.tools.call_ids import is_own_call_id
@@ -185,6 +185,17 @@ def _answer(text: str, calls: Sequence[tuple[str, str]], call_ids: tuple[str, ..
 def written_calls(text: str) -> list[tuple[str, str]]:
     """Return the names and the arguments of the calls that stand in an answer."""
     return [_written_call(body) for body in call_bodies(text)]
+
+
+def words_and_calls(text: str, made: int) -> tuple[str, list[tuple[str, str]]]:
+    """Return an answer without the calls that it makes, the last so many in its text, and their names and arguments."""
+    places, calls = call_places(text), written_calls(text)
+    first = max(len(places) - made, 0) if made else len(places)
+    words, position = [], 0
+    for start, after in places[first:]:
+        words.append(text[position:start].removesuffix("\n\n"))
+        position = after
+    return "".join(words) + text[position:], calls[first:]
 
 
 def _written_call(body: str) -> tuple[str, str]:

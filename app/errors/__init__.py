@@ -22,7 +22,7 @@
     ├── ResponseNotFound            404
     ├── VideoNotFound               404
     ├── MethodNotAllowed            405
-    ├── PreviousResponseUnfinished  409
+    ├── ResponseUnfinished          409
     ├── TextsNotKept                409  what is asked for needs texts that the database does not hold
     ├── VideoNotReady               409
     ├── VideoElsewhere              409
@@ -85,10 +85,10 @@ from app.errors.request import (
     MethodNotAllowed,
     ModelNotFound,
     PreviousResponseNotFound,
-    PreviousResponseUnfinished,
     QueueFull,
     ResponseFormatUnmet,
     ResponseNotFound,
+    ResponseUnfinished,
     RouteNotFound,
     ServerStopping,
     TextsNotKept,
@@ -148,11 +148,11 @@ __all__ = [
     "ModelNotFound",
     "ParentUnknown",
     "PreviousResponseNotFound",
-    "PreviousResponseUnfinished",
     "QueueFull",
     "RangeUnusable",
     "ResponseFormatUnmet",
     "ResponseNotFound",
+    "ResponseUnfinished",
     "RouteNotFound",
     "ServerStopping",
     "StoreBusy",

@@ -77,11 +77,11 @@ class PreviousResponseNotFound(InvalidRequest):
     advice_zh = "请不带 'previous_response_id'，把整个对话放进 'input' 发送。"
 
 
-class PreviousResponseUnfinished(InvalidRequest):
-    """The response that a request goes on from is still being written, or failed without any text."""
+class ResponseUnfinished(InvalidRequest):
+    """The response is still being written; or it failed without any text, so that nothing can go on from it."""
 
     status = 409
-    code = "previous_response_unfinished"
+    code = "response_unfinished"
     advice = "Wait until it is whole; after one that failed, send the request again that it answered."
     advice_zh = "请等它写完；如果它失败了，请重新发送它所回答的请求。"
 

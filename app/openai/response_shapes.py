@@ -118,6 +118,22 @@ class ResponseReasoning(msgspec.Struct, gc=False):
     summary: str | None
 
 
+class KeptResponse(msgspec.Struct, gc=False):
+    """What is kept of a response; what its request said is not.
+
+    `incomplete` without a reason: its client left, or the site broke off.
+    """
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["completed", "incomplete", "failed"]
+    error: ResponseFault | None
+    incomplete_details: IncompleteDetails | None
+    model: str
+    output: list[OutputItem]
+
+
 class Response(msgspec.Struct, gc=False):
     """A response: `output` is the answer, most of the rest repeats the request.
 

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec.json import decode, encode
 
-from app.core.ports import KnownNode, NamedAnswer, NewNode, NewSession, NodeEnd, OpenNode, PathNode, Place
+from app.core.ports import KeptAnswer, KnownNode, NamedAnswer, NewNode, NewSession, NodeEnd, OpenNode, PathNode, Place
 from app.core.told import Told
 from app.store.many_rows import Row
 from app.store.turns import NO_SESSION, Ending, Opening
@@ -51,6 +52,20 @@ def read_answer(row: sqlite3.Row, place: Place) -> NamedAnswer:
         user_key=row["user_key"] or "",
         answer_key=row["answer_key"] or "",
         results=row["results"],
+    )
+
+
+def read_kept_answer(row: sqlite3.Row) -> KeptAnswer:
+    """Return what is kept of an answer, of the columns of statements.KEPT_ANSWER."""
+    return KeptAnswer(
+        model=row["model"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        state=row["state"],
+        error=row["error"] or "",
+        finish_reason=row["finish_reason"],
+        text=row["answer_text"],
+        reasoning=row["reasoning_text"],
+        calls=tuple(decode(row["calls"])),
     )
 
 

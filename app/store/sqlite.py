@@ -18,6 +18,7 @@ from app.core.ports import (
     Calling,
     CutAnswer,
     Deletion,
+    KeptAnswer,
     KnownChat,
     KnownNode,
     NamedAnswer,
@@ -39,6 +40,7 @@ from app.store.opening import open_database
 from app.store.rows import (
     Columns,
     read_answer,
+    read_kept_answer,
     read_known_node,
     read_open_node,
     read_path_node,
@@ -120,6 +122,11 @@ class SqliteSessionStore:
         """Return an owner's answer by the id that its node had when it began, None if there is none."""
         rows = await self._database.read(statements.FIND_ANSWER, {"id": utf8(node_id), "owner": owner})
         return read_answer(rows[0], self._place(rows[0])) if rows else None
+
+    async def kept_answer(self, node_id: str, owner: str) -> KeptAnswer | None:
+        """Return what is kept of an owner's answer, by the name that `find_answer` takes; None if there is none."""
+        rows = await self._database.read(statements.KEPT_ANSWER, {"id": utf8(node_id), "owner": owner})
+        return read_kept_answer(rows[0]) if rows else None
 
     async def path(self, node_id: str, *, whole: bool) -> Sequence[PathNode]:
         """Return the nodes that lead to one, itself the last: from the chat's first, or else from its turn's."""

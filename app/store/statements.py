@@ -40,17 +40,28 @@ FIND_CALLS = f"""
 """  # noqa: S608 - put together from constants
 
 # The name of an answer is that of the first node where the model was asked again, and what continues is the last.
-FIND_ANSWER = f"""
+_ASKED = f"""
     WITH RECURSIVE asked (number, id, error) AS (
         SELECT number, id, error FROM nodes WHERE id = :id
         UNION ALL
         SELECT n.number, n.id, n.error FROM asked a CROSS JOIN nodes n ON n.parent_id = a.id
         WHERE a.error = '{ASKED_AGAIN}'
     )
-    SELECT n.id AS key, {_PLACE},
-           s.account, s.state = 'live' AS is_live, n.state, n.user_key, n.answer_key, n.results
+"""  # noqa: S608
+_OF_NAME = """
     FROM nodes n CROSS JOIN sessions s ON s.id = n.session_id
     WHERE n.number = (SELECT max(number) FROM asked) AND s.owner = :owner
+"""
+_CALLS = "(SELECT json_group_array(id) FROM (SELECT id FROM tool_calls WHERE node_id = n.id ORDER BY rowid)) AS calls"
+FIND_ANSWER = f"""
+    {_ASKED} SELECT n.id AS key, {_PLACE},
+           s.account, s.state = 'live' AS is_live, n.state, n.user_key, n.answer_key, n.results
+    {_OF_NAME}
+"""
+KEPT_ANSWER = f"""
+    {_ASKED} SELECT n.model, (SELECT created_at FROM nodes WHERE id = :id) AS created_at, n.state, n.error,
+           n.finish_reason, n.answer_text, n.reasoning_text, {_CALLS}
+    {_OF_NAME}
 """  # noqa: S608
 PATH = f"""
     WITH RECURSIVE path (number, parent_id, turn_start) AS (
@@ -63,9 +74,7 @@ PATH = f"""
            (SELECT json_group_array(coalesce(name, kind)) FROM (
                SELECT name, kind FROM node_files WHERE node_id = n.id ORDER BY position
            )) AS files,
-           (SELECT json_group_array(id) FROM (
-               SELECT id FROM tool_calls WHERE node_id = n.id ORDER BY rowid
-           )) AS calls,
+           {_CALLS},
            n.turn_start IS n.number AS opens_turn, n.error IS '{ASKED_AGAIN}' AS asked_again
     FROM path p CROSS JOIN nodes n ON n.number = p.number
     ORDER BY n.depth

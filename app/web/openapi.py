@@ -11,7 +11,7 @@ from app.openai.files import FileDeleted, FileList, FileObject, FileUpload
 from app.openai.images import ImageBody
 from app.openai.requests import ChatBody
 from app.openai.response_requests import ResponseBody
-from app.openai.response_shapes import Response
+from app.openai.response_shapes import KeptResponse, Response
 from app.openai.shapes import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -92,6 +92,7 @@ _TYPES = (
     ChatCompletionChunk,
     ResponseBody,
     Response,
+    KeptResponse,
     ImageBody,
     MadeImages,
     VideoBody,
@@ -181,7 +182,10 @@ def _response_paths() -> dict[str, Any]:
     made = make["responses"]["200"]
     made["content"]["text/event-stream"] = {"schema": {"type": "string", "description": _EVENTS}}
     made["headers"] = _HEADERS
-    return {"/v1/responses": {"post": make}}
+    kept = _json("KeptResponse", "What is kept of it.")
+    show = _operation("showResponse", "Show what is kept of a response.", kept, guarded=True)
+    show["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    return {"/v1/responses": {"post": make}, "/v1/responses/{id}": {"get": show}}
 
 
 def _image_paths() -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""`POST /v1/responses`."""
+"""`POST /v1/responses`, and what is kept of a response."""
 
 from aiohttp import web
 
 from app.core.turn import Turn
-from app.errors import InvalidRequest, PreviousResponseNotFound
-from app.openai.response_requests import ResponseCall, decode_response, previous_not_found, response_id
+from app.errors import InvalidRequest, PreviousResponseNotFound, ResponseNotFound, ResponseUnfinished, TextsNotKept
+from app.openai.response_kept import kept_response
+from app.openai.response_requests import ResponseCall, answer_name, decode_response, previous_not_found, response_id
 from app.openai.response_writer import ResponseWriter
 from app.openai.responses import Heading
 from app.web.answering import answer_as_stream, answer_whole
@@ -25,6 +26,22 @@ async def make_response(request: web.Request) -> web.StreamResponse:
         if call.stream:
             return await answer_as_stream(request, turn, writer, call.ignored)
         return await answer_whole(services, turn, writer.whole, call.ignored)
+
+
+async def show_response(request: web.Request) -> web.Response:
+    """Show what is kept of a response."""
+    services, owner, wanted = request.app[SERVICES], request[OWNER], request.match_info["id"]
+    name = answer_name(wanted)
+    if name is not None and services.gateway.is_writing(name, owner):
+        raise ResponseUnfinished("The response is still being written.")
+    kept = None if name is None else await services.store.kept_answer(name, owner)
+    if kept is None:
+        raise ResponseNotFound(f"Response with id '{wanted}' not found.")
+    if kept.state == "open":
+        raise ResponseUnfinished("The response is still being written.")
+    if kept.text is None or kept.reasoning is None:
+        raise TextsNotKept("The texts of this response are not kept here.")
+    return web.Response(body=kept_response(wanted, kept, kept.text, kept.reasoning), content_type="application/json")
 
 
 async def _begun(request: web.Request, call: ResponseCall) -> Turn:

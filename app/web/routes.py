@@ -18,6 +18,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/models/{model}", models.show_model),
     ("POST", "/v1/chat/completions", chat.chat_completions),
     ("POST", "/v1/responses", responses.make_response),
+    ("GET", "/v1/responses/{id}", responses.show_response),
     ("POST", "/v1/images/generations", images.generate_images),
     ("POST", "/v1/images/edits", images.edit_images),
     ("POST", "/v1/videos", videos.make_video),

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant, digest, squeeze
 from app.core.history import History
 from app.core.messages import Message, ToolCall
-from app.core.told import Told, may_be, told_by
+from app.core.told import Told, may_be, told_by, words_and_calls
 from app.core.tools.call_ids import is_own_call_id, new_call_id
 from app.core.tools.scheme import SCHEME
 from tests.core.fakes import read_history
@@ -236,3 +236,11 @@ def test_a_client_that_keeps_its_loops_has_to_show_the_same_in_all() -> None:
 def test_our_ids_are_known_by_their_form() -> None:
     assert is_own_call_id(new_call_id())
     assert not any(map(is_own_call_id, ("call_x", "", "call_" + "Z" * 32, new_call_id() + "0")))
+
+
+def test_words_and_calls_of_an_answer_are_told_apart() -> None:
+    example, made = SCHEME.write_call("f", '{"a": 1}'), SCHEME.write_call("g", '{"b": "</x>"}')
+    text = f"Like {example} it.\n\n{made}\n\n{example}"
+    assert words_and_calls(text, 2) == (f"Like {example} it.", [("g", '{"b": "<\\/x>"}'), ("f", '{"a": 1}')])
+    assert words_and_calls(text, 0) == (text, [])
+    assert words_and_calls("No calls.", 0) == ("No calls.", [])

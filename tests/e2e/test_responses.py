@@ -282,6 +282,9 @@ async def test_without_stored_texts_a_response_is_gone_on_from_while_its_chat_is
         second = await say(client, ASK, first)
         assert second.output_text == "Your dog is Waldo."
         await emulator.delete_chat(emulator.shown[0].chat_id)
+        with pytest.raises(openai.ConflictError) as unkept:
+            await client.responses.retrieve(first.id)
+        assert unkept.value.code == "texts_not_kept"
         with pytest.raises(openai.ConflictError) as refused:
             await say(client, ASK, second)
         assert (refused.value.code, refused.value.param) == ("texts_not_kept", "previous_response_id")
@@ -424,11 +427,61 @@ async def test_a_response_that_is_still_written_cannot_be_gone_on_from(client: A
     begun: Any = await anext(aiter(stream))
     with pytest.raises(openai.ConflictError) as refused:
         await say(client, ASK, begun.response)
-    assert refused.value.code == "previous_response_unfinished"
+    assert refused.value.code == "response_unfinished"
     hold.release()
     async for _ in stream:
         pass
     assert await matched(client, ASK, begun.response) == "exact"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_kept_of_a_response_can_be_read_again(client: AsyncOpenAI, server: Server, stream: bool) -> None:
+    server.emulator.script.answer(f"I look.\n\n{NAMED_CALL.format(city='Rome')}", thinking=["Hm."])
+    if stream:
+        async with client.responses.stream(model=MODEL, input="How warm is it in Rome?", tools=[WEATHER]) as events:
+            said: Response = await events.get_final_response()
+    else:
+        said = await say(client, "How warm is it in Rome?", tools=[WEATHER])
+    kept = await client.responses.retrieve(said.id)
+    assert (kept.id, kept.status, kept.model, kept.output_text) == (said.id, "completed", MODEL, "I look.")
+    if not stream:  # its client adds what it parsed
+        assert [item.to_dict() for item in kept.output] == [item.to_dict() for item in said.output]
+    assert [(item.id, item.type) for item in kept.output] == [(item.id, item.type) for item in said.output]
+    assert kept.instructions is None
+    assert abs(kept.created_at - said.created_at) <= 1
+
+
+async def test_what_is_kept_says_how_a_response_ended(client: AsyncOpenAI, server: Server) -> None:
+    cut = await say(client, "count to 400", max_output_tokens=60)
+    kept = await client.responses.retrieve(cut.id)
+    assert kept.status == "incomplete"
+    assert kept.incomplete_details is not None
+    assert kept.incomplete_details.reason == "max_output_tokens"
+    server.emulator.script.answer("", pieces=["One "], fault="error_in_stream")
+    stream = await client.responses.create(model=MODEL, input="hi", stream=True)
+    begun: Any = await anext(aiter(stream))
+    with pytest.raises(openai.APIError):
+        async for _ in stream:
+            pass
+    failed = await client.responses.retrieve(begun.response.id)
+    assert failed.status in {"failed", "incomplete"}
+
+
+async def test_a_response_that_is_not_there_or_not_over_cannot_be_read(client: AsyncOpenAI, server: Server) -> None:
+    for name in ("resp_0123456789abcdef0123456789abcdef", "other"):
+        with pytest.raises(openai.NotFoundError) as unknown:
+            await client.responses.retrieve(name)
+        assert unknown.value.code == "response_not_found"
+    hold = server.emulator.script.hold("", pieces=["One ", "two."], before=1)
+    stream = await client.responses.create(model=MODEL, input=DOG, stream=True)
+    begun: Any = await anext(aiter(stream))
+    with pytest.raises(openai.ConflictError) as unfinished:
+        await client.responses.retrieve(begun.response.id)
+    assert unfinished.value.code == "response_unfinished"
+    hold.release()
+    async for _ in stream:
+        pass
+    assert (await client.responses.retrieve(begun.response.id)).output_text == "One two."
 
 
 async def test_two_at_once_below_one_response_never_mix(client: AsyncOpenAI, server: Server) -> None:

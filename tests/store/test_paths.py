@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from app.core.ports import ASKED_AGAIN, NamedAnswer, NodeFile, PathNode, SessionStore
+from app.core.ports import ASKED_AGAIN, KeptAnswer, NamedAnswer, NodeFile, PathNode, SessionStore
 from tests.store.making import ACCOUNT, OWNER, end, minute, node, session
 
 
@@ -69,6 +69,21 @@ async def test_the_name_of_an_answer_that_was_asked_for_again_is_that_of_the_las
     await answered(store, "a3", "a2")
     assert (await named(store, "a1")).place.node_id == "a2"
     assert [each.asked_again for each in await store.path("a2", whole=True)] == [True, False]
+
+
+async def test_what_is_kept_of_an_answer_is_its_owners(store: SessionStore) -> None:
+    await answered(store, "a1", calls=("call_2", "call_1"))
+    assert await store.kept_answer("a1", OWNER) == KeptAnswer(
+        model="qwen3-max",
+        created_at=minute(0),
+        state="complete",
+        error="",
+        finish_reason="stop",
+        text="answer a1",
+        reasoning="thoughts a1",
+        calls=("call_2", "call_1"),
+    )
+    assert await store.kept_answer("a1", "somebody else") is None
 
 
 async def test_a_path_leads_from_the_first_message_to_the_answer_and_past_no_other_branch(store: SessionStore) -> None:

@@ -23,6 +23,9 @@ def problems(name: str, value: Any) -> list[str]:
 def unknown(schemas: dict[str, Any], schema: dict[str, Any], value: Any, path: str) -> list[str]:
     if "$ref" in schema:
         return unknown(schemas, schemas[schema["$ref"].rpartition("/")[2]], value, path)
+    if "discriminator" in schema:
+        kinds = schema["discriminator"]
+        return unknown(schemas, {"$ref": kinds["mapping"][value[kinds["propertyName"]]]}, value, path)
     if "anyOf" in schema:
         named = [each for each in schema["anyOf"] if "$ref" in each]
         return unknown(schemas, named[0], value, path) if named and value is not None else []
@@ -94,6 +97,15 @@ async def test_an_answer_has_its_shape_whole_and_in_pieces(
         assert (reply.status, reply.finish_reason) == (200, reason), reply
         for part in reply.chunks or [reply.body]:
             assert not problems(shape, part)
+
+
+async def test_a_response_has_its_shape_also_where_it_is_kept(server: Server) -> None:
+    weather = {"type": "function", **WEATHER["function"]}  # type: ignore[dict-item]
+    server.emulator.script.answer(CALL, thinking=["I look."])
+    made = await server.client.post("/v1/responses", {"model": MODEL, "input": "hi", "tools": [weather]})
+    assert [item["type"] for item in made.body["output"]] == ["reasoning", "function_call"]
+    assert not problems("Response", made.body)
+    assert not problems("KeptResponse", (await server.client.get(f"/v1/responses/{made.body['id']}")).body)
 
 
 @pytest.mark.parametrize("fault", ["error_in_stream_text", "rate_limited"])

@@ -69,6 +69,22 @@ class NamedAnswer(Struct, frozen=True, gc=False):
     results: int
 
 
+class KeptAnswer(Struct, frozen=True, gc=False):
+    """What is kept of an answer that was named; its texts are None where they are not.
+
+    `text` holds the calls in the form that the model is taught, `calls` are their ids in order.
+    """
+
+    model: str
+    created_at: datetime
+    state: NodeState
+    error: str
+    finish_reason: str | None
+    text: str | None
+    reasoning: str | None
+    calls: tuple[str, ...]
+
+
 class PathNode(Struct, frozen=True, gc=False):
     """A message and its answer on the way to a stored one; texts are None where they are not kept.
 

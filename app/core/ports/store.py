@@ -10,6 +10,7 @@ from app.core.ports.records import (
     Calling,
     CutAnswer,
     Deletion,
+    KeptAnswer,
     KnownChat,
     NamedAnswer,
     NewNode,
@@ -46,6 +47,10 @@ class SessionStore(Protocol):
 
         Where the model was asked again, it is the last answer that has that name.
         """
+        ...
+
+    async def kept_answer(self, node_id: str, owner: str) -> KeptAnswer | None:
+        """Return what is kept of an owner's answer, by the name that `find_answer` takes; None if there is none."""
         ...
 
     async def path(self, node_id: str, *, whole: bool) -> Sequence[PathNode]:
