@@ -1,7 +1,6 @@
 """The use case: a stateless request finds its place in a stateful chat and is answered there (docs/sessions.md)."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
@@ -10,20 +9,19 @@ from msgspec.structs import replace
 from app.core.admission import Admission
 from app.core.answer_form import answer_format, answer_instructions
 from app.core.attaching import Attached, Attaching
-from app.core.canonical import without_additions
 from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
-from app.core.following import found_after, past_of, still_written
+from app.core.finding import Finder
+from app.core.following import found_after, past_of
 from app.core.histories import Histories
 from app.core.history import History
-from app.core.ladder import Found, Ladder, Search
+from app.core.ladder import Found, Search
 from app.core.live_turns import LiveTurns
-from app.core.messages import ChatRequest, Message
+from app.core.messages import ChatRequest
 from app.core.modes import ABILITIES
 from app.core.policy import Policy
-from app.core.ports import NamedAnswer
 from app.core.record import TurnRecord
 from app.core.recovery import Recovery
 from app.core.relay import Relay
@@ -44,12 +42,10 @@ from app.errors import (
     FileUnreadable,
     InvalidRequest,
     ParentUnknown,
-    PreviousResponseNotFound,
     UnsupportedFeature,
 )
 
 _log = logging.getLogger(__name__)
-_SETTLE_SECONDS = 3.0
 _MOST_READ = 4_000_000  # bytes; thirty conversations of a hundred turns
 
 
@@ -81,16 +77,15 @@ class Gateway:
         policy: Policy,
     ) -> None:
         self._around = around
-        self._recovery = recovery
         self._catalog = catalog
         self._admission = admission
         self._attaching = attaching
         self._uploads = uploads
         self._scale = TokenScale()
         self._policy = policy
-        self._ladder = Ladder(around.store, window=policy.window_match)
         self._histories = Histories(_MOST_READ)
         self._live = LiveTurns()
+        self._finder = Finder(around.store, recovery, self._live, window=policy.window_match)
 
     @property
     def waiting(self) -> int:
@@ -164,18 +159,18 @@ class Gateway:
         asked = _Asked(request, choice, account, watch, shape, delete_because)
         if request.follows is not None:
             return await self._follow(asked, request.follows, history)
-        place = None if shape or delete_because else await self._find_either(messages, history, read, request.owner)
+        place = None if shape or delete_because else await self._finder.find(messages, history, read, request.owner)
         return await self._answer_at(asked, place, history)
 
     async def _follow(self, asked: _Asked, name: str, new: History) -> Turn:
         """Begin the answer to messages that follow one that the client named."""
-        named = await self._named(name, asked.request.owner)
+        named = await self._finder.answer_named(name, asked.request.owner)
         found = await found_after(self._around.store, named, new)
         place = None
         if asked.delete_because or not named.is_live or named.account != asked.account:
             _log.info("Place: new (named: the chat of %s cannot be continued)", name)
         else:
-            place = await self._free(Search(found, ()))
+            place = await self._finder.free(Search(found, ()))
         return await self._answer_at(asked, place, found.history, found)
 
     async def _answer_at(
@@ -231,70 +226,6 @@ class Gateway:
         """Choose the files that go along; a side call is about words."""
         untold = () if asked.shape else telling.untold
         return await self._attaching.choose(asked.request.owner, asked.choice.info, untold, telling.said)
-
-    async def _find_either(
-        self,
-        messages: tuple[Message, ...],
-        history: History,
-        read: Callable[[tuple[Message, ...]], History],
-        owner: str,
-    ) -> Found | None:
-        """Look up the place of a history; where that is none, or before its end, also without what clients add."""
-        found, is_busy = await self._find(history, owner)
-        if is_busy or not history.anchors or (found is not None and found.match != "branch"):
-            return found
-        plain = without_additions(messages)
-        if plain is messages:
-            return found
-        _log.info("Looking once more, without what some clients add to answers")
-        again, _ = await self._find(read(plain), owner)
-        if again is None or (found is not None and again.match == "branch" and again.index <= found.index):
-            return found
-        # what is told is what the client shows: what stands like an addition may be the model's own
-        return replace(again, history=replace(again.history, spoken=history.spoken))
-
-    async def _find(self, history: History, owner: str) -> tuple[Found | None, bool]:
-        """Look up the place, and say in the log why it is this one. Return None and True where its chat is busy."""
-        if history.anchors:
-            await self._recorded(owner)
-        search = await self._ladder.find(history)
-        if search.found is None:
-            _log.info("Place: %s", search)
-            return None, False
-        free = await self._free(search)
-        return free, free is None
-
-    async def _free(self, search: Search) -> Found | None:
-        """Return what was found, unless its chat is busy; say in the log why it is this place."""
-        assert search.found is not None
-        place = search.found.place
-        await self._live.settled(place.chat_id, _SETTLE_SECONDS)
-        if self._live.is_busy(place.chat_id):
-            _log.info("Place: new (%s: chat %s is busy with another answer)", search.found.rung, place.chat_id)
-            return None
-        if self._recovery.is_reading(place.chat_id):
-            _log.info("Place: new (%s: an answer in chat %s is still read back)", search.found.rung, place.chat_id)
-            return None
-        _log.info("Place: %s in %s", search, place.session_id)
-        return search.found
-
-    async def _named(self, name: str, owner: str) -> NamedAnswer:
-        """Return the answer that a request goes on from, once its end is recorded.
-
-        Raises PreviousResponseNotFound, ResponseUnfinished.
-        """
-        await self._recorded(owner)
-        if self._live.is_writing(name, owner):
-            raise still_written()
-        named = await self._around.store.find_answer(name, owner)
-        if named is None:
-            raise PreviousResponseNotFound(f"No answer is named {name}.", param="previous_response_id")
-        return named
-
-    async def _recorded(self, owner: str) -> None:
-        """Wait for answers that were just given up or cut: the next request often continues one."""
-        await self._recovery.settled(_SETTLE_SECONDS)
-        await self._live.recorded(owner, _SETTLE_SECONDS)
 
     async def _begin(self, draft: Draft, asked: _Asked) -> Turn:
         request, choice, watch = asked.request, asked.choice, asked.watch

@@ -213,7 +213,7 @@ async def test_owners_do_not_find_each_others_chats_and_keys_of_one_owner_do(tmp
 async def test_one_line_of_the_log_says_which_rung_matched_and_why_no_other(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "app.core.gateway")
+    caplog.set_level("INFO", "app.core.finding")
     talk = server.conversation()
     await talk.say(DOG)
     await talk.say("Go on.")
