@@ -86,7 +86,8 @@ def continuation(
     """Go on at a stored answer: only what is new is sent, and the system prompt if it changed since."""
     place, history = found.place, found.history
     changed = changed_instructions(history.changed_system(place.system_digest))
-    words = _words(request, telling, attached, fits, system=changed, closing=FROM_HERE)
+    cut = history.spoken[found.index - 1].text if place.is_cut and found.index else ""
+    words = _words(request, telling, attached, fits, system=changed, closing=FROM_HERE, cut=cut)
     node = _node(
         history,
         words,
@@ -164,8 +165,11 @@ def _words(
     system: str,
     closing: str,
     before: str = "",
+    cut: str = "",
 ) -> _Words:
     """Write what is sent; `closing` follows a transcript, which begins with `before`.
+
+    `cut` is what the client has of the answer that it goes on from, where that was cut.
 
     Raises FileLimit where its document finds no room.
     """
@@ -174,7 +178,7 @@ def _words(
         said = "\n\n".join(filter(None, (system_message(telling.system), said)))
     note = answer_note(request, SCHEME)
     letter = Letter(
-        said=said or in_place_of_words(telling.said),
+        said=said or in_place_of_words(telling.said, cut),
         system=system,
         conversation=transcript(telling.untold, attached.shown, before),
         closing=closing if telling.untold or before else "",

@@ -13,6 +13,9 @@ from app.core.tools.results import answered_calls, in_order
 from app.core.tools.scheme import SCHEME
 
 CONTINUE = "Continue."
+_AFTER = "Your last answer was cut. Continue it right after these words, and repeat nothing:"
+_LAST_WORDS = 200  # characters
+_LONGEST_NAME = 64
 SEE_FILES = "See the attached file."
 SO_FAR = "Above is our conversation so far. Go on from there: reply to what follows, as the assistant."
 FROM_HERE = "Above is how our conversation went on from here. Reply to what follows, as the assistant."
@@ -101,17 +104,23 @@ def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
     Answers among it show calls again that the chat holds.
     """
     if len(new) == 1 and new[0].role != "tool":
-        return new[0].text
+        return _words(new[0])
     calls = answered_calls(new, earlier)
     ordered = in_order(new, calls) if calls else new
     said = [message for message in ordered if message.role != "assistant"]
-    texts = [_result(message, calls) if message.role == "tool" else message.text for message in said]
+    texts = [_result(message, calls) if message.role == "tool" else _words(message) for message in said]
     return "\n\n".join(filter(None, texts))
 
 
-def in_place_of_words(new: Sequence[Message]) -> str:
-    """Return what is said where the client said nothing: upstream wants a text with every message."""
-    return SEE_FILES if any(message.attachments for message in new) else CONTINUE
+def in_place_of_words(new: Sequence[Message], cut: str = "") -> str:
+    """Return what is said where the client said nothing: upstream wants a text with every message.
+
+    `cut` is what the client has of an answer that was cut; the chat may have more of it.
+    """
+    if any(message.attachments for message in new):
+        return SEE_FILES
+    last = cut.rstrip()[-_LAST_WORDS:]
+    return f"{_AFTER}\n{fence('words', last)}" if last else CONTINUE
 
 
 def _spoken(messages: Iterable[Message], shown: Mapping[str, str]) -> list[str]:
@@ -125,8 +134,15 @@ def _spoken(messages: Iterable[Message], shown: Mapping[str, str]) -> list[str]:
         else:
             written = [SCHEME.write_call(call.name, call.arguments) for call in message.tool_calls]
             files = [_named(file.name, shown.get(file.digest)) for file in message.attachments]
-            spoken.append(fence(message.role, "\n".join(text for text in (message.text, *files, *written) if text)))
+            spoken.append(fence(message.role, "\n".join(text for text in (_words(message), *files, *written) if text)))
     return spoken
+
+
+def _words(message: Message) -> str:
+    """Return the text of a message, behind the name of who says it where the client tells one: several may speak."""
+    if not message.name or not message.text or message.role == "tool":
+        return message.text
+    return f"{' '.join(message.name.split())[:_LONGEST_NAME]}: {message.text}"
 
 
 def _named(name: str, shown_as: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import msgspec
@@ -93,7 +93,16 @@ def read_content(content: str | list[Part] | None, role: str, path: str) -> tupl
                 f"'{path}.content[{index}]': a {role} message holds text only.",
                 param=f"{path}.content[{index}].type",
             )
-    return "".join(texts), tuple(files)
+    return (_apart(texts) if role in {"user", "tool", "function"} else "".join(texts)), tuple(files)
+
+
+def _apart(texts: Sequence[str]) -> str:
+    """Join texts that may be of several things, such as a question and a file: one does not run into the next."""
+    joined = "".join(texts[:1])
+    for text in texts[1:]:
+        runs_on = joined and text and not joined[-1].isspace() and not text[0].isspace()
+        joined += f"\n{text}" if runs_on else text
+    return joined
 
 
 def _address(kind: FileKind, field: str) -> Callable[[Part, str], Attachment]:

@@ -24,7 +24,7 @@ def read_place(row: Sequence[Any]) -> Place:
     """Return where an answer is, of the columns of statements._PLACE, which come first."""
     (
         key, node_id, session_id, chat_id, response_id, before_key, system_digest, depth, has_children, input_tokens,
-        told_key, told_calls, told_results, told_ids, told_pictures, *_,
+        told_key, told_calls, told_results, told_ids, told_pictures, is_cut, *_,
     ) = row  # fmt: skip
     told = _read_told(told_key, told_calls, told_results, told_ids, told_pictures)
     return Place(
@@ -39,6 +39,7 @@ def read_place(row: Sequence[Any]) -> Place:
         bool(has_children),
         told,
         input_tokens,
+        bool(is_cut),
     )
 
 

@@ -14,7 +14,8 @@ _PLACE = """
                SELECT 1 FROM nodes p WHERE p.id = n.parent_id AND p.response_id = n.response_id
            )) AS has_children,
            n.input_tokens,
-           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures
+           n.told_key, n.told_calls, n.told_results, n.told_call, n.told_pictures,
+           n.state = 'aborted' OR n.finish_reason IS 'length' AS is_cut
 """
 
 # The 16 newest live nodes of each key. INDEXED BY and CROSS JOIN keep the order as written: statistics of a file

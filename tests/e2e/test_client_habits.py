@@ -34,7 +34,7 @@ async def test_a_prompt_mode_loop_of_cherry_studio_before_1_7(server: Server) ->
     three = await topic.step(old_result("21"), before_the_call(two))
     after = await topic.say(ASK)
     assert [reply.match for reply in (two, three, after)] == ["exact", "exact", "exact"]
-    assert sent(server)[1:] == ["".join(part["text"] for part in old_result(text)) for text in ("20", "21")] + [ASK]
+    assert sent(server)[1:] == ["\n".join(part["text"] for part in old_result(text)) for text in ("20", "21")] + [ASK]
 
 
 @pytest.mark.parametrize("steps", [2, 5])
@@ -46,7 +46,7 @@ async def test_tool_steps_without_any_text_that_the_client_leaves_out(server: Se
         script.answer(call_text() if number + 1 < steps else "It is 20 degrees.")
         reply = await topic.step(old_result(f"{number}"), before_the_call(reply))
         assert reply.match == "exact"
-    assert sent(server)[1:] == ["".join(part["text"] for part in old_result(f"{number}")) for number in range(steps)]
+    assert sent(server)[1:] == ["\n".join(part["text"] for part in old_result(f"{number}")) for number in range(steps)]
     assert (await topic.say(ASK)).match == "exact"
     assert len(server.emulator.chats) == 1
 
@@ -252,3 +252,25 @@ async def test_a_client_that_reads_lines_as_python_does_reads_whole_frames(serve
     assert all(line.startswith("data: ") for line in lines)
     deltas = [json.loads(line[6:])["choices"][0]["delta"] for line in lines[:-1]]
     assert "".join(delta.get("content", "") for delta in deltas) == said
+
+
+async def test_who_says_what_is_told_where_a_client_names_its_users(server: Server) -> None:
+    talk = [{**user("I have a cat."), "name": "Ann"}, assistant("A cat is good company."), user("Who has it?")]
+    talk.insert(2, {**user("I have a dog."), "name": "Bob"})
+    await server.client.chat(talk)
+    assert "Ann: I have a cat." in sent(server)[-1]
+    assert sent(server)[-1].endswith("Bob: I have a dog.\n\nWho has it?")
+
+
+async def test_names_do_not_change_where_a_conversation_goes_on(server: Server) -> None:
+    first = await server.client.chat([{**user(DOG), "name": "Ann"}])
+    reply = await server.client.chat([user(DOG), assistant(first.text), {**user(ASK), "name": "Ann"}])
+    assert (reply.match, sent(server)) == ("exact", [f"Ann: {DOG}", f"Ann: {ASK}"])
+
+
+async def test_a_question_and_the_file_behind_it_do_not_run_into_each_other(server: Server) -> None:
+    parts = [{"type": "text", "text": text} for text in ("Summarize this", "notes.txt\n", "One two.")]
+    first = await server.client.chat([{"role": "user", "content": parts}])
+    assert sent(server) == ["Summarize this\nnotes.txt\nOne two."]
+    glued = user("Summarize thisnotes.txt\nOne two.")
+    assert (await server.client.chat([glued, assistant(first.text), user(ASK)])).match == "exact"

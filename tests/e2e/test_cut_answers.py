@@ -108,3 +108,32 @@ async def test_a_stopped_answer_stays_in_a_window(server: Server) -> None:
     matches = [(await topic.say(f"And about {number}?")).match for number in range(10, 15)]
     assert matches == ["exact", "window", "window", "window", "window"]
     assert len(server.emulator.chats) == 1
+
+
+async def test_an_answer_that_was_stopped_is_continued_where_the_client_has_it(server: Server) -> None:
+    history = await begun(server)
+    await stop_in_mid_answer(server, history)
+    server.emulator.script.answer("a king.")
+    reply = await server.client.chat([*history, assistant("Once upon a time ")])
+    assert reply.match == "exact"
+    assert server.emulator.shown[-1].text.splitlines()[1:] == ["<words>", "Once upon a time", "</words>"]
+
+
+async def test_an_answer_of_the_greatest_length_is_continued_at_its_end(server: Server) -> None:
+    history = [user("Count.")]
+    server.emulator.script.answer("", pieces=[f"w{number} " for number in range(200)])
+    first = await server.client.chat(history, max_tokens=60)
+    assert first.finish_reason == "length"
+    server.emulator.script.answer("and on.")
+    reply = await server.client.chat([*history, assistant(first.text)])
+    assert reply.match == "exact"
+    assert first.text.split()[-1] == server.emulator.shown[-1].text.split()[-2]
+
+
+async def test_a_whole_answer_is_continued_with_a_word(server: Server) -> None:
+    history = await begun(server)
+    server.emulator.script.answer("That is a nice name.")
+    whole = await server.client.chat(history)
+    server.emulator.script.answer("It is.")
+    await server.client.chat([*history, assistant(whole.text)])
+    assert server.emulator.shown[-1].text == "Continue."

@@ -1,7 +1,9 @@
 """The Responses API, by the client that most people have: a response is gone on from by its id."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from openai import AsyncOpenAI
 from openai.types.responses import Response, ResponseInputParam
 from pydantic import BaseModel
 
-from tests.e2e.harness import MODEL, Server, emulating, serving
+from tests.e2e.harness import MODEL, Server, emulating, eventually, serving
 from tests.samples import PNG, data_url
 
 DOG = "My dog is called Waldo."
@@ -463,8 +465,13 @@ async def test_what_is_kept_says_how_a_response_ended(client: AsyncOpenAI, serve
     with pytest.raises(openai.APIError):
         async for _ in stream:
             pass
-    failed = await client.responses.retrieve(begun.response.id)
-    assert failed.status in {"failed", "incomplete"}
+    await eventually(lambda: recorded_states(server) == ["complete", "aborted"])
+    assert (await client.responses.retrieve(begun.response.id)).status == "incomplete"
+
+
+def recorded_states(server: Server) -> list[str]:
+    with closing(sqlite3.connect(server.database)) as connection:
+        return [state for (state,) in connection.execute("SELECT state FROM nodes ORDER BY number")]
 
 
 async def test_a_response_that_is_not_there_or_not_over_cannot_be_read(client: AsyncOpenAI, server: Server) -> None:

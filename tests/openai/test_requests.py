@@ -31,10 +31,10 @@ def refusal(messages: Any = HI, **fields: Any) -> tuple[str, str | None]:
     return refused.value.message, refused.value.param
 
 
-def test_strings_and_parts_give_the_same_text() -> None:
+def test_parts_give_one_text_and_stand_apart() -> None:
     parts = [{"type": "text", "text": "a", "extra": 1}, {"type": "input_text", "text": "b"}]
     call = decode([{"role": "developer", "content": "S"}, {"role": "user", "content": parts}])
-    assert call.request.messages == (Message("system", "S"), Message("user", "ab"))
+    assert call.request.messages == (Message("system", "S"), Message("user", "a\nb"))
 
 
 def test_tool_calls_and_results_of_both_generations_are_read() -> None:
@@ -266,4 +266,4 @@ def test_a_response_format_is_read() -> None:
 def test_what_a_tool_gives_besides_text_is_named() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
     said = decode(messages=[{"role": "user", "content": "hi"}, {"role": "tool", "content": parts}]).request.messages
-    assert said[1].text == "a[image_url not passed on]"
+    assert said[1].text == "a\n[image_url not passed on]"

@@ -22,7 +22,8 @@ class Place(Struct, frozen=True, gc=False):
 
     `key` is the key or call id that it was found by, `before_key` names what came before its turn. `told` is what its
     chat was told beside the texts, up to it; None for one that was stored before this was kept. `input_tokens` are
-    those that the chat held before this answer, as upstream counted them; None if it did not.
+    those that the chat held before this answer, as upstream counted them; None if it did not. `is_cut`: it was stopped,
+    or ended at its greatest length, and the chat may have more of it than the client.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Place(Struct, frozen=True, gc=False):
     has_children: bool
     told: Told | None
     input_tokens: int | None = None
+    is_cut: bool = False
 
 
 class Calling(Struct, frozen=True, gc=False):
