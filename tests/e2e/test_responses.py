@@ -413,7 +413,7 @@ async def test_errors_are_the_clients_own_exceptions(client: AsyncOpenAI, server
 
 async def test_a_failed_response_cannot_be_gone_on_from(client: AsyncOpenAI, server: Server) -> None:
     first = await say(client, DOG)
-    server.emulator.script.answer("", pieces=["One "], fault="error_in_stream")
+    server.emulator.script.answer("", pieces=["One ", "two."], fault="error_in_stream")
     stream = await client.responses.create(model=MODEL, input="Go on.", previous_response_id=first.id, stream=True)
     seen: list[Any] = []
     with pytest.raises(openai.APIError):
