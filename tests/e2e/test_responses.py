@@ -465,8 +465,9 @@ async def test_what_is_kept_says_how_a_response_ended(client: AsyncOpenAI, serve
     with pytest.raises(openai.APIError):
         async for _ in stream:
             pass
-    await eventually(lambda: recorded_states(server) == ["complete", "aborted"])
-    assert (await client.responses.retrieve(begun.response.id)).status == "incomplete"
+    await eventually(lambda: recorded_states(server) == ["complete", "failed"])
+    failed = await client.responses.retrieve(begun.response.id)
+    assert (failed.status, failed.error is not None) == ("failed", True)
 
 
 def recorded_states(server: Server) -> list[str]:
