@@ -1,5 +1,8 @@
 """Read the `input` of a Responses request: items as messages."""
 
+import re
+from collections.abc import Mapping
+
 import msgspec
 
 from app.core.messages import Message, Role, ToolCall
@@ -8,7 +11,8 @@ from app.openai.decoding import MOST_MESSAGES
 from app.openai.parts import Part, read_content
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-_KNOWN = "message, function_call, function_call_output and reasoning"
+_KNOWN = "message, function_call, function_call_output, reasoning and item_reference"
+_ITEM = re.compile(r"(msg|fc|rs|ig)_([0-9a-f]{32})_(\d{1,6})")  # as response_output.py names them
 _ASSISTANTS_OWN = {"reasoning", "image_generation_call"}  # not told again: thoughts, and what the chat shows
 
 
@@ -16,6 +20,7 @@ class InputItem(msgspec.Struct, gc=False):
     """An item of `input`; which fields count is said by `type`, a message may leave it out."""
 
     type: str | None = None
+    id: str | None = None
     role: str | None = None
     content: str | list[Part] | None = None
     call_id: str | None = None
@@ -24,10 +29,34 @@ class InputItem(msgspec.Struct, gc=False):
     output: str | list[Part] | None = None
 
 
-def read_items(given: str | list[InputItem]) -> tuple[Message, ...]:
+class Reference(msgspec.Struct, frozen=True):
+    """What an item's id says: its `kind`, the name of the answer that holds it, and its place among the items there."""
+
+    kind: str
+    answer: str
+    place: int
+
+
+def reference_of(item_id: str) -> Reference | None:
+    """Return what an id says, None for one that is not ours."""
+    said = _ITEM.fullmatch(item_id)
+    return None if said is None else Reference(said[1], f"node_{said[2]}", int(said[3]))
+
+
+def references(given: str | list[InputItem]) -> dict[str, Reference]:
+    """Return the items of stored answers that `input` refers to and that are told again, by their ids."""
+    if isinstance(given, str):
+        return {}
+    named = [item.id for item in given if item.type == "item_reference" and item.id]
+    found = {item_id: reference for item_id in named if (reference := reference_of(item_id)) is not None}
+    return {item_id: reference for item_id, reference in found.items() if reference.kind in {"msg", "fc"}}
+
+
+def read_items(given: str | list[InputItem], known: Mapping[str, Message]) -> tuple[Message, ...]:
     """Return `input` as messages: a text is the user's, and calls belong to the answer that they follow.
 
-    Raises InvalidRequest with `param`, UnsupportedFeature for items and parts that do not exist here.
+    `known` are the items that it refers to, as messages. Raises InvalidRequest with `param`, UnsupportedFeature for
+    items and parts that do not exist here.
     """
     if isinstance(given, str):
         return (Message("user", given),)
@@ -45,6 +74,8 @@ def read_items(given: str | list[InputItem]) -> tuple[Message, ...]:
             _add_call(messages, _call(item, path))
         elif kind == "function_call_output":
             messages.append(_result(item, path))
+        elif kind == "item_reference":
+            _add_referred(messages, item, path, known)
         elif kind not in _ASSISTANTS_OWN:
             raise UnsupportedFeature(
                 f"'{path}': items of type {kind!r} do not exist here; {_KNOWN} do.", param=f"{path}.type"
@@ -65,6 +96,22 @@ def _message(item: InputItem, path: str) -> Message:
         raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
     text, files = read_content(item.content, role, path)
     return Message(role, text, attachments=files)
+
+
+def _add_referred(messages: list[Message], item: InputItem, path: str, known: Mapping[str, Message]) -> None:
+    """Add what an item of an earlier answer says."""
+    item_id = item.id or ""
+    reference = reference_of(item_id)
+    if reference is not None and reference.kind not in {"msg", "fc"}:
+        return
+    message = known.get(item_id)
+    if message is None:
+        raise InvalidRequest(f"'{path}': Item with id '{item_id}' not found.", param=f"{path}.id")
+    if message.tool_calls:
+        for call in message.tool_calls:
+            _add_call(messages, call)
+    elif message.text:
+        messages.append(message)
 
 
 def _call(item: InputItem, path: str) -> ToolCall:

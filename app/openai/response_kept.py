@@ -1,12 +1,14 @@
-"""Write what is kept of a response, whose request is not."""
+"""What is kept of a response, whose request is not: to be shown, or referred to."""
 
 from typing import Literal
 
 import msgspec
 
 from app.core.events import AnswerEvent, CallArguments, CallStarted, ReasoningDelta, TextDelta
+from app.core.messages import Message, ToolCall
 from app.core.ports import KeptAnswer
 from app.core.told import words_and_calls
+from app.openai.response_items import Reference
 from app.openai.response_output import ResponseOutput
 from app.openai.response_shapes import IncompleteDetails, KeptResponse, ResponseFault
 
@@ -32,6 +34,21 @@ def kept_response(id_of_response: str, kept: KeptAnswer, text: str, reasoning: s
         output=output.items,
     )
     return msgspec.json.encode(response)
+
+
+def kept_item(reference: Reference, kept: KeptAnswer, text: str) -> Message | None:
+    """Return an item of a stored answer as a message, None for a call that it did not make.
+
+    All words of an answer are one item here, wherever its calls stood.
+    """
+    words, calls = words_and_calls(text, len(kept.calls))
+    if reference.kind == "msg":
+        return Message("assistant", words)
+    number = reference.place - bool(kept.reasoning) - bool(words)
+    if not 0 <= number < len(calls):
+        return None
+    name, arguments = calls[number]
+    return Message("assistant", "", (ToolCall(kept.calls[number], name, arguments),))
 
 
 def _events(text: str, reasoning: str, call_ids: tuple[str, ...]) -> list[AnswerEvent]:

@@ -1,12 +1,13 @@
 """Decode a Responses request: once, strictly where it matters, with an error that names the field."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from app.core.messages import ChatRequest
+from app.core.messages import ChatRequest, Message
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, PreviousResponseNotFound, UnsupportedFeature
 from app.openai.decoding import BodyDecoder
@@ -89,11 +90,21 @@ class ResponseCall(Struct, frozen=True, gc=False):
     ignored: tuple[str, ...]
 
 
-def decode_response(raw: bytes, owner: str) -> ResponseCall:
-    """Decode a request body. Raises InvalidRequest with `param`, UnsupportedFeature for what does not exist here."""
+def decode_body(raw: bytes) -> tuple[ResponseBody, tuple[str, ...]]:
+    """Return a request's body and the names of the fields that are ignored.
+
+    Raises InvalidRequest with `param`, UnsupportedFeature for what does not exist here.
+    """
     body, ignored = _decoder.decode(raw)
     _refuse_unsupported(body)
-    messages = read_items(body.input)
+    return body, (*ignored, *_without_effect(body))
+
+
+def read_body(
+    body: ResponseBody, ignored: tuple[str, ...], owner: str, known: Mapping[str, Message] | None = None
+) -> ResponseCall:
+    """Return what a body asks for; `known` are the items that it refers to. Raises as `decode_body` does."""
+    messages = read_items(body.input, known or {})
     reasoning = body.reasoning or ReasoningOptions()
     thinking, budget = thinking_of(
         messages,
@@ -123,7 +134,7 @@ def decode_response(raw: bytes, owner: str) -> ResponseCall:
         follows=None if body.previous_response_id is None else _node_id(body.previous_response_id),
         instructions=body.instructions or "",
     )
-    return ResponseCall(request, body, bool(body.stream), (*ignored, *_without_effect(body)))
+    return ResponseCall(request, body, bool(body.stream), ignored)
 
 
 def response_id(name: str) -> str:

@@ -1,24 +1,36 @@
 """`POST /v1/responses`, and what is kept of a response."""
 
 from aiohttp import web
+from msgspec.structs import replace
 
+from app.core.messages import Message
 from app.core.turn import Turn
 from app.errors import InvalidRequest, PreviousResponseNotFound, ResponseNotFound, ResponseUnfinished, TextsNotKept
-from app.openai.response_kept import kept_response
-from app.openai.response_requests import ResponseCall, answer_name, decode_response, previous_not_found, response_id
+from app.openai.response_items import references
+from app.openai.response_kept import kept_item, kept_response
+from app.openai.response_requests import (
+    ResponseBody,
+    ResponseCall,
+    answer_name,
+    decode_body,
+    previous_not_found,
+    read_body,
+    response_id,
+)
 from app.openai.response_writer import ResponseWriter
 from app.openai.responses import Heading
 from app.web.answering import answer_as_stream, answer_whole
 from app.web.forms import read_json
-from app.web.keys import OWNER, SERVICES, VISIT
+from app.web.keys import OWNER, SERVICES, VISIT, Services
 
 _FIELDS = {"messages": "input", "response_format": "text.format"}  # as chat completions call them, and this route does
 
 
 async def make_response(request: web.Request) -> web.StreamResponse:
     """Answer a conversation, or what follows an earlier response, as one JSON object or as a stream."""
-    services = request.app[SERVICES]
-    call = decode_response(await read_json(request), request[OWNER])
+    services, owner = request.app[SERVICES], request[OWNER]
+    body, ignored = decode_body(await read_json(request))
+    call = read_body(body, ignored, owner, await _referred_to(services, body, owner))
     with await _begun(request, call) as turn:
         request[VISIT].turn = turn
         created = int(services.clock.now().timestamp())
@@ -42,6 +54,24 @@ async def show_response(request: web.Request) -> web.Response:
     if kept.text is None or kept.reasoning is None:
         raise TextsNotKept("The texts of this response are not kept here.")
     return web.Response(body=kept_response(wanted, kept, kept.text, kept.reasoning), content_type="application/json")
+
+
+async def _referred_to(services: Services, body: ResponseBody, owner: str) -> dict[str, Message]:
+    """Return the items of stored answers that a request refers to, as messages. Raises TextsNotKept."""
+    found: dict[str, Message] = {}
+    told: set[str] = set()  # answers whose words are among them
+    for item_id, reference in references(body.input).items():
+        kept = await services.store.kept_answer(reference.answer, owner)
+        if kept is None:
+            continue
+        if kept.text is None:
+            raise TextsNotKept(f"The texts of the item '{item_id}' are not kept here.", param="input")
+        item = kept_item(reference, kept, kept.text)
+        if item is not None:
+            found[item_id] = replace(item, text="") if reference.answer in told else item
+        if reference.kind == "msg":
+            told.add(reference.answer)
+    return found
 
 
 async def _begun(request: web.Request, call: ResponseCall) -> Turn:

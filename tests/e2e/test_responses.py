@@ -198,6 +198,47 @@ async def test_a_client_that_sends_the_history_finds_what_one_that_names_respons
     assert len(server.emulator.chats) == 1
 
 
+async def test_a_client_may_refer_to_what_was_answered(client: AsyncOpenAI, server: Server) -> None:
+    server.emulator.script.answer(f"I look.\n\n{NAMED_CALL.format(city='Rome')}")
+    history: list[Any] = [{"role": "user", "content": "How warm is it in Rome?"}]
+    called = await say(client, history, tools=[WEATHER])
+    history += [{"type": "item_reference", "id": item.id} for item in called.output]
+    [call] = [item for item in called.output if item.type == "function_call"]
+    history.append({"type": "function_call_output", "call_id": call.call_id, "output": "31 degrees"})
+    answered = await say(client, history, tools=[WEATHER])
+    history += [{"type": "item_reference", "id": item.id} for item in answered.output]
+    raw = await client.responses.with_raw_response.create(
+        model=MODEL, input=[*history, {"role": "user", "content": "Thanks"}], tools=[WEATHER]
+    )
+    assert raw.headers["X-Session-Match"] == "exact"
+    question, result, thanks = server.emulator.shown
+    assert result.text.endswith("<name>get_weather</name>\n<result>31 degrees</result>\n</tool_use_result>")
+    assert thanks.text == "Thanks"
+    assert question.chat_id == result.chat_id == thanks.chat_id
+
+
+async def test_a_reference_is_to_what_its_owner_was_answered_and_what_is_kept(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        settings = {"API_KEYS": "anna:anna-key-1,ben:ben-key-12", "STORE_TEXT": "0"}
+        async with (
+            serving(tmp_path, emulator, **settings) as server,
+            client_of(server, "anna-key-1") as anna,
+            client_of(server, "ben-key-12") as ben,
+        ):
+            said = await say(anna, DOG, reasoning={"effort": "none"})
+            refers: list[Any] = [
+                {"role": "user", "content": DOG},
+                {"type": "item_reference", "id": said.output[0].id},
+                {"role": "user", "content": ASK},
+            ]
+            with pytest.raises(openai.BadRequestError) as unknown:
+                await say(ben, refers)
+            assert unknown.value.param == "input[1].id"
+            with pytest.raises(openai.ConflictError) as unkept:
+                await say(anna, refers)
+            assert unkept.value.code == "texts_not_kept"
+
+
 async def test_a_client_that_sends_the_whole_history_is_continued_natively(client: AsyncOpenAI, server: Server) -> None:
     history: list[Any] = [{"role": "developer", "content": "Today is Monday. Be brief."}]
     for text in (DOG, ASK):

@@ -9,7 +9,7 @@ from app.core.messages import Message, ToolCall
 from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, PreviousResponseNotFound
-from app.openai.response_requests import ResponseCall, answer_name, decode_response, response_id
+from app.openai.response_requests import ResponseCall, answer_name, decode_body, read_body, response_id
 from tests.samples import PNG, data_url
 
 DIGITS = "0123456789abcdef0123456789abcdef"
@@ -18,7 +18,7 @@ F = Tool("f", "does", {"type": "object"})
 
 
 def decode(given: Any = "hi", **fields: Any) -> ResponseCall:
-    return decode_response(json.dumps({"model": "qwen", "input": given, **fields}).encode(), "owner")
+    return read_body(*decode_body(json.dumps({"model": "qwen", "input": given, **fields}).encode()), "owner")
 
 
 def refusal(given: Any = "hi", **fields: Any) -> tuple[str, str | None]:
@@ -139,7 +139,8 @@ def test_what_has_no_effect_is_named() -> None:
         ([{"content": "x"}], {}, "input[0].role", "missing"),
         ([{"role": "user"}], {}, "input[0].content", "missing"),
         ([{"role": "user", "content": 5}], {}, "input[0].content", "a text or a list"),
-        ([{"type": "item_reference", "id": "msg_1"}], {}, "input[0].type", "do not exist here; message"),
+        ([{"type": "item_reference", "id": "msg_1"}], {}, "input[0].id", "Item with id 'msg_1' not found"),
+        ([{"type": "item_reference"}], {}, "input[0].id", "not found"),
         ([{"type": "custom_tool_call", "name": "f"}], {}, "input[0].type", "do not exist here"),
         ([{"type": "function_call", "name": "f"}], {}, "input[0].call_id", "missing"),
         ([{"type": "function_call", "call_id": "c"}], {}, "input[0].name", "missing"),
@@ -171,7 +172,7 @@ def test_what_is_wrong_is_named(given: Any, fields: dict[str, Any], param: str, 
 
 def test_input_is_needed() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        decode_response(b'{"model": "qwen"}', "owner")
+        decode_body(b'{"model": "qwen"}')
     assert refused.value.param == "input"
 
 

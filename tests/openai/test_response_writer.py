@@ -20,7 +20,7 @@ from app.core.events import (
     Usage,
 )
 from app.errors import UpstreamCut
-from app.openai.response_requests import decode_response
+from app.openai.response_requests import decode_body, read_body
 from app.openai.response_writer import ResponseWriter
 from app.openai.responses import Heading
 
@@ -41,7 +41,7 @@ ALL: list[AnswerEvent] = [
 
 
 def writer(**fields: Any) -> ResponseWriter:
-    call = decode_response(json.dumps({"model": "qwen", "input": "hi", **fields}).encode(), "owner")
+    call = read_body(*decode_body(json.dumps({"model": "qwen", "input": "hi", **fields}).encode()), "owner")
     return ResponseWriter(HEADING, call)
 
 
