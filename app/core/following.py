@@ -46,6 +46,7 @@ async def found_after(store: SessionStore, named: NamedAnswer, new: History) -> 
         rung="named",
         history=history,
         index=0,
+        rows=history.turn_rows(0),
         named=named,
         before=tuple([Message("assistant", node.answer) for node in turn if node.answer and not node.asked_again]),
     )

@@ -7,7 +7,6 @@ import msgspec
 
 from app.core.messages import Message, Role, ToolCall
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.decoding import MOST_MESSAGES
 from app.openai.parts import Part, read_content
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -30,11 +29,11 @@ class InputItem(msgspec.Struct, gc=False):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What an item's id says: its `kind`, the name of the answer that holds it, and its place among the items there."""
+    """What an item's id says: its `kind`, the name of the answer that holds it, and its number there."""
 
     kind: str
     answer: str
-    place: int
+    number: int
 
 
 def reference_of(item_id: str) -> Reference | None:
@@ -60,10 +59,6 @@ def read_items(given: str | list[InputItem], known: Mapping[str, Message]) -> tu
     """
     if isinstance(given, str):
         return (Message("user", given),)
-    if len(given) > MOST_MESSAGES:
-        raise InvalidRequest(
-            f"'input' holds {len(given):,} items; at most {MOST_MESSAGES:,} are possible.", param="input"
-        )
     messages: list[Message] = []
     for index, item in enumerate(given):
         path = f"input[{index}]"

@@ -44,11 +44,10 @@ def kept_item(reference: Reference, kept: KeptAnswer, text: str) -> Message | No
     words, calls = words_and_calls(text, len(kept.calls))
     if reference.kind == "msg":
         return Message("assistant", words)
-    number = reference.place - bool(kept.reasoning) - bool(words)
-    if not 0 <= number < len(calls):
+    if reference.number >= len(calls):
         return None
-    name, arguments = calls[number]
-    return Message("assistant", "", (ToolCall(kept.calls[number], name, arguments),))
+    name, arguments = calls[reference.number]
+    return Message("assistant", "", (ToolCall(kept.calls[reference.number], name, arguments),))
 
 
 def _events(text: str, reasoning: str, call_ids: tuple[str, ...]) -> list[AnswerEvent]:

@@ -47,7 +47,7 @@ class ResponseOutput:
         elif isinstance(event, ReasoningDelta):
             self._think(event.text)
         elif isinstance(event, CallStarted):
-            self._begin(OutputCall(self._next_id("fc"), "in_progress", event.id, event.name, ""))
+            self._begin(OutputCall(self._next_id("fc", event.index), "in_progress", event.id, event.name, ""))
         elif isinstance(event, CallArguments):
             self._delta("function_call_arguments.delta", event.text, {})
         elif isinstance(event, Picture):
@@ -124,10 +124,10 @@ class ResponseOutput:
             fields = {"content_index": 0, "annotation_index": number, "annotation": citation}
             self._step("output_text.annotation.added", fields)
 
-    def _next_id(self, kind: str) -> str:
-        """End the open item; return the id of the next one."""
+    def _next_id(self, kind: str, number: int | None = None) -> str:
+        """End the open item; return the id of the next one: its number among calls, or else among all items."""
         self.close()
-        return f"{kind}_{self._digits}_{len(self.items)}"
+        return f"{kind}_{self._digits}_{len(self.items) if number is None else number}"
 
     def _begin(self, item: OutputItem) -> None:
         self._open = item

@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.core.messages import ChatRequest, Message
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, PreviousResponseNotFound, UnsupportedFeature
-from app.openai.decoding import BodyDecoder
+from app.openai.decoding import MOST_MESSAGES, BodyDecoder
 from app.openai.response_items import InputItem, read_items
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Choice, Function, OfferedTool, json_format, tool_use
@@ -171,6 +171,10 @@ def _refuse_unsupported(body: ResponseBody) -> None:
         )
     if body.prompt is not None:
         raise UnsupportedFeature("'prompt': no prompts are stored here; send 'instructions'.", param="prompt")
+    if not isinstance(body.input, str) and len(body.input) > MOST_MESSAGES:
+        raise InvalidRequest(
+            f"'input' holds {len(body.input):,} items; at most {MOST_MESSAGES:,} are possible.", param="input"
+        )
     if body.max_output_tokens is not None and body.max_output_tokens < 1:
         raise InvalidRequest("'max_output_tokens' must be 1 or more.", param="max_output_tokens")
 

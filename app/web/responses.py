@@ -4,6 +4,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from app.core.messages import Message
+from app.core.ports import KeptAnswer
 from app.core.turn import Turn
 from app.errors import InvalidRequest, PreviousResponseNotFound, ResponseNotFound, ResponseUnfinished, TextsNotKept
 from app.openai.response_items import references
@@ -59,9 +60,12 @@ async def show_response(request: web.Request) -> web.Response:
 async def _referred_to(services: Services, body: ResponseBody, owner: str) -> dict[str, Message]:
     """Return the items of stored answers that a request refers to, as messages. Raises TextsNotKept."""
     found: dict[str, Message] = {}
+    answers: dict[str, KeptAnswer | None] = {}
     told: set[str] = set()  # answers whose words are among them
     for item_id, reference in references(body.input).items():
-        kept = await services.store.kept_answer(reference.answer, owner)
+        if reference.answer not in answers:
+            answers[reference.answer] = await services.store.kept_answer(reference.answer, owner)
+        kept = answers[reference.answer]
         if kept is None:
             continue
         if kept.text is None:
