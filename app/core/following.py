@@ -14,10 +14,10 @@ from app.core.history import History
 from app.core.ladder import Found
 from app.core.messages import Message
 from app.core.ports import NamedAnswer, PathNode, SessionStore
+from app.core.retelling import retold
 from app.core.system_text import parts_digest, parts_of
 from app.core.told import Told, written_calls
 from app.core.tools.results import in_order
-from app.core.transcript import retold
 from app.errors import ResponseUnfinished, TextsNotKept
 
 _FIELD = "previous_response_id"

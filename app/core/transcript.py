@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.core.messages import Message, ToolCall
-from app.core.ports import PathNode
 from app.core.tools.results import answered_calls, in_order
 from app.core.tools.scheme import SCHEME
 
@@ -19,17 +18,8 @@ _LONGEST_NAME = 64
 SEE_FILES = "See the attached file."
 SO_FAR = "Above is our conversation so far. Go on from there: reply to what follows, as the assistant."
 FROM_HERE = "Above is how our conversation went on from here. Reply to what follows, as the assistant."
-_REPLACED = "These instructions replace the ones given earlier:\n"
-_NO_LONGER = "The instructions given earlier no longer apply."
-_INSTRUCTED = re.compile(  # what `instructions` and `changed_instructions` put before a transcript
-    rf"(?:{re.escape(_REPLACED)})?<(?P<tag>instructions(?:-\d+)?)>\n.*?\n</(?P=tag)>\n\n|{re.escape(_NO_LONGER)}\n\n",
-    re.DOTALL,
-)
-_TOLD = re.compile(
-    rf"<(?P<tag>conversation(?:-\d+)?)>\n(?P<told>.*?)\n</(?P=tag)>\n\n"
-    rf"(?:{re.escape(SO_FAR)}|{re.escape(FROM_HERE)})(?:\n\n|\Z)",
-    re.DOTALL,
-)
+REPLACED = "These instructions replace the ones given earlier:\n"
+NO_LONGER = "The instructions given earlier no longer apply."
 
 
 def fence(tag: str, text: str) -> str:
@@ -52,33 +42,6 @@ def transcript(earlier: Sequence[Message], shown: Mapping[str, str] | None = Non
     return fence("conversation", "\n\n".join([before, *spoken] if before else spoken)) if earlier or before else ""
 
 
-def retold(path: Sequence[PathNode]) -> str | None:
-    """Write the messages that led to a stored answer as a transcript has them; None where not all texts are kept.
-
-    What a message told of the conversation before it is among them, and its instructions are not.
-    """
-    written: list[str] = []
-    is_asked_again = False
-    for node in path:
-        if node.said is None or node.answer is None:
-            return None
-        if not is_asked_again:  # else we asked
-            named = [_named(file) for file in node.files]
-            said = "\n".join(filter(None, (node.said, *named)))
-            written += [told_in(node.sent or ""), fence("user", said) if said else ""]
-        is_asked_again = node.asked_again
-        if node.answer and not is_asked_again:
-            written.append(fence("assistant", node.answer))
-    return "\n\n".join(filter(None, written))
-
-
-def told_in(sent: str) -> str:
-    """Return the messages in the transcript that a sent text holds, "" without one."""
-    instructed = _INSTRUCTED.match(sent)
-    found = _TOLD.match(sent, instructed.end() if instructed else 0)
-    return found["told"] if found else ""
-
-
 def system_message(text: str) -> str:
     """Return what system messages say that stay in force, whatever instructions change."""
     return fence("system", text) if text else ""
@@ -94,8 +57,8 @@ def changed_instructions(system: str | None) -> str:
     if system is None:
         return ""
     if not system:
-        return _NO_LONGER
-    return f"{_REPLACED}{fence('instructions', system)}"
+        return NO_LONGER
+    return f"{REPLACED}{fence('instructions', system)}"
 
 
 def new_text(new: Sequence[Message], earlier: Sequence[Message]) -> str:
@@ -133,7 +96,7 @@ def _spoken(messages: Iterable[Message], shown: Mapping[str, str]) -> list[str]:
             spoken.append(fence("user", _result(message, calls)))
         else:
             written = [SCHEME.write_call(call.name, call.arguments) for call in message.tool_calls]
-            files = [_named(file.name, shown.get(file.digest)) for file in message.attachments]
+            files = [named_file(file.name, shown.get(file.digest)) for file in message.attachments]
             spoken.append(fence(message.role, "\n".join(text for text in (_words(message), *files, *written) if text)))
     return spoken
 
@@ -145,7 +108,8 @@ def _words(message: Message) -> str:
     return f"{' '.join(message.name.split())[:_LONGEST_NAME]}: {message.text}"
 
 
-def _named(name: str, shown_as: str | None = None) -> str:
+def named_file(name: str, shown_as: str | None = None) -> str:
+    """Name a file that came with a message, by the name that it is shown under where it goes along again."""
     return f"[attached: {shown_as}]" if shown_as else f"[attached, not shown again: {name}]"
 
 

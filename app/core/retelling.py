@@ -1,0 +1,53 @@
+"""Tell again what led to a stored answer, from the texts of its nodes (docs/sessions.md, Named answers).
+
+The first message of a chat may hold a transcript itself, of what was said before that chat was made. Its messages are
+taken out of it, so that a conversation that is replayed again and again stays one transcript.
+"""
+
+import re
+from collections.abc import Sequence
+
+from app.core.letter import DOCUMENT
+from app.core.ports import PathNode
+from app.core.transcript import FROM_HERE, NO_LONGER, REPLACED, SO_FAR, fence, named_file
+
+_INSTRUCTED = re.compile(  # what `instructions` and `changed_instructions` put before a transcript
+    rf"(?:{re.escape(REPLACED)})?<(?P<tag>instructions(?:-\d+)?)>\n.*?\n</(?P=tag)>\n\n|{re.escape(NO_LONGER)}\n\n",
+    re.DOTALL,
+)
+_TOLD = re.compile(
+    rf"<(?P<tag>conversation(?:-\d+)?)>\n(?P<told>.*?)\n</(?P=tag)>\n\n"
+    rf"(?:{re.escape(SO_FAR)}|{re.escape(FROM_HERE)})(?:\n\n|\Z)",
+    re.DOTALL,
+)
+# A message that an older version stored: what went as its document is not kept.
+_WENT_ELSEWHERE = re.compile(
+    rf"^The attached file {re.escape(DOCUMENT)} \([\d,]+ characters\) holds [a-z, ]*our conv", re.M
+)
+
+
+def retold(path: Sequence[PathNode]) -> str | None:
+    """Write the messages that led to a stored answer as a transcript has them; None where not all texts are kept.
+
+    What a message told of the conversation before it is among them, and its instructions are not.
+    """
+    written: list[str] = []
+    is_asked_again = False
+    for node in path:
+        if node.said is None or node.answer is None or _WENT_ELSEWHERE.search(node.sent or ""):
+            return None
+        if not is_asked_again:  # else we asked
+            named = [named_file(file) for file in node.files]
+            said = "\n".join(filter(None, (node.said, *named)))
+            written += [told_in(node.sent or ""), fence("user", said) if said else ""]
+        is_asked_again = node.asked_again
+        if node.answer and not is_asked_again:
+            written.append(fence("assistant", node.answer))
+    return "\n\n".join(filter(None, written))
+
+
+def told_in(sent: str) -> str:
+    """Return the messages in the transcript that a sent text holds, "" without one."""
+    instructed = _INSTRUCTED.match(sent)
+    found = _TOLD.match(sent, instructed.end() if instructed else 0)
+    return found["told"] if found else ""
