@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI
-from openai.types.responses import Response, ResponseInputParam
+from openai.types.responses import Response, ResponseFunctionToolCall, ResponseInputParam
 from pydantic import BaseModel
 
 from tests.e2e.harness import MODEL, Server, emulating, eventually, serving
@@ -49,6 +49,10 @@ async def say(
     previous = after.id if after is not None else openai.omit
     made: Response = await client.responses.create(model=MODEL, input=given, previous_response_id=previous, **fields)
     return made
+
+
+def functions_of(said: Response) -> list[ResponseFunctionToolCall]:
+    return [item for item in said.output if item.type == "function_call"]
 
 
 async def matched(client: AsyncOpenAI, text: str | ResponseInputParam, after: Response | None = None) -> str:
@@ -203,7 +207,7 @@ async def test_a_client_may_refer_to_what_was_answered(client: AsyncOpenAI, serv
     history: list[Any] = [{"role": "user", "content": "How warm is it in Rome?"}]
     called = await say(client, history, tools=[WEATHER])
     history += [{"type": "item_reference", "id": item.id} for item in called.output]
-    [call] = [item for item in called.output if item.type == "function_call"]
+    [call] = functions_of(called)
     history.append({"type": "function_call_output", "call_id": call.call_id, "output": "31 degrees"})
     answered = await say(client, history, tools=[WEATHER])
     history += [{"type": "item_reference", "id": item.id} for item in answered.output]
@@ -211,6 +215,10 @@ async def test_a_client_may_refer_to_what_was_answered(client: AsyncOpenAI, serv
         model=MODEL, input=[*history, {"role": "user", "content": "Thanks"}], tools=[WEATHER]
     )
     assert raw.headers["X-Session-Match"] == "exact"
+    for missing in (f"{functions_of(called)[0].id}9", "fc_0123456789abcdef0123456789abcdef_0"):
+        with pytest.raises(openai.BadRequestError) as unknown:
+            await say(client, [{"type": "item_reference", "id": missing}])
+        assert unknown.value.param == "input[0].id"
     question, result, thanks = server.emulator.shown
     assert result.text.endswith("<name>get_weather</name>\n<result>31 degrees</result>\n</tool_use_result>")
     assert thanks.text == "Thanks"
