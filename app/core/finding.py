@@ -83,12 +83,16 @@ class Finder:
         Raises PreviousResponseNotFound, ResponseUnfinished.
         """
         await self._recorded(owner)
-        if self._live.is_writing(name, owner):
+        if await self.is_writing(name, owner):
             raise still_written()
         named = await self._store.find_answer(name, owner)
         if named is None:
             raise PreviousResponseNotFound(f"No answer is named {name}.", param="previous_response_id")
         return named
+
+    async def is_writing(self, name: str, owner: str) -> bool:
+        """Say whether an owner's answer is still being written."""
+        return await self._live.is_writing(name, owner, _SETTLE_SECONDS)
 
     async def _recorded(self, owner: str) -> None:
         """Wait for answers that were just given up or cut: the next request often continues one."""

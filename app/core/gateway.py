@@ -97,9 +97,9 @@ class Gateway:
         """How many answers are being generated."""
         return self._admission.running
 
-    def is_writing(self, name: str, owner: str) -> bool:
-        """Say whether the answer with this name is still to be recorded."""
-        return self._live.is_writing(name, owner)
+    async def is_writing(self, name: str, owner: str) -> bool:
+        """Say whether an owner's answer with this name is still being written."""
+        return await self._finder.is_writing(name, owner)
 
     async def answer(self, request: ChatRequest) -> Turn:
         """Begin the answer to a request; the caller enters the turn that comes back as a context, at once.

@@ -21,9 +21,10 @@ class LiveTurns:
         """Say whether an answer is under way in a chat; "" is a chat that is still to be made."""
         return bool(chat_id) and any(turn.chat_id == chat_id and not self._is_over(turn) for turn in self._live)
 
-    def is_writing(self, name: str, owner: str) -> bool:
-        """Say whether an owner's answer with this name is not recorded yet."""
-        alike = (turn for turn in self._live if turn.name == name and turn.draft.owner == owner)
+    async def is_writing(self, name: str, owner: str, seconds: float) -> bool:
+        """Say whether an owner's answer is still to be recorded; one that is over is waited for so long at most."""
+        alike = [turn for turn in self._live if turn.name == name and turn.draft.owner == owner]
+        await _done([turn.recorded for turn in alike], seconds)
         return any(turn.recorded is None or not turn.recorded.done() for turn in alike)
 
     def part_with(self, turn: Turn) -> None:

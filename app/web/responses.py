@@ -45,7 +45,7 @@ async def show_response(request: web.Request) -> web.Response:
     """Show what is kept of a response."""
     services, owner, wanted = request.app[SERVICES], request[OWNER], request.match_info["id"]
     name = answer_name(wanted)
-    if name is not None and services.gateway.is_writing(name, owner):
+    if name is not None and await services.gateway.is_writing(name, owner):
         raise ResponseUnfinished("The response is still being written.")
     kept = None if name is None else await services.store.kept_answer(name, owner)
     if kept is None:
