@@ -67,7 +67,8 @@ class Histories:
         if instructions is not None:
             lasting, systems = joined(systems), [instructions]
         system = joined([*systems, taught]) if systems or taught else ""
-        prompt, stays = self._prompt(system), self._prompt(lasting)
+        prompt = self._prompt(system) if system else _NO_PROMPT
+        stays = self._prompt(lasting) if lasting else _NO_PROMPT
         is_taught = (prompt.teaches or stays.teaches) and not taught  # else we teach them, and read the calls
         reading = self._read(keys, spoken, _UNREAD_AND_TAUGHT if is_taught else _UNREAD, keep=keep)
         return History(
@@ -104,8 +105,6 @@ class Histories:
         return reading
 
     def _prompt(self, system: str) -> _Prompt:
-        if not system:
-            return _NO_PROMPT
         known = self._prompts.get(system)
         if known is None:
             known = _Prompt(system_digest(system), teaches_tools(system))

@@ -86,7 +86,7 @@ class History(Struct, frozen=True, gc=False):
     @property
     def whole_system(self) -> str:
         """Both parts of the system prompt."""
-        return joined((self.lasting, self.system))
+        return joined((self.lasting, self.system)) if self.lasting else self.system
 
     def changed_system(self, known: str) -> str | None:
         """Return what a chat has to be told of the system prompt, None where it knows it by this digest."""

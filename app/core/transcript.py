@@ -38,8 +38,10 @@ def transcript(earlier: Sequence[Message], shown: Mapping[str, str] | None = Non
     Files are named; those that go along are in `shown`: their names, by digest. `before` are messages that came before
     these, written in the same way.
     """
+    if not earlier and not before:
+        return ""
     spoken = _spoken(earlier, shown or {})
-    return fence("conversation", "\n\n".join([before, *spoken] if before else spoken)) if earlier or before else ""
+    return fence("conversation", "\n\n".join([before, *spoken] if before else spoken))
 
 
 def system_message(text: str) -> str:

@@ -149,7 +149,7 @@ class Content:
 
     def finish(self, events: list[Event]) -> None:
         """Let go of the text that was held until more of it would tell how to read it."""
-        if thought := self._thoughts.end_segment():
+        if "_thoughts" in vars(self) and (thought := self._thoughts.end_segment()):  # most answers have none
             events.append(ReasoningDelta(thought))
         if rest := self._answer.finish():
             events.append(TextDelta(rest))

@@ -8,16 +8,16 @@ _RETRY_SECONDS = 10.0
 
 
 class Refusals:
-    """Remembers the last token that was refused, until the site takes it or refuses another."""
+    """Remembers the last token that was refused, None once the site took it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._token: Secret | None = None
+        self.token: Secret | None = None
         self._reason = ""
         self._tried_at = float("-inf")
 
     def __contains__(self, credential: Credential) -> bool:
-        return credential.token == self._token
+        return credential.token == self.token
 
     def reason(self, credential: Credential) -> str | None:
         """Return why this token was refused, None if it was not."""
@@ -25,13 +25,13 @@ class Refusals:
 
     def add(self, credential: Credential, reason: str) -> None:
         """The site refused this token."""
-        self._token, self._reason = credential.token, reason
+        self.token, self._reason = credential.token, reason
         self._tried_at = self._clock.monotonic()
 
     def lift(self, credential: Credential) -> None:
         """The site took this token."""
-        if self._token is not None and credential in self:
-            self._token = None
+        if credential in self:
+            self.token = None
 
     def try_again(self) -> bool:
         """Say whether the refused token may be sent now: one request tries it every 10 seconds."""

@@ -160,7 +160,8 @@ class TokenSource:
 
     def accepted(self, credential: Credential) -> None:
         """The site took this token."""
-        self._refusals.lift(credential)
+        if self._refusals.token is not None:
+            self._refusals.lift(credential)
         self._renewer.accepted(credential)
 
     async def refresh(self) -> None:
