@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from app.upstream.qwen.credentials import Given
+from app.config_values import Secret
+from app.upstream.qwen.credentials import Given, read_token
 from app.upstream.qwen.token_file import TokenFile
 from app.upstream.qwen.vault import NOTHING, Stamp
 from app.upstream.qwen.wallet import Wallet
-from tests.upstream.conftest import StillClock, write_env
+from tests.upstream.conftest import StillClock, make_token, write_env
 
 
 class WatchedFile(TokenFile):
@@ -100,3 +102,56 @@ async def test_what_is_written_while_a_reading_is_under_way_is_found_by_the_next
     file.may_end.set()
     assert (await early, await late) == (False, True)
     assert token_in(wallet) == "the.second.one"
+
+
+MINE, THEIRS = make_token("me", timedelta(days=30)), make_token("them", timedelta(days=20))
+THEIR_COOKIE = f"cna=1; refresh_token={make_token('them', timedelta(days=30))}"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"QWEN_AUTH_TOKEN='{THEIRS}'", f"QWEN_COOKIE='{THEIR_COOKIE}'"],
+        [f"QWEN_AUTH_TOKEN='{THEIRS}'"],
+        [f"QWEN_COOKIE='{THEIR_COOKIE}'"],
+    ],
+    ids=["token and cookies", "a token", "cookies"],
+)
+async def test_a_login_of_the_environment_is_neither_mixed_with_another_account_s_nor_stored_over_it(
+    lines: list[str], tmp_path: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    env = tmp_path / ".env"
+    write_env(env, *lines)
+    wallet = Wallet(clock, Given(Secret(MINE), Secret()), TokenFile(env))
+    await wallet.look(at_once=True)
+    for number in range(3):
+        old = wallet.credential
+        assert old is not None
+        assert old.account == "me"
+        assert THEIR_COOKIE not in old.cookie.reveal()
+        fresh = make_token("me", timedelta(minutes=15), type="access_token", n=number)
+        new = read_token(fresh, Secret(f"refresh_token={make_token('me', n=number)}"))
+        assert new is not None
+        assert await wallet.replace(old, new)
+        await wallet.look(at_once=True)
+        assert token_in(wallet) == fresh, "it is used all the same"
+    assert env.read_text().splitlines() == lines
+    told = [record.getMessage() for record in caplog.records if "could not be written" in record.getMessage()]
+    assert len(told) == 1
+    assert "it holds another account's login" in told[0]
+    assert "ENV_FILE" in told[0]
+
+
+async def test_a_renewed_login_of_the_environment_is_stored_where_the_file_holds_none_or_its_own(
+    tmp_path: Path, clock: StillClock
+) -> None:
+    for lines in (["LOG_LEVEL=info"], [f"QWEN_COOKIE='refresh_token={make_token('me')}'"], ["QWEN_COOKIE=cna=1"]):
+        env = tmp_path / ".env"
+        write_env(env, *lines)
+        wallet = Wallet(clock, Given(Secret(MINE), Secret()), TokenFile(env))
+        await wallet.look(at_once=True)
+        later = read_token(make_token("me", timedelta(days=31)), Secret())
+        assert wallet.credential is not None
+        assert later is not None
+        assert await wallet.replace(wallet.credential, later)
+        assert later.token.reveal() in env.read_text()

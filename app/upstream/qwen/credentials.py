@@ -137,10 +137,10 @@ def read_token(text: str, cookie: Secret) -> Credential | None:
 
 def are_of_two_accounts(one: Given, other: Given) -> bool:
     """Say whether both logins name their account, and not the same one."""
-    return len({name for name in map(_account_of, (one, other)) if name}) == 2
+    return len({name for name in map(account_of, (one, other)) if name}) == 2
 
 
-def _account_of(given: Given) -> str:
+def account_of(given: Given) -> str:
     """Return the account that a login names, "" for one that cannot be used or does not tell."""
     try:
         found = read_token(given.token.reveal(), parse_secret(given.cookie.reveal()))
@@ -152,17 +152,14 @@ def _account_of(given: Given) -> str:
 def choose(given: Given, own: Given) -> Credential | None:
     """Return the better of a vault's login and the one of the start.
 
-    The cookies of the start hold where the vault has none, but for another account's token. The login that lives longer
-    wins, so that a renewed one outlives a restart; else the vault's. What cannot be used is passed over. Raises
-    ValueError if it is all there is.
+    The login that lives longer wins, so that a renewed one outlives a restart; else the vault's. What cannot be used is
+    passed over. Raises ValueError if it is all there is.
     """
-    pasted = given.cookie.reveal().strip()
     candidates: list[Credential] = []
     fault: ValueError | None = None
     for token in (given.token, own.token) if own.token else (given.token,):
-        lent = NO_SECRET if are_of_two_accounts(Given(token, NO_SECRET), Given(NO_SECRET, own.cookie)) else own.cookie
         try:
-            found = read_token(token.reveal(), parse_secret(pasted) if pasted else lent)
+            found = read_token(token.reveal(), _cookie_for(token, given, own))
         except ValueError as problem:
             fault = problem
         else:
@@ -174,6 +171,16 @@ def choose(given: Given, own: Given) -> Credential | None:
     first, second = candidates
     is_later = first.expires_at and second.expires_at and second.expires_at > first.expires_at
     return second if is_later or not given.token else first
+
+
+def _cookie_for(token: Secret, given: Given, own: Given) -> Secret:
+    """Return the vault's cookies, else those of the start; none that came apart from another account's token."""
+    for cookie in (given.cookie, own.cookie):
+        text = cookie.reveal().strip()
+        is_beside = token is given.token and cookie is given.cookie
+        if text and (is_beside or not are_of_two_accounts(Given(token, NO_SECRET), Given(NO_SECRET, cookie))):
+            return parse_secret(text)
+    return NO_SECRET
 
 
 def token_to_keep(owned: Secret, old: Credential, new: Credential, now: datetime) -> Secret:

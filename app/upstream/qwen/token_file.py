@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.config_values import Secret
 from app.env_file import put_values, read_values
-from app.upstream.qwen.credentials import Given
+from app.upstream.qwen.credentials import NAMELESS, Given, account_of
 from app.upstream.qwen.vault import NOTHING, Stamp
 
 _log = logging.getLogger(__name__)
@@ -46,14 +46,18 @@ class TokenFile:
         self._is_unreadable = False
         return stamp if is_settled else None, given
 
-    def store(self, old: Given, new: Given) -> Given | None:
+    def store(self, old: Given, new: Given, account: str) -> Given | None:
         """Write a renewed login over `old`, in one step; return what the file holds then, None if it held another.
 
-        Where the file cannot be written it stays as it was, and a warning says so once.
+        Where the file cannot be written, or `old` is the login of another account, it stays as it was, and a warning
+        says so once.
         """
         try:
             if self._values() != old:
                 return None
+            if account_of(old) not in {"", account} and not account.startswith(NAMELESS):
+                self._complain("it holds another account's login", " Give this server an ENV_FILE of its own.")
+                return old
             changed = {
                 name: value.reveal()
                 for name, value, before in (
@@ -65,7 +69,11 @@ class TokenFile:
             if changed:
                 put_values(self._path, changed)
         except (OSError, UnicodeDecodeError) as problem:
-            self._complain(problem)
+            is_mount = isinstance(problem, OSError) and problem.errno in {errno.EBUSY, errno.EROFS}
+            self._complain(
+                (problem.strerror or str(problem)) if isinstance(problem, OSError) else "the file is not UTF-8",
+                " The file is mounted read-only or by itself; mount its folder, writable, instead." if is_mount else "",
+            )
             return old
         self._is_unwritable = False
         return new
@@ -76,14 +84,13 @@ class TokenFile:
         values = read_values(self._path)
         return Given(Secret(values.get("QWEN_AUTH_TOKEN", "")), Secret(values.get("QWEN_COOKIE", "")))
 
-    def _complain(self, problem: Exception) -> None:
+    def _complain(self, reason: str, advice: str) -> None:
         if self._is_unwritable:
             return
         self._is_unwritable = True
-        is_mount = isinstance(problem, OSError) and problem.errno in {errno.EBUSY, errno.EROFS}
         _log.warning(
             "The renewed login could not be written to %s (%s): it is held in memory, and a restart loses it.%s",
             self._path,
-            problem.strerror if isinstance(problem, OSError) else "the file is not UTF-8",
-            " The file is mounted read-only or by itself; mount its folder, writable, instead." if is_mount else "",
+            reason,
+            advice,
         )

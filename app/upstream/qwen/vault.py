@@ -20,8 +20,11 @@ class Vault(Protocol):
         """
         ...
 
-    def store(self, old: Given, new: Given) -> Given | None:
-        """Put a renewed login in the place of `old`; return what is there now, None if `old` was no longer there."""
+    def store(self, old: Given, new: Given, account: str) -> Given | None:
+        """Put a renewed login in the place of `old`; return what is there now, None if `old` was no longer there.
+
+        `account` is whose login was renewed: nothing takes the place of another account's, even if that is not in use.
+        """
         ...
 
 
@@ -37,7 +40,7 @@ class KeptByLogin:
         """Know nothing but what was given."""
         return None
 
-    def store(self, old: Given, new: Given) -> Given | None:
+    def store(self, old: Given, new: Given, account: str) -> Given | None:
         """Keep a renewed login."""
         self._keep(new.token, new.cookie)
         self._is_kept = True

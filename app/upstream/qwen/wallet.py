@@ -77,7 +77,7 @@ class Wallet:
                     token_to_keep(before.token or self._own.token, old, new, self._clock.now()),
                     before.cookie if new.cookie == old.cookie else new.cookie,
                 )
-                stored = await asyncio.to_thread(self._vault.store, before, after)
+                stored = await asyncio.to_thread(self._vault.store, before, after, new.account)
                 if stored is None:
                     self._look_again = float("-inf")
                     return False
