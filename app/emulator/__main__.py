@@ -2,8 +2,12 @@
 
 import argparse
 import asyncio
+import shlex
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.emulator import Emulator, EmulatorOptions
@@ -37,6 +41,31 @@ def options_from(arguments: list[str]) -> EmulatorOptions:
     )
 
 
+@contextmanager
+def place_of_its_own(data: Path | None) -> Iterator[Path]:
+    """Say where a server keeps what it learns of this emulator: beside its data, else where nothing else is."""
+    if data is not None:
+        yield data.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="qwen-thread-emulator-"))
+    try:
+        yield folder / "emulator"
+    finally:
+        with suppress(OSError):  # a server that kept something there may still run
+            folder.rmdir()
+
+
+def settings_for(emulator: Emulator, place: Path) -> dict[str, str]:
+    """Return the settings of a server in front of the emulator, which touches no login and no history but its own."""
+    return {
+        "QWEN_BASE_URL": emulator.url,
+        "QWEN_AUTH_TOKEN": emulator.mint_token(),
+        "QWEN_AUTH_URL": emulator.auth_url,
+        "ENV_FILE": f"{place}.env",
+        "DATABASE_URL": f"sqlite:///{place}.db",
+    }
+
+
 async def _run(options: EmulatorOptions) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -44,11 +73,9 @@ async def _run(options: EmulatorOptions) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     async with Emulator(options) as emulator:
         print(f"The emulator is at {emulator.url}, its sign-in host at {emulator.auth_url}.", flush=True)
-        print(
-            f"QWEN_BASE_URL={emulator.url} QWEN_AUTH_TOKEN={emulator.mint_token()} QWEN_AUTH_URL={emulator.auth_url}",
-            flush=True,
-        )
-        await stop.wait()
+        with place_of_its_own(options.data_file) as place:
+            print(*(f"{name}={shlex.quote(text)}" for name, text in settings_for(emulator, place).items()), flush=True)
+            await stop.wait()
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import pytest
 from app.emulator.__main__ import options_from
 from app.emulator.options import EmulatorOptions
 from app.emulator.storage import ChatStorage
+from tests.e2e.processes import server_process
 from tests.emulator.page import completion, emulated
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,7 @@ class Running:
     process: asyncio.subprocess.Process
     url: str
     headers: dict[str, str]
+    printed: str
 
     async def end(self, number: int) -> tuple[int, str]:
         self.process.send_signal(number)
@@ -47,7 +50,7 @@ async def run(*arguments: str) -> AsyncIterator[Running]:
         said = (await process.stdout.readline() + await process.stdout.readline()).decode()
         found = re.search(r"QWEN_BASE_URL=(\S+) QWEN_AUTH_TOKEN=(\S+)", said)
         assert found, said
-        yield Running(process, found[1], {"Authorization": f"Bearer {found[2]}"})
+        yield Running(process, found[1], {"Authorization": f"Bearer {found[2]}"}, said.splitlines()[1])
     finally:
         if process.returncode is None:
             process.kill()
@@ -90,6 +93,45 @@ async def test_a_kill_in_mid_answer_leaves_a_file_that_can_be_read(tmp_path: Pat
     await storage.open()
     assert set(storage.chats) == {whole, cut}
     assert [node.role for node in storage.chats[whole].nodes.values()] == ["user", "assistant"]
+
+
+def settings_in(line: str) -> dict[str, str]:
+    return dict(setting.split("=", 1) for setting in shlex.split(line))
+
+
+def names_in(folder: Path) -> set[str]:
+    return {found.name for found in folder.iterdir()}
+
+
+async def test_a_server_with_what_it_printed_leaves_the_login_and_the_history_of_the_project_alone(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    async with run("--data", str(folder / "chats")) as running:
+        settings = settings_in(running.printed)
+        async with server_process(tmp_path, **settings) as server, aiohttp.ClientSession() as session:
+            question = {"model": "qwen", "messages": [{"role": "user", "content": "say: hello"}]}
+            async with session.post(f"{server.url}/v1/chat/completions", json=question) as response:
+                assert (await response.json())["choices"][0]["message"]["content"] == "hello"
+            assert await server.stop() == 0
+    assert settings["ENV_FILE"] == str(folder / "chats.env")
+    assert (folder / "chats.db").exists()
+    assert names_in(tmp_path) == {"a b"}
+
+
+async def test_without_data_each_start_names_a_new_folder_and_leaves_none_that_nobody_used() -> None:
+    folders = []
+    for _ in range(2):
+        async with run() as running:
+            settings = settings_in(running.printed)
+            folder = Path(settings["ENV_FILE"]).parent
+            assert settings["DATABASE_URL"] == f"sqlite:///{folder}/emulator.db"
+            assert (folder.is_dir(), folder.name.startswith("qwen-thread-emulator-")) == (True, True)
+            await running.end(signal.SIGTERM)
+        folders.append(folder)
+    assert len(set(folders)) == 2
+    assert not any(folder.exists() for folder in folders)
 
 
 async def test_a_taken_port_is_told_in_one_line() -> None:
