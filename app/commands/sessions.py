@@ -15,6 +15,8 @@ from app.errors import InvalidRequest
 
 _LISTED = 50
 _TITLE_CHARS = 48
+_COUNTED = 20
+_NAMED = 5
 _NOT_KEPT = "(not kept: STORE_TEXT=0)"
 
 
@@ -65,12 +67,14 @@ def run(chosen: argparse.Namespace, archive: SessionArchive, clock: Clock, sweep
 
 def one(archive: SessionArchive, name: str) -> SessionSummary:
     """Return the session that a name means. Raises InvalidRequest unless it is exactly one."""
-    found = archive.named(name)
+    found = archive.named(name, limit=_COUNTED + 1)
     if len(found) == 1:
         return found[0]
     if not found:
         raise InvalidRequest(f"There is no session {name}; `python3 run.py sessions list` shows them.")
-    raise InvalidRequest(f"{name} is the beginning of {len(found)} sessions: {', '.join(each.id for each in found)}.")
+    number = f"{len(found)} sessions" if len(found) <= _COUNTED else f"more than {_COUNTED} sessions"
+    named = f"{':' if len(found) <= _NAMED else ', such as'} {', '.join(map(_short_id, found[:_NAMED]))}"
+    raise InvalidRequest(f"{name} is the beginning of {number}{named}. Write more of the one that you mean.")
 
 
 def listed(sessions: Sequence[SessionSummary]) -> str:
@@ -84,7 +88,7 @@ def listed(sessions: Sequence[SessionSummary]) -> str:
         rows.append(
             (
                 used,
-                session.id.removeprefix("session_")[:12],
+                _short_id(session),
                 state,
                 str(session.turns),
                 str(session.branches),
@@ -232,6 +236,11 @@ def _asked(question: str) -> str:
     except EOFError:
         print()
         return ""
+
+
+def _short_id(session: SessionSummary) -> str:
+    """Return as much of an id as tells it from all others."""
+    return session.id.removeprefix("session_")[:12]
 
 
 def _short(title: str) -> str:

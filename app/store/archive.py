@@ -52,9 +52,9 @@ class SqliteArchive:
         values = {"owner": owner, "limit": limit}
         return [_summary(row) for row in self._connection.execute(statements.LIST_SESSIONS, values)]
 
-    def named(self, name: str) -> Sequence[SessionSummary]:
+    def named(self, name: str, *, limit: int) -> Sequence[SessionSummary]:
         """Return the sessions whose id, or chat id, begins with a name; an id may lack its `session_`."""
-        values = {"name": name, "long_name": f"session_{name}"}
+        values = {"name": name, "long_name": f"session_{name}", "limit": limit}
         return [_summary(row) for row in self._connection.execute(statements.NAMED_SESSIONS, values)]
 
     def branches(self, session_id: str) -> Sequence[Branch]:

@@ -219,7 +219,7 @@ NAMED_SESSIONS = """
     SELECT * FROM v_sessions
     WHERE substr(session, 1, length(:name)) = :name OR substr(session, 1, length(:long_name)) = :long_name
        OR substr(chat_id, 1, length(:name)) = :name
-    ORDER BY last_used_at DESC LIMIT 20
+    ORDER BY last_used_at DESC LIMIT :limit
 """
 HISTORY = """
     WITH RECURSIVE path (branch, node, parent_id) AS (

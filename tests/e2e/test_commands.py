@@ -387,7 +387,18 @@ async def test_a_name_that_is_not_one_session_is_told(shell: Shell, emulator: Em
     await emulator.browse(None, "Two", "2")
     await shell.run("pull", "--owner", "anna")
     code, told = await shell.run("sessions", "show", "session_")
-    assert (code, "the beginning of 2 sessions" in told) == (1, True)
+    assert (code, "the beginning of 2 sessions: " in told) == (1, True)
+    listed = [line.split()[2] for line in (await shell.run("sessions", "list"))[1].splitlines()[1:]]
+    assert f"sessions: {', '.join(listed)}. Write more of the one that you mean." in told
+    for number in range(20):
+        await emulator.browse(None, f"Number {number}", "1")
+        if number == 17:
+            await shell.run("pull")
+            assert "the beginning of 20 sessions, such as " in (await shell.run("sessions", "delete", "session_"))[1]
+    await shell.run("pull")
+    code, told = await shell.run("sessions", "export", "session_")
+    assert (code, "the beginning of more than 20 sessions, such as " in told) == (1, True)
+    assert told.count(",") == 5, "a few of them are named"
     assert "There is no session nobody" in (await shell.run("sessions", "show", "nobody"))[1]
     assert "There are no sessions." in (await shell.run("sessions", "list", "--owner", "ben"))[1]
 

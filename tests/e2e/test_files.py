@@ -274,7 +274,7 @@ async def test_a_conversation_with_files_is_exported_with_their_names(server: Se
 
     def export() -> tuple[str, dict[str, Any]]:
         with open_archive(server.database, MIGRATIONS) as archive:
-            (session,) = archive.named(reply.session)
+            (session,) = archive.named(reply.session, limit=2)
             return "\n".join(markdown(session, archive)), json.loads(next(json_lines(session, archive)))
 
     page, line = await asyncio.to_thread(export)

@@ -66,7 +66,7 @@ class SessionArchive(Protocol):
         """Return sessions, the last used first."""
         ...
 
-    def named(self, name: str) -> Sequence[SessionSummary]:
+    def named(self, name: str, *, limit: int) -> Sequence[SessionSummary]:
         """Return the sessions whose id, or chat id, begins with a name; an id may lack its `session_`."""
         ...
 
