@@ -180,6 +180,7 @@ async def test_the_end_of_a_token_is_told_once_and_again_when_it_is_near(
 @pytest.mark.parametrize(
     ("life", "said"),
     [
+        (timedelta(days=3, seconds=-9), "expires on 2026-11-25 08:59 UTC, in 3 days"),
         (timedelta(days=1), "expires on 2026-11-23 09:00 UTC, in 1 day"),
         (timedelta(minutes=15), "expires on 2026-11-22 09:15 UTC, in 15 minutes"),
         (timedelta(0), "expired on 2026-11-22 09:00 UTC"),

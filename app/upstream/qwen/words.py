@@ -68,9 +68,10 @@ def how_long(credential: Credential, now: datetime, *, renews: bool) -> str:
 
 
 def span(left: timedelta) -> str:
-    """Write a duration in days, or in minutes below one."""
+    """Write a duration in days, rounded as where they have a decimal place, or in minutes below one."""
     if left >= timedelta(days=1):
-        return f"{left.days} {'day' if left.days == 1 else 'days'}"
+        days = round(left / timedelta(days=1))
+        return f"{days} {'day' if days == 1 else 'days'}"
     minutes = left // timedelta(minutes=1)
     return f"{minutes} {'minute' if minutes == 1 else 'minutes'}"
 
