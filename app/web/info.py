@@ -20,8 +20,13 @@ def token_days_left(account: AccountStatus, services: Services) -> float | None:
     return max(0.0, (account.token_expires_at - services.clock.now()).total_seconds() / _SECONDS_A_DAY)
 
 
+def _renews(account: AccountStatus) -> bool:
+    """Say whether there is a login that renews itself; the emulator's is nobody's concern."""
+    return account.token_renews and account.upstream != "emulator"
+
+
 def _token(account: AccountStatus, services: Services) -> dict[str, Any]:
-    left, renews = token_days_left(account, services), {"token_renews": account.token_renews}
+    left, renews = token_days_left(account, services), {"token_renews": _renews(account)}
     if left is None or account.token_expires_at is None:
         return {"token_expires_at": None, "token_days_left": None, **renews}
     return {"token_expires_at": timestamp(account.token_expires_at), "token_days_left": round(left, 1), **renews}

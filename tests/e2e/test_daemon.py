@@ -196,9 +196,13 @@ UNSET, LOG_IN = "take UPSTREAM out of the settings", "python3 run.py login"
     ],
 )
 async def test_the_greeting_says_why_the_emulator_answers(
-    tmp_path: Path, settings: dict[str, str], why: str, remedy: str
+    tmp_path: Path, session: aiohttp.ClientSession, settings: dict[str, str], why: str, remedy: str
 ) -> None:
     async with server_process(tmp_path, **settings) as server:
+        for path in ("/", "/ready"):
+            async with session.get(server.url + path) as response:
+                told = await response.json()
+                assert (told["token_expires_at"], told["token_renews"]) == (None, False), "there is no login"
         assert server.process.stdout is not None
         said = [(await server.process.stdout.readline()).decode().rstrip() for _ in range(2)]
     assert said == [
