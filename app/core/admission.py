@@ -25,7 +25,7 @@ class Admission:
         """Take a place for an answer, which `leave` gives back. Raises QueueFull when too many wait already."""
         if self.waiting >= self._queue and self._has_to_wait:
             raise QueueFull(
-                f"{self.running} answers are being generated and {self.waiting} requests wait already.",
+                f"The queue is full; being answered: {self.running}, waiting: {self.waiting}.",
                 retry_after=_RETRY_SECONDS,
             )
         self.waiting += 1

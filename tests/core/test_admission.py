@@ -49,6 +49,7 @@ async def test_one_too_many_is_told_when_to_come_back() -> None:
             async with slot(admission):
                 pass
     assert (refused.value.status, refused.value.retry_after) == (429, 5.0)
+    assert refused.value.message.startswith("The queue is full; being answered: 1, waiting: 0. ")
     async with slot(admission):
         assert admission.running == 1
 
@@ -110,7 +111,7 @@ async def test_who_waits_for_the_pace_waits_in_the_queue() -> None:
         while not admission.waiting:
             await asyncio.sleep(0)
         assert admission.running == 1
-        with pytest.raises(QueueFull, match="1 requests wait"):
+        with pytest.raises(QueueFull, match="waiting: 1"):
             await admission.enter()
         waiting.cancel()
         await asyncio.wait([waiting])
