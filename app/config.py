@@ -4,7 +4,7 @@ Each field of `Settings` is a row of the table: its name in upper case is the na
 in lower case the key in `config.toml`; the metadata holds the help text. `docs/configuration.md` is made from it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -193,9 +193,7 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     named = {row.name: row for row in rows()}
     toml_path = root / Path(environ.get("CONFIG_FILE") or named["config_file"].metadata["default"]).expanduser()
-    if environ.get("CONFIG_FILE") and not toml_path.is_file():
-        problems.append(f"CONFIG_FILE: there is no file {toml_path}")
-    from_toml, aliases = read_toml(toml_path, named, problems)
+    from_toml, aliases = read_toml(toml_path, named, problems, must_exist=bool(environ.get("CONFIG_FILE")))
     env_file = environ.get("ENV_FILE") or from_toml.get("env_file") or named["env_file"].metadata["default"]
     from_env_file = read_env_file(root / Path(env_file).expanduser(), named, problems)
     from_environ = {key: environ[key.upper()].strip() for key in named if key.upper() in environ}
@@ -213,22 +211,27 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
             values[key] = read(row.metadata["default"])
     token = Secret(from_environ.get("qwen_auth_token", ""))
     settings = Settings(root=root, model_aliases=aliases, token_in_environment=token, **values)
-    problems += _contradictions(settings, is_login_told=any(problem.startswith("QWEN_") for problem in problems))
+    problems += _contradictions(settings, told={problem.partition(":")[0] for problem in problems})
     if problems:
         raise ConfigError(problems)
     return settings
 
 
-def _contradictions(settings: Settings, *, is_login_told: bool) -> list[str]:
-    """Return the problems that only several settings together have; what cannot be read counts as not set."""
+def _contradictions(settings: Settings, *, told: Set[str]) -> list[str]:
+    """Return the problems that only several settings together have; what cannot be read may be no problem once it can.
+
+    `told` are the settings whose own problems are told.
+    """
     problems = []
-    if settings.host not in LOOPBACK_HOSTS and not settings.api_keys and not settings.allow_open:
+    has_keys = bool(settings.api_keys) or "API_KEYS" in told
+    is_login_told = any(name.startswith("QWEN_") for name in told)
+    if settings.host not in LOOPBACK_HOSTS and not has_keys and not settings.allow_open:
         problems.append(
             f"HOST: {settings.host} is reachable from other machines and there are no API_KEYS that guard it; "
             "set API_KEYS, or ALLOW_OPEN=1 if everyone who can reach it may use your account"
         )
     every = next(filter(is_every_page, settings.cors_origins), None)
-    if every and not settings.api_keys:
+    if every and not has_keys:
         problems.append(
             f"CORS_ORIGINS: {every} lets every web page use your account, without API_KEYS that guard it; "
             "set API_KEYS, or list the origins"

@@ -21,12 +21,14 @@ _NOT_SHOWN = "what stands there is not shown, because it may be a secret"
 
 
 def read_toml(
-    path: Path, named: Mapping[str, Field[Any]], problems: list[str]
+    path: Path, named: Mapping[str, Field[Any]], problems: list[str], *, must_exist: bool
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the settings of `config.toml` as text by key, and the model aliases."""
     try:
         table = tomllib.loads(path.read_text(ENCODING))
     except FileNotFoundError:
+        if must_exist:
+            problems.append(f"CONFIG_FILE: there is no file {path}")
         return {}, {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         problems.append(f"CONFIG_FILE: {path.name} cannot be read: {problem}")

@@ -150,8 +150,13 @@ def test_settings_that_would_harm_are_refused(tmp_path: Path, environ: dict[str,
 
 
 def test_what_contradicts_is_told_along_with_what_cannot_be_read(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, PORT="x", CORS_ORIGINS="*", HOST="0.0.0.0")
+    assert [problem.split(":")[0] for problem in problems] == ["PORT", "HOST", "CORS_ORIGINS"]
+
+
+def test_keys_that_cannot_be_read_are_not_also_told_as_missing(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, API_KEYS="short", CORS_ORIGINS="*", HOST="0.0.0.0")
-    assert [problem.split(":")[0] for problem in problems] == ["API_KEYS", "HOST", "CORS_ORIGINS"]
+    assert [problem.split(":")[0] for problem in problems] == ["API_KEYS"]
 
 
 def test_a_login_that_cannot_be_read_is_not_also_told_as_missing(tmp_path: Path) -> None:
@@ -213,6 +218,12 @@ def test_unreadable_files_are_told(tmp_path: Path) -> None:
     told = "\n".join(problems_of(tmp_path))
     assert "CONFIG_FILE: config.toml cannot be read" in told
     assert "ENV_FILE: .env cannot be read" in told
+
+
+def test_a_folder_in_place_of_the_file_of_settings_is_told_once(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, CONFIG_FILE=str(tmp_path))
+    assert problem.startswith(f"CONFIG_FILE: {tmp_path.name} cannot be read: ")
+    assert "Is a directory" in problem
 
 
 def test_a_value_of_no_use_in_toml_is_told(tmp_path: Path) -> None:
