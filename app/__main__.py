@@ -16,6 +16,10 @@ OF_RUN_PY = {
     "emulator": "run the stand-in for chat.qwen.ai by itself, see emulator --help",
 }
 ROOT = Path(__file__).parent.parent
+WHILE_IN_USE = {
+    "sweep": "If that is a server, it deletes what is due by itself, and nothing has to be done.",
+    "pull": "Stop that one, pull, and start it again.",
+}
 INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
 
 
@@ -66,7 +70,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(chosen: argparse.Namespace, settings: config.Settings) -> int:
     from app import main as program  # a bad configuration is told before anything heavy is loaded
-    from app.errors import CannotListen, GatewayError
+    from app.errors import CannotListen, GatewayError, StoreInUse
 
     try:
         if chosen.command == "sweep":
@@ -83,6 +87,10 @@ def _run(chosen: argparse.Namespace, settings: config.Settings) -> int:
             program.run(serve(settings))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output, such as head, has seen enough
+    except StoreInUse as problem:
+        advice = WHILE_IN_USE.get(chosen.command, "Stop that one first, or give this one another DATABASE_URL.")
+        logging.getLogger("app").error("%s %s", problem.message, advice)
+        return 1
     except GatewayError as problem:
         logging.getLogger("app").error("%s", problem.message)
         return 1

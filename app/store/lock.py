@@ -26,8 +26,7 @@ class DatabaseLock:
             holder = file.read().strip() or "unknown"
             file.close()
             raise StoreInUse(
-                f"The database {self._database} is in use by another qwen-thread, process {holder}. Stop that one "
-                "first, or give this one another DATABASE_URL."
+                f"The database {self._database} is in use by another qwen-thread, process {holder}."
             ) from None
         self._file = file
         unclean = file.read().strip() != ""

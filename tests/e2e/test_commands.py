@@ -136,7 +136,7 @@ async def test_our_own_chat_that_was_continued_in_the_browser(
         talk = Conversation(Client(session, server.url), system="Be brief.")
         await talk.say(DOG)
         code, told = await shell.run("pull")
-        assert (code, "in use by another qwen-thread" in told) == (1, True)
+        assert (code, "in use by another qwen-thread" in told, "Stop that one, pull, and" in told) == (1, True, True)
         await server.stop()
     (chat_id,) = emulator.chats
     await emulator.browse(chat_id, "Is that a good name?", "The best.")

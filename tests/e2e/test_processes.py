@@ -184,6 +184,7 @@ async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aioh
             _, told = await busy.communicate()
             assert busy.returncode == 1
             assert b"in use by another qwen-thread" in told
+            assert b"it deletes what is due by itself" in told
             await server.stop()
         with closing(sqlite3.connect(tmp_path / "qwen-thread.db")) as database, database:
             database.execute("UPDATE deletions SET due_at = '2020-01-01T00:00:00.000Z'")
@@ -201,7 +202,9 @@ async def test_a_second_daemon_on_the_same_database_is_refused(tmp_path: Path) -
         second = await launch(tmp_path)
         _, told = await second.communicate()
         assert second.returncode == 1
-        assert f"process {server.process.pid}" in told.decode()
+        assert (
+            f"process {server.process.pid}. Stop that one first, or give this one another DATABASE_URL" in told.decode()
+        )
 
 
 async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
