@@ -8,6 +8,7 @@
 The first run makes `.venv` from `requirements.lock`. The program itself is in `app/`.
 """
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -144,8 +145,23 @@ def main() -> None:
     os.execv(command[0], command)
 
 
+def unusable(problem: OSError) -> str:
+    """Say which file the system keeps from us, and what to do."""
+    if problem.filename is None:
+        return f"The system refused what was to be done: {problem}."
+    advice = "Mend that and run the same command again."
+    if isinstance(problem, PermissionError) or problem.errno == errno.EROFS:
+        advice = (
+            "The project folder has to be yours, and .venv in it made by you. Run the command as the user whom they "
+            "belong to; or remove .venv, or copy the folder without it to where you may write."
+        )
+    return f"{os.fsdecode(problem.filename)} cannot be used: {problem.strerror}. {advice}"
+
+
 if __name__ == "__main__":
     try:
         main()
+    except OSError as problem:
+        sys.exit(unusable(problem))
     except KeyboardInterrupt:
         sys.exit(130)  # as shells say it of a command that Ctrl-C ended

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,22 @@ def test_an_environment_of_a_python_whose_minor_version_changed_is_made_anew(pre
     stamp.rename(stamp.with_name(f"made-by-2.99-for-{EMPTY}"))
     assert _run(prepared).stdout == "It runs\n"
     assert [found.name for found in (prepared / ".venv").glob("made-by-*")] == [stamp.name]
+
+
+def test_a_file_that_cannot_be_used_is_told_in_one_line(project: Path) -> None:
+    (project / ".venv.lock").mkdir()
+    done = _run(project)
+    assert (done.returncode, done.stdout) == (1, "")
+    (told,) = done.stderr.splitlines()
+    assert told.startswith(f"{project / '.venv.lock'} cannot be used: Is a directory.")
+    assert told.endswith("run the same command again.")
+
+
+def test_what_is_another_user_s_is_told_with_the_way_out() -> None:
+    said = runpy.run_path(str(RUN_PY))["unusable"](PermissionError(13, "Permission denied", "/theirs/.venv/bin/python"))
+    assert said.startswith(
+        "/theirs/.venv/bin/python cannot be used: Permission denied. The project folder has to be yours"
+    )
 
 
 def _runs_in(process: Path, project: Path) -> bool:
