@@ -160,6 +160,14 @@ def test_every_page_that_the_code_cites_has_the_cited_heading() -> None:
             assert not section or known, f"{path.name} cites {page}, {section}"
 
 
+@pytest.mark.parametrize("page", ["deploy/compose.yaml", "docs/operating.md"])
+def test_what_compose_takes_from_the_environment_stands_before_its_command(page: str) -> None:
+    taken = re.findall(r"\$\{(\w+):-", (ROOT / "deploy" / "compose.yaml").read_text("utf-8"))
+    assert taken
+    for name in taken:
+        assert re.search(rf"{name}=\$\(id -[ug]\)[^\n]* docker compose -f ", (ROOT / page).read_text("utf-8")), name
+
+
 def test_nothing_in_the_repository_names_an_index_of_packages() -> None:
     for lock in (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock"):
         text = lock.read_text("utf-8")
