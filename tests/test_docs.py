@@ -168,6 +168,17 @@ def test_what_compose_takes_from_the_environment_stands_before_its_command(page:
         assert re.search(rf"{name}=\$\(id -[ug]\)[^\n]* docker compose -f ", (ROOT / page).read_text("utf-8")), name
 
 
+def test_what_the_pages_have_written_of_the_history_is_kept_out_of_git_and_of_images() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    written = re.findall(r"(?:VACUUM INTO '|--output )([\w./-]+)", text)
+    assert len(written) >= 4
+    assert all(path.startswith("data/") for path in written)
+    assert text.count("VACUUM INTO") == text.count("chmod 600 data/backup.db")
+    for name in (".gitignore", ".dockerignore"):
+        ignored = {line.strip("/").removeprefix("**/") for line in (ROOT / name).read_text("utf-8").splitlines()}
+        assert ignored >= {"data", "*.db", "history.md", "history.jsonl"}
+
+
 def test_nothing_in_the_repository_names_an_index_of_packages() -> None:
     for lock in (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock"):
         text = lock.read_text("utf-8")
