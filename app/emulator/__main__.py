@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 import shlex
 import signal
 import sys
@@ -13,11 +14,18 @@ from pathlib import Path
 from app.emulator import Emulator, EmulatorOptions
 
 
+def port(text: str) -> int:
+    """Read the number of a port."""
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, a free one, to 65535 (it is {text!r})")
+    return int(text)
+
+
 def options_from(arguments: list[str]) -> EmulatorOptions:
     """Read the command line; ends the process for one that cannot be."""
     parser = argparse.ArgumentParser(prog="run.py emulator", description="A stand-in for chat.qwen.ai on loopback.")
-    parser.add_argument("--port", type=int, default=5055, help="the site's port (default 5055)")
-    parser.add_argument("--auth-port", type=int, default=0, help="the sign-in host's port (default: a free one)")
+    parser.add_argument("--port", type=port, default=5055, help="the site's port (default 5055)")
+    parser.add_argument("--auth-port", type=port, default=0, help="the sign-in host's port (default: a free one)")
     parser.add_argument("--data", type=Path, help="a file that keeps the chats, files beside it (default: memory)")
     parser.add_argument(
         "--era", choices=("2025", "2026"), default="2026", help="wire shapes of which year (default 2026)"

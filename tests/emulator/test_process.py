@@ -171,3 +171,12 @@ def test_an_era_that_never_was_is_refused(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         options_from(["--era", "1999"])
     assert "1999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--port", "--auth-port"])
+@pytest.mark.parametrize("number", ["99999", "-1", "http", "9" * 5000])
+def test_a_port_that_there_cannot_be_is_refused(option: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options_from([f"{option}={number}"])
+    assert ended.value.code == 2
+    assert f"{option}: must be a whole number from 0" in capsys.readouterr().err
