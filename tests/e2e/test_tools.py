@@ -372,11 +372,15 @@ async def test_json_that_does_not_fit_is_asked_for_again(server: Server) -> None
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_json_that_never_fits_is_an_error(server: Server, stream: bool) -> None:
-    for _ in range(2):
-        server.emulator.script.answer("I am three.")
+    server.emulator.script.answer('{"age": "three"}')
+    server.emulator.script.answer("I am three.")
     fields: dict[str, Any] = {"response_format": FORMATS["json_schema"], "enable_thinking": False}
     reply = await server.client.chat([user("How old?")], stream=stream, **fields)
     assert (reply.status, reply.error["code"]) == (422, "response_format_unmet")
+    told = (
+        "The answer holds no whole JSON. What was wrong with its first answer: In the answer at age: 'three' is not of"
+    )
+    assert told in reply.error["message"]
     assert reply.headers["x-should-retry"] == "false"
 
 

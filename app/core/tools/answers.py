@@ -134,6 +134,7 @@ class JsonAnswer:
         self._inner = inner
         self._text: list[str] = []
         self._before: list[str] = []  # the text of the answer before this one
+        self._first_problems: Sequence[str] = ()
 
     @property
     def calls(self) -> list[tuple[str, str, str]]:
@@ -162,9 +163,13 @@ class JsonAnswer:
         said, problems = self._wanted.read("".join(self._text))
         if said is not None and not problems:
             return AnswerEnd([*pieces, TextDelta(said)])
+        first = self._first_problems = self._first_problems or problems
         if may_ask:
             return AnswerEnd(pieces, _ask_again([*problems, self._wanted.teach()]))
-        raise ResponseFormatUnmet(f"The model did not answer in the format that was asked for. {' '.join(problems)}")
+        told = ["The model did not answer in the format that was asked for.", *problems]
+        if first != problems:
+            told += ["What was wrong with its first answer:", *first]
+        raise ResponseFormatUnmet(" ".join(told))
 
     def again(self) -> None:
         """Begin anew for another answer."""

@@ -1,6 +1,7 @@
 """`response_format`: an answer that is JSON and nothing else (docs/tools.md, JSON answers)."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -10,9 +11,11 @@ from msgspec import Struct
 
 from app.core.tools.checking import written
 from app.core.tools.json_text import end_of_json, mend, strict
+from app.core.tools.mending import Mending
 from app.core.tools.schemas import schema_problems, usable
 from app.core.tools.scheme import compact
 
+_log = logging.getLogger(__name__)
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
 _BRACKET = re.compile(r"[{}\[\]]")
 _MOST_PIECES = 50  # each is checked by the schema
@@ -37,8 +40,22 @@ class JsonFormat(Struct, frozen=True):
     def read(self, text: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the JSON that an answer holds, and what is wrong with it; no problems means that it fits."""
         schema = usable(self.schema, "the answer")
-        value = find_json(text, lambda value: not self._judge(value, schema)[1])
+        value = find_json(
+            text, lambda value: not self._judge(value, schema)[1], lambda value: self._as_asked(value, schema)
+        )
         return (None, (value.value,)) if isinstance(value, Lack) else self._judge(value, schema)
+
+    def _as_asked(self, value: Any, schema: Mapping[str, Any]) -> Any:
+        """Return a value of other types as the schema asks for it, where it then fits and means the same."""
+        mending = Mending(schema)
+        try:
+            changed = mending.mend(value, schema)
+        except RecursionError:  # a schema that asks for itself
+            return Lack.ALL
+        if not mending.done or self._judge(changed, schema)[1]:
+            return Lack.ALL
+        _log.info("A JSON answer was mended: %s", ", ".join(mending.done))
+        return changed
 
     def _judge(self, value: Any, schema: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
         said = written(value)
@@ -59,16 +76,17 @@ class Lack(Enum):
 _Span = tuple[int, int, Any]  # begin, end, and the value if it is JSON
 
 
-def find_json(text: str, fits: Callable[[Any], bool]) -> Any:
+def find_json(text: str, fits: Callable[[Any], bool], as_asked: Callable[[Any], Any]) -> Any:
     """Return the JSON value of an answer, out of prose or a code block, or what it lacks.
 
     It is the first code block that fits, else the one piece of prose that does, else the first, to say what is wrong
     with it. Where none fits as it is, they are mended, but not where one breaks off: nobody knows how it would have
-    gone on.
+    gone on. At last they are taken for what they mean, which `as_asked` says; in prose only objects are, since a list
+    there may be a citation.
     """
     text = text.strip()
     if (whole := strict(text, Lack.ALL)) is not Lack.ALL:
-        return whole
+        return whole if fits(whole) or (changed := as_asked(whole)) is Lack.ALL else changed
     blocks = _found(strict(block, Lack.ALL) for block in _FENCE.findall(text)[:_MOST_PIECES])
     if fitting := [value for value in blocks if fits(value)]:
         return fitting[0]
@@ -78,6 +96,12 @@ def find_json(text: str, fits: Callable[[Any], bool]) -> Any:
         return value
     mended = _found(_mended(piece) for piece, value in pieces if value is Lack.ALL)
     if (value := _only(mended, fits)) is not Lack.ALL:
+        return value
+    changed = (value for value in map(as_asked, blocks) if value is not Lack.ALL)
+    if (value := next(changed, Lack.ALL)) is not Lack.ALL:
+        return value
+    objects = (value for value in (*proper, *mended) if isinstance(value, dict))
+    if (value := _only(_found(map(as_asked, objects)), fits)) is not Lack.ALL:
         return value
     return next(iter((*blocks, *proper, *mended)), Lack.ALL)
 

@@ -98,7 +98,9 @@ def schema_problems(value: Any, schema: Mapping[str, Any], what: str) -> list[st
     except (Unresolvable, RecursionError) as problem:
         _log.warning("The JSON Schema of %s cannot be followed: %.200s", what, problem)
         return []
-    return [
-        f"In {what}{f' at {error.json_path[2:]}' if error.absolute_path else ''}: {error.message[:300]}."
-        for error in found[:_MOST_PROBLEMS]
-    ]
+    return [f"In {what}{_place_of(error)}: {error.message[:300]}." for error in found[:_MOST_PROBLEMS]]
+
+
+def _place_of(error: Any) -> str:
+    """Say where in a value something is wrong, nothing where it is the whole of it."""
+    return f" at {error.json_path[1:].removeprefix('.')}" if error.absolute_path else ""

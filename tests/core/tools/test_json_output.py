@@ -54,7 +54,11 @@ CALL = "<tool_use>\n<name>a</name>\n<arguments>{}</arguments>\n</tool_use>"
     ],
 )
 def test_json_is_found(text: str, value: Any) -> None:
-    assert find_json(text, lambda _: True) == value
+    assert found(text) == value
+
+
+def found(text: str) -> Any:
+    return find_json(text, lambda _: True, lambda _: Lack.ALL)
 
 
 NUMBERS, WORDS = {"type": "array", "items": {"type": "integer"}}, {"type": "array", "items": {"type": "string"}}
@@ -91,6 +95,43 @@ def test_what_fits_is_taken_out_of_what_does_not(schema: dict[str, Any] | None, 
     ],
 )
 def test_no_value_is_made_of_several_and_none_is_chosen(schema: dict[str, Any] | None, text: str, problem: str) -> None:
+    assert JsonFormat(schema).read(text)[1] == (problem,)
+
+
+AGE = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "said"),
+    [
+        (AGE, '{"age":"3"}', '{"age":3}'),
+        (AGE, '```json\n{"age":"3"}\n```', '{"age":3}'),
+        (AGE, 'As [1] says, it is {"age":"3"}.', '{"age":3}'),
+        (AGE, "{'age': '3',}", '{"age":3}'),
+        (AGE, '{"age":"3"} or {"age":3}', '{"age":3}'),
+        (AGE, json.dumps('{"age":"3"}'), '{"age":3}'),
+        (NUMBERS, '["1", 2]', "[1,2]"),
+        (NUMBERS, '```\n["1", 2]\n```', "[1,2]"),
+        (NUMBERS, "7", "[7]"),
+        ({"properties": {"version": {"type": "string"}}}, '{"version":3.10}', '{"version":"3.10"}'),
+    ],
+)
+def test_a_value_of_another_type_that_means_the_same_is_taken_as_in_a_call(
+    schema: dict[str, Any], text: str, said: str
+) -> None:
+    assert JsonFormat(schema).read(text) == (said, ())
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "problem"),
+    [
+        (AGE, '{"age":"three"}', "In the answer at age: 'three' is not of type 'integer'."),
+        (AGE, '{"age":null}', "In the answer at age: None is not of type 'integer'."),
+        (AGE, '{"age":"3"} or {"age":"4"}', "The answer holds several JSON values that fit; only one is wanted."),
+        (WORDS, "As [1] says, there are none.", "In the answer at [0]: 1 is not of type 'string'."),
+    ],
+)
+def test_what_would_mean_something_else_is_left_wrong(schema: dict[str, Any], text: str, problem: str) -> None:
     assert JsonFormat(schema).read(text)[1] == (problem,)
 
 
@@ -144,13 +185,13 @@ def test_a_system_prompt_teaches_tools_only_with_both_tags() -> None:
 
 def test_a_long_answer_with_a_comma_behind_its_last_value_is_read() -> None:
     texts = ['a text, ] of "many" it\'s'] * 3_000
-    assert find_json(f"{json.dumps({'a': texts})[:-2]},\n], }}", lambda _: True) == {"a": texts}
-    assert find_json(f"So: {json.dumps(texts)[:-1]},]", lambda _: True) == texts
+    assert found(f"{json.dumps({'a': texts})[:-2]},\n], }}") == {"a": texts}
+    assert found(f"So: {json.dumps(texts)[:-1]},]") == texts
 
 
 def test_an_answer_of_one_endless_text_takes_no_longer_than_others() -> None:
     began = time.process_time()
-    assert find_json('{"' + '\\"' * 40_000, lambda _: True) is Lack.ALL
+    assert found('{"' + '\\"' * 40_000) is Lack.ALL
     assert time.process_time() - began < 2, "looking for the end of the text from each quotation mark takes minutes"
 
 
