@@ -5,14 +5,14 @@ hold instructions and earlier turns as text (a transcript): recall looks into al
 asked now is only what comes after them. The same goes for documents, whose text stands before the message's own.
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.emulator.arguments import sample_arguments
 from app.emulator.arithmetic import sum_in
+from app.emulator.calling import any_call, fitting_call, named_call
 from app.emulator.viewing import ShownFile, describe
+from app.emulator.wishes import Wish, wish_of
 
 Seen = Sequence[tuple[str, str]]
 _MOST = 500
@@ -38,9 +38,6 @@ _FILES = re.compile(
     r"\b(?:pictures?|images?|photos?|files?|documents?|videos?|audio|attach\w*)\b|图|文件|视频|音频", re.I
 )
 _EARLIER = re.compile(r".*</(?:instructions|conversation|tools|document)>", re.DOTALL)
-_NOTE = re.compile(r"^\([^()\n]*\btools?\b[^()\n]*\)\s*\Z", re.MULTILINE)  # on how to use tools this time
-_FORBIDDEN = re.compile(r"\bwithout (?:calling|using)\b", re.IGNORECASE)
-_TOOL = re.compile(r"<tool>\s*<name>\s*(?P<name>[^<\s]+)\s*</name>")
 _RESULTS = re.compile(r"<tool_use_result>(.*?)</tool_use_result>", re.DOTALL)
 _RESULT = re.compile(r"<(?P<kind>result|error)>(?P<text>.*)</(?P=kind)>", re.DOTALL)
 _OLD_RESULT = re.compile(r"Here is the result of mcp tool use `(?P<name>[^`]+)`:\s*(?P<text>.*)", re.DOTALL)
@@ -57,21 +54,25 @@ class Answer:
 def answer(seen: Seen, files: Sequence[ShownFile] = (), earlier: Sequence[ShownFile] = ()) -> Answer:
     """Answer the last message, which came with files; earlier ones are told of when somebody asks."""
     turns = _users(seen)
-    asked = newest(seen[-1][1])
-    said = _say(asked, seen)
-    looked_at = files or (earlier if _FILES.search(asked) else ())
-    said = said or (describe(looked_at) if looked_at else _introduce(turns, asked))
+    wish = wish_of(newest(seen[-1][1]))
+    said = _as_ordered(wish, seen)
+    if said is None:
+        words = next((text for skill in _SKILLS if (text := skill(wish.plain, seen))), None)
+        looked_at = files or (earlier if _FILES.search(wish.plain) else ())
+        words = words or (describe(looked_at) if looked_at else None)
+        call = fitting_call(wish, seen) if words is None and wish.may_call else None
+        said = call or wish.written(words or _introduce(turns, wish.plain))
     noun = "message" if turns == 1 else "messages"
     return Answer(said, (f"I look at the {turns} user {noun} that I was shown.", "I answer from them alone."))
 
 
-def _say(asked: str, seen: Seen) -> str | None:
-    """Answer by the first skill that has an answer; a note on tools at the end is for the one that calls them alone."""
-    note = _NOTE.search(asked)
-    plain = asked[: note.start()].rstrip() if note else asked
-    calls = asked if note is None or not _FORBIDDEN.search(note[0]) else ""
-    texts = (skill(calls if skill is _tool_call else plain, seen) for skill in _SKILLS)
-    return next((text for text in texts if text), None)
+def _as_ordered(wish: Wish, seen: Seen) -> str | None:
+    """Return a call that is asked for, or the text that is to be repeated; both stand in no other form."""
+    if wish.must_call and (call := any_call(wish, seen)):
+        return call
+    if _tool_result(wish.plain, seen):
+        return None
+    return _repeat(wish.plain, seen) or (named_call(wish, seen) if wish.may_call else None)
 
 
 def newest(text: str) -> str:
@@ -105,27 +106,6 @@ def _tool_result(asked: str, _seen: Seen) -> str | None:
     if old:
         results = [old["text"].strip()]
     return f"The tool says: {' | '.join(results)}" if results else None
-
-
-def _tool_call(asked: str, seen: Seen) -> str | None:
-    """Call an offered tool that the user names, in Cherry Studio's form."""
-    offered = [name for _, text in seen for name in _TOOL.findall(text)]
-    named = next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", asked)), None)
-    if named is None:
-        return None
-    arguments = _json_object(asked[asked.index(named) :]) or sample_arguments(named, asked, seen)
-    return f"I use the tool.\n\n<tool_use>\n  <name>{named}</name>\n  <arguments>{arguments}</arguments>\n</tool_use>"
-
-
-def _json_object(text: str) -> str | None:
-    start = text.find("{")
-    if start < 0:
-        return None
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:])
-    except ValueError:
-        return None
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _count_turns(asked: str, seen: Seen) -> str | None:
@@ -202,8 +182,6 @@ def _calculate(asked: str, _seen: Seen) -> str | None:
 
 _SKILLS: tuple[Callable[[str, Seen], str | None], ...] = (
     _tool_result,
-    _repeat,
-    _tool_call,
     _count_turns,
     _what_was_said,
     _recall,

@@ -561,6 +561,20 @@ async def test_words_of_two_answers_stand_apart(server: Server) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+async def test_a_newcomer_without_an_account_gets_calls_and_json_in_natural_words(server: Server, stream: bool) -> None:
+    """Nothing is scripted here either."""
+    question = [user("What's the weather like in Paris?")]
+    reply = await server.client.chat(question, tools=[TIME, WEATHER], stream=stream)
+    assert calls_of(reply) == [("get_weather", {"city": "Paris"})]
+    reply = await server.client.chat([user("Hello")], tools=[TIME, WEATHER], tool_choice="required", stream=stream)
+    assert calls_of(reply) == [("get_time", {})]
+    for kind, keys in (("json_object", ["answer"]), ("json_schema", ["age"])):
+        reply = await server.client.chat([user("How old?")], response_format=FORMATS[kind], stream=stream)
+        assert list(json.loads(reply.text)) == keys
+    assert len(server.emulator.shown) == 4, "nothing was asked again"
+
+
+@pytest.mark.parametrize("stream", [False, True])
 async def test_a_newcomer_without_an_account_sees_a_whole_loop(server: Server, stream: bool) -> None:
     """Nothing is scripted: the emulator's own model calls the tool that it is asked for."""
     history = [user("Use the tool get_weather for Paris.")]
