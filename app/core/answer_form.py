@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from app.core.answer import AnswerFormat, PicturesAnswer, PlainAnswer, PromptModeAnswer
+from app.core.catalog import Choice
 from app.core.messages import ChatRequest
+from app.core.modes import ABILITIES
 from app.core.tools.answers import JsonAnswer, ToolAnswer
 from app.core.tools.prompt_mode import teaches_tools
 from app.core.tools.scheme import Scheme
+from app.errors import UnsupportedFeature
 
 
 def answer_format(request: ChatRequest, system: str, scheme: Scheme, new_id: Callable[[], str]) -> AnswerFormat:
@@ -38,3 +41,17 @@ def answer_note(request: ChatRequest, scheme: Scheme) -> str:
         f"Make {request.count} images." if request.purpose == "pictures" and request.count > 1 else "",
     ]
     return "\n\n".join(note for note in notes if note)
+
+
+def refuse_unfit(request: ChatRequest, choice: Choice) -> None:
+    """Raise UnsupportedFeature for a form of answer that the mode does not have."""
+    if choice.mode in {"chat", "search"}:
+        return
+    has_tools = request.tool_use is not None and request.tool_use.mode != "none"
+    field = "tools" if has_tools else "response_format" if request.json_format is not None else None
+    if field:
+        raise UnsupportedFeature(
+            f"An answer that is to {ABILITIES[choice.mode]} has no '{field}'; leave it out, or take the model without "
+            "that suffix.",
+            param=field,
+        )

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.admission import Admission
-from app.core.answer_form import answer_format, answer_instructions
+from app.core.answer_form import answer_format, answer_instructions, refuse_unfit
 from app.core.attaching import Attached, Attaching
 from app.core.catalog import Choice, ModelCatalog
 from app.core.citations import CitationReader
@@ -20,7 +20,6 @@ from app.core.history import History
 from app.core.ladder import Found, Search
 from app.core.live_turns import LiveTurns
 from app.core.messages import ChatRequest
-from app.core.modes import ABILITIES
 from app.core.policy import Policy
 from app.core.record import TurnRecord
 from app.core.recovery import Recovery
@@ -42,7 +41,6 @@ from app.errors import (
     FileUnreadable,
     InvalidRequest,
     ParentUnknown,
-    UnsupportedFeature,
 )
 
 _log = logging.getLogger(__name__)
@@ -136,7 +134,7 @@ class Gateway:
         """Continue in the chat that knows this history; if there is none, or it is lost or busy, open a new one."""
         choice = await self._catalog.choose(request.model, request.mode)
         watch.chosen(choice.info.id if choice.info is not None else None)
-        _refuse_unfit(request, choice)
+        refuse_unfit(request, choice)
         account = await self._around.upstream.account_now()
         shape = _shape(request)
         messages = what_is_asked(request.messages) if shape else request.messages
@@ -272,17 +270,3 @@ def _shape(request: ChatRequest) -> str | None:
     if request.purpose != "conversation":
         return request.purpose
     return None if request.follows is not None else side_call(request)
-
-
-def _refuse_unfit(request: ChatRequest, choice: Choice) -> None:
-    """Raise UnsupportedFeature for a form of answer that the mode does not have."""
-    if choice.mode in {"chat", "search"}:
-        return
-    has_tools = request.tool_use is not None and request.tool_use.mode != "none"
-    field = "tools" if has_tools else "response_format" if request.json_format is not None else None
-    if field:
-        raise UnsupportedFeature(
-            f"An answer that is to {ABILITIES[choice.mode]} has no '{field}'; leave it out, or take the model without "
-            "that suffix.",
-            param=field,
-        )
