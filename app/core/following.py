@@ -23,7 +23,7 @@ from app.errors import ResponseUnfinished, TextsNotKept
 _FIELD = "previous_response_id"
 
 
-async def found_after(store: SessionStore, named: NamedAnswer, new: History) -> Found:
+async def found_after(store: SessionStore, named: NamedAnswer, new: History, owner: str) -> Found:
     """Return the place at an answer for a history of nothing but new messages.
 
     Raises ResponseUnfinished where nothing can go on from it.
@@ -35,7 +35,12 @@ async def found_after(store: SessionStore, named: NamedAnswer, new: History) -> 
         raise ResponseUnfinished(told, param=_FIELD)
     is_same_turn = not new.turns[0].has_user
     turn = await store.path(named.place.node_id, whole=False)
-    history, stays = _with_carried_over(_with_names(new, _names_of_calls(turn)), named.place.system_digest)
+    names = _names_of_calls([(node.answer, node.calls) for node in turn])
+    known = {*names, *[call.id for message in new.spoken for call in message.tool_calls]}
+    if other := {message.tool_call_id for message in new.spoken if message.tool_call_id} - known:
+        # of an earlier turn, or of the chat that this one replayed
+        names = _names_of_calls(await store.made_calls(sorted(other), owner)) | names
+    history, stays = _with_carried_over(_with_names(new, names), named.place.system_digest)
     if is_same_turn:
         history = _in_turn(history, named, _answered(turn, named))
     else:
@@ -65,6 +70,13 @@ async def past_of(store: SessionStore, followed: Found) -> Past:
     return Past(written, place.told or Told())
 
 
+async def pictured(store: SessionStore, node_id: str) -> tuple[Message, ...]:
+    """Return the answers up to a stored one, since the user showed a picture last: what is to be changed is in them."""
+    path = [node for node in await store.path(node_id, whole=True) if not node.asked_again]
+    start = max((number for number, node in enumerate(path) if node.shows_image), default=0)
+    return tuple([Message("assistant", node.answer) for node in path[start:] if node.answer])
+
+
 def still_written() -> ResponseUnfinished:
     """Return the error for an answer whose end is not recorded yet."""
     return ResponseUnfinished("The previous response is still being written.", param=_FIELD)
@@ -92,7 +104,9 @@ def _in_turn(history: History, named: NamedAnswer, answered: str) -> History:
         spoke=True,
     )
     answered_last = history.answered if others else answered + history.answered
-    return replace(history, turns=(turn, *others), answered=answered_last).placed(0, named.place.before_key)
+    unplaced = ("",) * len(history.keys_before)  # those that were read are of a first turn that is another
+    history = replace(history, turns=(turn, *others), answered=answered_last, keys_before=unplaced)
+    return history.placed(0, named.place.before_key)
 
 
 def _answered(turn: Sequence[PathNode], named: NamedAnswer) -> str:
@@ -107,14 +121,14 @@ def _answered(turn: Sequence[PathNode], named: NamedAnswer) -> str:
     return "".join([canonical_assistant(text or "") for text in texts])
 
 
-def _names_of_calls(turn: Sequence[PathNode]) -> dict[str, str]:
+def _names_of_calls(answers: Sequence[tuple[str | None, tuple[str, ...]]]) -> dict[str, str]:
     """Return the tools of a turn's calls by their ids, in order; without its text a call is known by its number."""
     names: dict[str, str] = {}
-    for node in turn:
-        written = [name for name, _ in written_calls(node.answer or "")]
-        made = len(node.calls)
+    for text, calls in answers:
+        written = [name for name, _ in written_calls(text or "")]
+        made = len(calls)
         tools = written[len(written) - made :] if len(written) >= made else [f"call {n}" for n in range(1, made + 1)]
-        names |= dict(zip(node.calls, tools, strict=True))
+        names |= dict(zip(calls, tools, strict=True))
     return names
 
 

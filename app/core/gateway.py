@@ -14,7 +14,7 @@ from app.core.citations import CitationReader
 from app.core.cut import Cut
 from app.core.drafts import IS_DELETE, SIDE_CALL, Draft, continuation, opening
 from app.core.finding import Finder
-from app.core.following import found_after, past_of
+from app.core.following import found_after, past_of, pictured
 from app.core.histories import Histories
 from app.core.history import History
 from app.core.ladder import Found, Search
@@ -163,7 +163,9 @@ class Gateway:
     async def _follow(self, asked: _Asked, name: str, new: History) -> Turn:
         """Begin the answer to messages that follow one that the client named."""
         named = await self._finder.answer_named(name, asked.request.owner)
-        found = await found_after(self._around.store, named, new)
+        found = await found_after(self._around.store, named, new, asked.request.owner)
+        if asked.choice.mode == "image":
+            found = replace(found, before=await pictured(self._around.store, named.place.node_id))
         place = None
         if asked.delete_because or not named.is_live or named.account != asked.account:
             _log.info("Place: new (named: the chat of %s cannot be continued)", name)

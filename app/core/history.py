@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant, canonical_user
 from app.core.keys import Keys
 from app.core.messages import Message
-from app.core.system_text import is_in_parts, joined, parts_of
+from app.core.system_text import is_in_parts, is_same_prompt, joined, parts_of
 from app.core.told import ToldByPlace
 
 _CALL_MARKS = "<{["  # a call is written with one of these, also one that a client reads in the text by itself
@@ -90,12 +90,17 @@ class History(Struct, frozen=True, gc=False):
 
     def changed_system(self, known: str) -> str | None:
         """Return what a chat has to be told of the system prompt, None where it knows it by this digest."""
-        if self.system_digest == known:
+        if is_same_prompt(self.system_digest, known):
             return None
-        if is_in_parts(self.system_digest) and is_in_parts(known):
-            stays = parts_of(self.system_digest)[0] == parts_of(known)[0]
-            return self.system if stays else self.whole_system
+        if is_in_parts(self.system_digest) and (not known or is_in_parts(known)):
+            return None if parts_of(self.system_digest)[1] == parts_of(known)[1] else self.system
         return self.whole_system
+
+    def changed_lasting(self, known: str) -> str:
+        """Return the system messages that stay where a chat that goes by this digest has other ones."""
+        if known and not is_in_parts(known):
+            return ""  # told as the whole prompt
+        return "" if parts_of(self.system_digest)[0] == parts_of(known)[0] else self.lasting
 
     def user_of(self, turn: TurnRead) -> str:
         """Return the text of a turn's user in canonical form."""

@@ -14,6 +14,7 @@ from app.core.history import Anchor, History, TurnRow
 from app.core.messages import Message, ToolCall
 from app.core.places import OTHER_PROMPT, alike_places, choose_place
 from app.core.ports import CutAnswer, Match, NamedAnswer, Place, SessionStore
+from app.core.system_text import is_same_prompt
 from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
 
 _UNKNOWN = "no stored answer has this history"
@@ -112,9 +113,9 @@ class Ladder:
     async def _exact(self, history: History) -> Found | str:
         """The whole history is stored, as the client tells it."""
         found = await self._at_anchor(history, [history.before_answer], "exact")
-        if isinstance(found, Found) and found.place.system_digest != history.system_digest:
+        if isinstance(found, Found) and not is_same_prompt(found.place.system_digest, history.system_digest):
             cut = await self._aborted(history)  # a part of an answer under the same prompt is more likely meant
-            if isinstance(cut, Found) and cut.place.system_digest == history.system_digest:
+            if isinstance(cut, Found) and is_same_prompt(cut.place.system_digest, history.system_digest):
                 return cut
         return found
 

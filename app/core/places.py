@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.core.history import History
 from app.core.ports import Place
+from app.core.system_text import is_same_prompt
 from app.core.told import may_be
 from app.core.window import Doubt, enough_said
 
@@ -27,7 +28,7 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     possible = [place for place in places if may_be(client, place.told, keeps_loops=keeps_loops)]
     if not possible:
         return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
-    same_prompt = [place for place in possible if place.system_digest == history.system_digest]
+    same_prompt = [place for place in possible if is_same_prompt(place.system_digest, history.system_digest)]
     if not same_prompt and not enough_said(history, min(turn + 1, 2)):  # two are enough to copy: they decide
         return Doubt(OTHER_PROMPT)
     best = same_prompt or possible

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from app.core.letter import DOCUMENT
 from app.core.ports import PathNode
-from app.core.transcript import FROM_HERE, NO_LONGER, REPLACED, SO_FAR, fence, named_file
+from app.core.system_text import is_in_parts
+from app.core.transcript import FROM_HERE, NO_LONGER, REPLACED, SO_FAR, fence, named_file, system_message
 
 _INSTRUCTED = re.compile(  # what `instructions` and `changed_instructions` put before a transcript
-    rf"(?:{re.escape(REPLACED)})?<(?P<tag>instructions(?:-\d+)?)>\n.*?\n</(?P=tag)>\n\n|{re.escape(NO_LONGER)}\n\n",
+    rf"(?:{re.escape(REPLACED)})?<(?P<tag>instructions(?:-\d+)?)>\n(?P<told>.*?)\n</(?P=tag)>\n\n"
+    rf"|{re.escape(NO_LONGER)}\n\n",
     re.DOTALL,
 )
 _TOLD = re.compile(
@@ -39,11 +41,17 @@ def retold(path: Sequence[PathNode]) -> str | None:
         if not is_asked_again:  # else we asked
             named = [named_file(file) for file in node.files]
             said = "\n".join(filter(None, (node.said, *named)))
-            written += [told_in(node.sent or ""), fence("user", said) if said else ""]
+            written += [_lasting(node), told_in(node.sent or ""), fence("user", said) if said else ""]
         is_asked_again = node.asked_again
         if node.answer and not is_asked_again:
             written.append(fence("assistant", node.answer))
     return "\n\n".join(filter(None, written))
+
+
+def _lasting(node: PathNode) -> str:
+    """Return the system prompt that a message brought, where it came in one part, which stays in force."""
+    found = _INSTRUCTED.match(node.sent or "") if node.system_digest and not is_in_parts(node.system_digest) else None
+    return system_message(found["told"] or "") if found else ""
 
 
 def told_in(sent: str) -> str:

@@ -61,6 +61,11 @@ def parts_of(digest_of_prompt: str) -> tuple[str, str]:
     return lasting, passing
 
 
+def is_same_prompt(one: str, other: str) -> bool:
+    """Say whether two prompts read the same, in one part or in the only one of two."""
+    return one == other or (is_in_parts(one) != is_in_parts(other) and one.strip("/") == other.strip("/"))
+
+
 def is_in_parts(digest_of_prompt: str) -> bool:
     """Say whether a prompt came in two parts."""
     return "/" in digest_of_prompt

@@ -36,5 +36,5 @@ def what_to_tell(history: History, found: Found | None) -> Telling:
         untold=history.spoken[told:said_from],
         said=history.spoken[said_from:],
         changed=found.changed if found is not None else (),
-        system=history.lasting if found is None or found.named else "",
+        system=history.lasting if found is None or found.named else history.changed_lasting(found.place.system_digest),
     )

@@ -39,6 +39,8 @@ class ResponseOutput:
         self._open: OutputItem | None = None
         self._said: list[str] = []  # by the open item
         self._blank = ""  # what was said between items: no item by itself
+        self._length = 0  # characters of the answer's text so far, which its citations count
+        self._texts: list[tuple[int, int, OutputMessage]] = []  # messages: where they begin in that, and in `items`
 
     def take(self, event: AnswerEvent) -> None:
         """Take what comes next."""
@@ -88,6 +90,8 @@ class ResponseOutput:
             item.arguments = said
 
     def _say(self, text: str) -> None:
+        begin = self._length - len(self._blank)
+        self._length += len(text)
         if not isinstance(self._open, OutputMessage):
             text, self._blank = self._blank + text, ""
             if not text.strip():
@@ -95,6 +99,7 @@ class ResponseOutput:
                 return
             message = OutputMessage(self._next_id("msg"), "in_progress", "assistant", [])
             self._begin(message)
+            self._texts.append((begin, len(self.items) - 1, message))
             message.content.append(OutputText("", [], []))
             self._step("content_part.added", {"content_index": 0, "part": message.content[0]})
         self._delta("output_text.delta", text, {"content_index": 0, "logprobs": []})
@@ -115,14 +120,25 @@ class ResponseOutput:
             self.close()
 
     def _cite(self, citations: Citations) -> None:
-        message = self._open
-        if not isinstance(message, OutputMessage):
-            return  # only a text cites
-        for number, cited in enumerate(citations.cited):
-            citation = ResponseCitation(cited.url, cited.title, cited.start, cited.end)
-            message.content[0].annotations.append(citation)
-            fields = {"content_index": 0, "annotation_index": number, "annotation": citation}
-            self._step("output_text.annotation.added", fields)
+        """Cite in the message that holds the place, also where a call or a picture followed it."""
+        for cited in citations.cited:
+            held = [text for text in self._texts if text[0] <= cited.start]
+            if not held:
+                continue  # only a text cites
+            begin, index, message = held[-1]
+            citation = ResponseCitation(cited.url, cited.title, cited.start - begin, cited.end - begin)
+            annotations = message.content[0].annotations
+            annotations.append(citation)
+            self._tell(
+                "output_text.annotation.added",
+                {
+                    "item_id": message.id,
+                    "output_index": index,
+                    "content_index": 0,
+                    "annotation_index": len(annotations) - 1,
+                    "annotation": citation,
+                },
+            )
 
     def _next_id(self, kind: str, number: int | None = None) -> str:
         """End the open item; return the id of the next one: its number among calls, or else among all items."""

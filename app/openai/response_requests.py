@@ -124,7 +124,7 @@ def read_body(
         max_tokens=body.max_output_tokens,
         tool_use=tool_use(
             functions,
-            None if searches and _names_search(body.tool_choice) else body.tool_choice,
+            None if searches and _means_search(body.tool_choice, functions) else body.tool_choice,
             parallel=body.parallel_tool_calls,
             functions=None,
             old=None,
@@ -195,7 +195,10 @@ def _offered(tools: list[ResponseTool]) -> tuple[list[OfferedTool], bool]:
     return functions, searches
 
 
-def _names_search(choice: Choice) -> bool:
+def _means_search(choice: Choice, functions: list[OfferedTool]) -> bool:
+    """Say whether the tool that has to be used is the web search, which the site's own mode is."""
+    if choice == "required":
+        return not functions
     return isinstance(choice, dict) and bool(_SEARCHES.fullmatch(str(choice.get("type"))))
 
 

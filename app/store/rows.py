@@ -80,6 +80,8 @@ def read_path_node(row: sqlite3.Row) -> PathNode:
         calls=tuple(decode(row["calls"])),
         opens_turn=bool(row["opens_turn"]),
         asked_again=bool(row["asked_again"]),
+        shows_image=bool(row["shows_image"]),
+        system_digest=row["system_digest"],
     )
 
 

@@ -133,6 +133,11 @@ class SqliteSessionStore:
         rows = await self._database.read(statements.PATH, {"id": node_id, "whole": whole})
         return [read_path_node(row) for row in rows]
 
+    async def made_calls(self, call_ids: Sequence[str], owner: str) -> Sequence[tuple[str | None, tuple[str, ...]]]:
+        """Return of an owner's answers that made any of these calls the text, where it is kept, and all call ids."""
+        rows = await self._database.read(statements.MADE_CALLS, {"ids": _json(call_ids), "owner": owner})
+        return [(row["answer"], tuple(json.loads(row["calls"]))) for row in rows]
+
     async def answer_text(self, node_id: str) -> str | None:
         """Return the raw text of a stored answer, None where it is not kept."""
         rows = await self._database.read(statements.ANSWER_TEXT, (node_id,))

@@ -61,8 +61,19 @@ FIND_ANSWER = f"""
 """
 KEPT_ANSWER = f"""
     {_ASKED} SELECT n.model, (SELECT created_at FROM nodes WHERE id = :id) AS created_at, n.state, n.error,
-           n.finish_reason, n.answer_text, n.reasoning_text, {_CALLS}
+           n.finish_reason, n.answer_text,
+           (SELECT group_concat(thought, '') FROM (
+               SELECT m.reasoning_text AS thought FROM asked a CROSS JOIN nodes m ON m.number = a.number
+               ORDER BY m.number
+           )) AS reasoning_text,
+           {_CALLS}
     {_OF_NAME}
+"""  # noqa: S608
+MADE_CALLS = f"""
+    SELECT n.answer_text AS answer, {_CALLS}
+    FROM nodes n CROSS JOIN sessions s ON s.id = n.session_id
+    WHERE n.id IN (SELECT node_id FROM tool_calls WHERE id IN (SELECT value FROM json_each(:ids))) AND s.owner = :owner
+    ORDER BY n.number
 """  # noqa: S608
 PATH = f"""
     WITH RECURSIVE path (number, parent_id, turn_start) AS (
@@ -76,6 +87,7 @@ PATH = f"""
                SELECT name, kind FROM node_files WHERE node_id = n.id ORDER BY position
            )) AS files,
            {_CALLS},
+           EXISTS (SELECT 1 FROM node_files WHERE node_id = n.id AND kind = 'image') AS shows_image, n.system_digest,
            n.turn_start IS n.number AS opens_turn, n.error IS '{ASKED_AGAIN}' AS asked_again
     FROM path p CROSS JOIN nodes n ON n.number = p.number
     ORDER BY n.depth

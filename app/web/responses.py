@@ -64,10 +64,14 @@ async def _referred_to(services: Services, body: ResponseBody, owner: str) -> di
     told: set[str] = set()  # answers whose words are among them
     for item_id, reference in references(body.input).items():
         if reference.answer not in answers:
+            if await services.gateway.is_writing(reference.answer, owner):
+                raise ResponseUnfinished("An item that 'input' refers to is still being written.", param="input")
             answers[reference.answer] = await services.store.kept_answer(reference.answer, owner)
         kept = answers[reference.answer]
         if kept is None:
             continue
+        if kept.state == "open":
+            raise ResponseUnfinished("An item that 'input' refers to is still being written.", param="input")
         if kept.text is None:
             raise TextsNotKept(f"The texts of the item '{item_id}' are not kept here.", param="input")
         item = kept_item(reference, kept, kept.text)

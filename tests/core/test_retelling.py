@@ -18,8 +18,9 @@ def node(
     *,
     files: tuple[str, ...] = (),
     asked_again: bool = False,
+    system_digest: str = "",
 ) -> PathNode:
-    return PathNode(said, sent, answer, files, (), opens_turn=True, asked_again=asked_again)
+    return PathNode(said, sent, answer, files, (), True, asked_again, bool(files), system_digest)
 
 
 def test_messages_are_written_as_a_transcript_has_them() -> None:

@@ -111,5 +111,15 @@ async def test_a_path_tells_files_calls_and_what_was_sent(store: SessionStore) -
     await store.open_turn(replace(node("a1", "a"), files=files, sent_text="all of it"), session("a"), minute(0))
     await store.finish_turn(replace(end("a1", turn_key="k"), calls=("call_2", "call_1"), scope="s"), minute(1))
     assert await store.path("a1", whole=True) == [
-        PathNode("question a1", "all of it", "answer a1", ("fox.png", "b.txt"), ("call_2", "call_1"), True, False)
+        PathNode(
+            "question a1",
+            "all of it",
+            "answer a1",
+            ("fox.png", "b.txt"),
+            ("call_2", "call_1"),
+            True,
+            False,
+            True,
+            "digest",
+        )
     ]

@@ -92,7 +92,7 @@ class PathNode(Struct, frozen=True, gc=False):
 
     `said` is what the client newly said, `sent` all that upstream was sent, where that is more; `files` are the names
     of what came with it, `calls` the ids of those that the answer makes. `asked_again`: the next node asks again for
-    the same answer.
+    the same answer; `shows_image`: the user showed one. `system_digest` is that of the prompt that it stands under.
     """
 
     said: str | None
@@ -102,6 +102,8 @@ class PathNode(Struct, frozen=True, gc=False):
     calls: tuple[str, ...]
     opens_turn: bool
     asked_again: bool
+    shows_image: bool
+    system_digest: str
 
 
 class OpenNode(Struct, frozen=True, gc=False):

@@ -57,6 +57,10 @@ class SessionStore(Protocol):
         """Return the nodes that lead to one, itself the last: from the chat's first, or else from its turn's."""
         ...
 
+    async def made_calls(self, call_ids: Sequence[str], owner: str) -> Sequence[tuple[str | None, tuple[str, ...]]]:
+        """Return of an owner's answers that made any of these calls the text, where it is kept, and all call ids."""
+        ...
+
     async def answer_text(self, node_id: str) -> str | None:
         """Return the raw text of a stored answer, None where it is not kept."""
         ...
