@@ -34,11 +34,11 @@ async def found_after(store: SessionStore, named: NamedAnswer, new: History, own
         told = "The previous response failed, and has no text that could be continued."
         raise ResponseUnfinished(told, param=_FIELD)
     is_same_turn = not new.turns[0].has_user
-    turn = await store.path(named.place.node_id, whole=False)
+    answered = {message.tool_call_id for message in new.spoken if message.tool_call_id}
+    turn = await store.path(named.place.node_id, whole=False) if is_same_turn or answered else ()
     names = _names_of_calls([(node.answer, node.calls) for node in turn])
     known = {*names, *[call.id for message in new.spoken for call in message.tool_calls]}
-    if other := {message.tool_call_id for message in new.spoken if message.tool_call_id} - known:
-        # of an earlier turn, or of the chat that this one replayed
+    if other := answered - known:  # of an earlier turn, or of the chat that this one replayed
         names = _names_of_calls(await store.made_calls(sorted(other), owner)) | names
     history, stays = _with_carried_over(_with_names(new, names), named.place.system_digest)
     if is_same_turn:
@@ -53,7 +53,6 @@ async def found_after(store: SessionStore, named: NamedAnswer, new: History, own
         index=0,
         rows=history.turn_rows(0),
         named=named,
-        before=tuple([Message("assistant", node.answer) for node in turn if node.answer and not node.asked_again]),
     )
 
 

@@ -30,7 +30,7 @@ from bench.canned import Canned, words
 from tests.core.fakes import FakeClock
 from tests.counting import Calls
 from tests.e2e.habits import call_text, user
-from tests.e2e.harness import CLOCK, Server, eventually, serving
+from tests.e2e.harness import CLOCK, MODEL, Server, eventually, serving
 from tests.e2e.test_tools import WEATHER, echo, ids_of, result
 
 
@@ -88,6 +88,21 @@ async def test_a_turn_goes_to_the_database_for_its_place_and_its_end(tmp_path: P
                 ways.take()
                 await talk.say(text)
                 assert ways.take().total() == 2
+
+
+async def test_a_turn_below_a_named_response_goes_to_the_database_no_more_often(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    ways = Calls(asyncio.BaseEventLoop.call_soon_threadsafe)
+    with ways.in_new_threads():
+        async with serving(tmp_path, emulator, FakeClock()) as server:
+            previous = None
+            for number in range(4):
+                ways.take()
+                body = {"model": MODEL, "input": f"Text {number}.", "previous_response_id": previous}
+                reply = await server.client.post("/v1/responses", {**body, "enable_thinking": False})
+                previous = reply.body["id"]
+                assert not number or (reply.match, ways.take().total()) == ("exact", 2)
 
 
 async def test_a_step_of_a_tool_loop_goes_to_the_database_no_more_often(tmp_path: Path, emulator: Emulator) -> None:

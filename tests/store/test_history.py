@@ -340,6 +340,28 @@ async def test_what_was_counted_while_the_file_was_small_misleads_no_look_up(pat
         assert_goes_through(index, path)
 
 
+NAMED = {"id": "node_a", "owner": "o"}
+NAMED_LOOK_UPS: dict[str, tuple[str, Any]] = {
+    "an answer": (statements.FIND_ANSWER, NAMED),
+    "what is kept of it": (statements.KEPT_ANSWER, NAMED),
+    "its turn": (statements.PATH, {"id": "node_a", "whole": False}),
+    "all that led to it": (statements.PATH, {"id": "node_a", "whole": True}),
+    "calls": (statements.MADE_CALLS, {"ids": KEYS, "owner": "o"}),
+}
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("name", NAMED_LOOK_UPS)
+async def test_a_look_up_by_name_reads_no_table_from_end_to_end(
+    told: SessionStore, path: Path, name: str, analyzed: bool
+) -> None:
+    if analyzed:
+        change(path, "ANALYZE")
+    plan = [step for _, step in explain(path, *NAMED_LOOK_UPS[name])]
+    read = {step.split()[1].split("-")[0] for step in plan if step.startswith("SCAN") or " AUTOMATIC " in step}
+    assert read <= {"CONSTANT", "a", "asked", "p", "json_each", "(subquery"}, plan  # what was found, and what is asked
+
+
 CHORES: dict[str, tuple[str, Any]] = {
     "fail open nodes": (statements.FAIL_OPEN_NODES, (NOW,)),
     "doom keys": (statements.DOOM_KEYS, ()),
