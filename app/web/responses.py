@@ -24,6 +24,7 @@ from app.web.answering import answer_as_stream, answer_whole
 from app.web.forms import read_json
 from app.web.keys import OWNER, SERVICES, VISIT, Services
 
+_ITEM_UNFINISHED = "An item that 'input' refers to is still being written."
 _FIELDS = {"messages": "input", "response_format": "text.format"}  # as chat completions call them, and this route does
 
 
@@ -45,33 +46,28 @@ async def show_response(request: web.Request) -> web.Response:
     """Show what is kept of a response."""
     services, owner, wanted = request.app[SERVICES], request[OWNER], request.match_info["id"]
     name = answer_name(wanted)
-    if name is not None and await services.gateway.is_writing(name, owner):
-        raise ResponseUnfinished("The response is still being written.")
-    kept = None if name is None else await services.store.kept_answer(name, owner)
+    kept = None if name is None else await _kept(services, name, owner, "The response is still being written.")
     if kept is None:
         raise ResponseNotFound(f"Response with id '{wanted}' not found.")
-    if kept.state == "open":
-        raise ResponseUnfinished("The response is still being written.")
     if kept.text is None or kept.reasoning is None:
         raise TextsNotKept("The texts of this response are not kept here.")
     return web.Response(body=kept_response(wanted, kept, kept.text, kept.reasoning), content_type="application/json")
 
 
 async def _referred_to(services: Services, body: ResponseBody, owner: str) -> dict[str, Message]:
-    """Return the items of stored answers that a request refers to, as messages. Raises TextsNotKept."""
+    """Return the items of stored answers that a request refers to, as messages.
+
+    Raises ResponseUnfinished, TextsNotKept.
+    """
     found: dict[str, Message] = {}
     answers: dict[str, KeptAnswer | None] = {}
     told: set[str] = set()  # answers whose words are among them
     for item_id, reference in references(body.input).items():
         if reference.answer not in answers:
-            if await services.gateway.is_writing(reference.answer, owner):
-                raise ResponseUnfinished("An item that 'input' refers to is still being written.", param="input")
-            answers[reference.answer] = await services.store.kept_answer(reference.answer, owner)
+            answers[reference.answer] = await _kept(services, reference.answer, owner, _ITEM_UNFINISHED, "input")
         kept = answers[reference.answer]
         if kept is None:
             continue
-        if kept.state == "open":
-            raise ResponseUnfinished("An item that 'input' refers to is still being written.", param="input")
         if kept.text is None:
             raise TextsNotKept(f"The texts of the item '{item_id}' are not kept here.", param="input")
         item = kept_item(reference, kept, kept.text)
@@ -80,6 +76,17 @@ async def _referred_to(services: Services, body: ResponseBody, owner: str) -> di
         if reference.kind == "msg":
             told.add(reference.answer)
     return found
+
+
+async def _kept(
+    services: Services, name: str, owner: str, unfinished: str, param: str | None = None
+) -> KeptAnswer | None:
+    """Return what is kept of an answer, once its end is. Raises ResponseUnfinished, in these words, before that."""
+    if not await services.gateway.is_writing(name, owner):
+        kept = await services.store.kept_answer(name, owner)
+        if kept is None or kept.state != "open":
+            return kept
+    raise ResponseUnfinished(unfinished, param=param)
 
 
 async def _begun(request: web.Request, call: ResponseCall) -> Turn:
