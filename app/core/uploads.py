@@ -30,11 +30,6 @@ class Uploads:
         self._patience = patience
         self._under_way: dict[tuple[str, str, FileKind], asyncio.Task[UploadedFile]] = {}
 
-    @property
-    def under_way(self) -> int:
-        """How many files are being uploaded."""
-        return len(self._under_way)
-
     async def bring(self, files: Sequence[FileContent]) -> tuple[UploadedFile, ...]:
         """Return what upstream knows the files by. Raises FileUnreadable if one cannot be read there, UpstreamError."""
         try:

@@ -101,12 +101,13 @@ class FakeSite:
         self.clock = clock
         self.problems = list(problems)
         self.taken: list[bytes] = []
-        self.open = asyncio.Event()
+        self.asked, self.open = asyncio.Event(), asyncio.Event()
 
     async def account_now(self) -> str:
         return "a1"
 
     async def upload(self, file: FileContent) -> UploadedFile:
+        self.asked.set()
         await self.open.wait()
         if self.problems:
             raise self.problems.pop(0)
@@ -133,8 +134,7 @@ async def test_requests_at_once_share_an_upload_and_it_outlives_the_first_of_the
     site = FakeSite(FakeClock())
     bringing = uploads(site, background)
     first, second = (asyncio.create_task(bringing.bring([FILE])) for _ in range(2))
-    while not bringing.under_way:
-        await asyncio.sleep(0)
+    await site.asked.wait()
     first.cancel()
     site.open.set()
     assert [file.id for file in await second] == ["id-1"]
