@@ -80,8 +80,10 @@ class CitationReader:
 
     def citations(self, *, whole: bool) -> Citations | None:
         """Return what was cited, and where; a `whole` answer that cites nothing: all that was found, at its end."""
+        if not self._sources and not self._settled:
+            return None
         cited = [*self._settled, *self._named(self._cited)]
-        if not cited and whole and self._sources:
+        if not cited and whole:
             self._read_up()
             cited = self._named(_Cited(number, self._length, self._length) for number in self._sources)
         return Citations(tuple(cited)) if cited else None

@@ -16,8 +16,6 @@ from app.core.messages import Message
 from app.core.system_text import is_in_parts, is_same_prompt, joined, parts_of
 from app.core.told import ToldByPlace
 
-_CALL_MARKS = "<{["  # a call is written with one of these, also one that a client reads in the text by itself
-
 
 class TurnRead(Struct, frozen=True, gc=False):
     """A turn: which messages are its user's and which its assistant's, and the names of both in canonical form.
@@ -193,6 +191,6 @@ def turn_and_step(
     """
     answer_key = keys.answer(answered + canonical_assistant(answer))
     row = TurnRow(keys.turn(before, user_key, answer_key), before, user_key, answer_key)
-    if any(mark in answer for mark in _CALL_MARKS):
+    if "<" in answer or "{" in answer or "[" in answer:  # so is a call written that a client reads by itself
         return row, keys.step(before, user_key, answer_key, results)
     return row, None

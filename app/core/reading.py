@@ -95,8 +95,11 @@ class _Reader:
         self._said, self._files, self._replied = list(turn.said), list(turn.files), list(turn.replied)
         self._results, self._spoke, self._answered = turn.results, turn.spoke, turn.answered
         self._canonical, self._in_form = reading.answered, len(turn.replied)
-        self._user_keys = {_marks_of(turn.said, marks): turn.user_key}
-        self._answer_keys = {_marks_of(turn.replied, marks): turn.answer_key}
+        self._user_keys: dict[tuple[int, ...], str] = {}
+        self._answer_keys: dict[tuple[int, ...], str] = {}
+        if reading.turns:
+            self._user_keys[_marks_of(turn.said, marks)] = turn.user_key
+            self._answer_keys[_marks_of(turn.replied, marks)] = turn.answer_key
         if alike is not None:
             self._user_keys |= {_marks_of(turn.said, alike.marks): turn.user_key for turn in alike.turns}
             self._answer_keys |= {_marks_of(turn.replied, alike.marks): turn.answer_key for turn in alike.turns}
@@ -165,15 +168,18 @@ class _Reader:
         return TurnRead(
             said=said,
             replied=replied,
-            user_key=self._user_keys.get(_marks_of(said, self._marks))
-            or self._keys.user(user_text(self._spoken, said), files),
-            answer_key=self._answer_keys.get(_marks_of(replied, self._marks)) or self._keys.answer(self._answer()),
+            user_key=self._known(self._user_keys, said) or self._keys.user(user_text(self._spoken, said), files),
+            answer_key=self._known(self._answer_keys, replied) or self._keys.answer(self._answer()),
             results=self._results,
             end=self._index,
             spoke=self._spoke,
             answered=self._answered,
             files=files,
         )
+
+    def _known(self, keys: dict[tuple[int, ...], str], places: tuple[int, ...]) -> str | None:
+        """Return the name that messages were given before, None if they are new."""
+        return keys.get(_marks_of(places, self._marks)) if keys and places else None
 
     def _answer(self) -> str:
         """Return the canonical text of the turn's answers; each is brought into that form once."""

@@ -54,7 +54,7 @@ class Relay:
     @property
     def is_empty(self) -> bool:
         """Whether the model said and showed nothing; an answer that was cut at once is not empty."""
-        has_content = self._shown or self.video is not None or any(piece.strip() for piece in self._record.heard)
+        has_content = self._shown or self.video is not None or any(map(str.strip, self._record.heard))
         return not has_content and self._cut.reason is None
 
     @property
@@ -70,7 +70,7 @@ class Relay:
     @property
     def call_ids(self) -> tuple[str, ...]:
         """The calls that were passed on."""
-        return tuple(call_id for call_id, _, _ in self._format.calls)
+        return tuple([call_id for call_id, _, _ in self._format.calls])
 
     def expect(self) -> None:
         """A message goes up: of the answer to it nothing is known yet."""

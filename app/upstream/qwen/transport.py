@@ -119,13 +119,13 @@ async def read_whole(
         b"".join(pieces),
         actual=actual_status(response),
         location=response.headers.get(b"location", b""),
-        retry_after=_number(response.headers.get(b"retry-after")),
+        retry_after=_number(response, b"retry-after"),
     )
 
 
 def actual_status(response: Response) -> int | None:
     """Return the status that the site means, which may differ from the one on the wire."""
-    return _number(response.headers.get(b"x-actual-status-code"))
+    return _number(response, b"x-actual-status-code")
 
 
 def is_good(response: Response) -> bool:
@@ -133,5 +133,6 @@ def is_good(response: Response) -> bool:
     return max(response.status, actual_status(response) or 0) < 300
 
 
-def _number(text: bytes | None) -> int | None:
+def _number(response: Response, header: bytes) -> int | None:
+    text = response.headers.get(header)
     return int(text) if text and text.isdigit() and len(text) < 7 else None
