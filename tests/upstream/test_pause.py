@@ -73,6 +73,12 @@ def test_the_waits_double_up_to_an_hour_and_start_anew_after_an_answer(pause: Pa
     assert block(pause).retry_after == 60
 
 
+def test_a_block_without_end_is_waited_for_an_hour_each_time(pause: Pause, clock: FakeClock) -> None:
+    for _ in range(1100):
+        clock.seconds += block(pause).retry_after or 0
+    assert block(pause).retry_after == 3600
+
+
 def test_blocks_of_calls_that_were_on_their_way_count_as_one(pause: Pause, clock: FakeClock) -> None:
     first, late = UpstreamBlocked("first"), UpstreamBlocked("late")
     pause.blocked(first)

@@ -8,6 +8,7 @@ from app.errors import UpstreamBlocked, UpstreamError, UpstreamTimeout, Upstream
 
 _log = logging.getLogger(__name__)
 _LONGEST = 3600.0
+_MOST_DOUBLED = 16
 _NO_WORD = (UpstreamTimeout, UpstreamUnreachable)
 
 
@@ -72,7 +73,7 @@ class Pause:
         if self._until is not None and self._left() > 0:
             problem.retry_after = self._left()
             return
-        wait = min(self._first * 2**self._blocks, _LONGEST)
+        wait = min(self._first * 2 ** min(self._blocks, _MOST_DOUBLED), _LONGEST)
         self._blocks += 1
         self._said = str(problem)
         self._ends = self._clock.monotonic() + wait
