@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 _MOST_TRIES = 10  # earlier files that are looked for, of those whose bytes the client did not send
 _MOST_NAMED = 5  # models in an error
+_MOST_NEW = 32  # files of one message that are got hold of, though they may turn out to be the same
 
 
 class Limit(Struct, frozen=True, gc=False):
@@ -64,6 +65,8 @@ class Attaching:
         new, before = _attachments(said), _attachments(reversed(earlier))
         if not new and not before:
             return NOTHING
+        if len(new) > _MOST_NEW:
+            raise FileLimit(f"The message holds {len(new)} files; at most {_MOST_NEW} are looked at.", param="messages")
         choice = _Choice(model)
         for attachment in new:
             content = await self._content(owner, attachment)

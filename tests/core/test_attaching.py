@@ -66,6 +66,13 @@ async def test_a_file_that_is_too_large_for_the_site_is_refused() -> None:
     assert (earlier.files, earlier.shown) == ((), {})
 
 
+async def test_one_message_does_not_have_addresses_fetched_without_end() -> None:
+    fetcher = FakeFetcher()
+    with pytest.raises(FileLimit, match="The message holds 33 files; at most 32 are looked at"):
+        await attaching(fetcher).choose("anna", None, (), said(*(behind(f"http://a/{number}") for number in range(33))))
+    assert fetcher.asked == []
+
+
 async def test_earlier_files_fill_the_room_that_is_left_but_for_the_transcript_s() -> None:
     old = said(*(inline(b"old %d" % number) for number in range(9)))
     new = said(inline(b"new"), inline(b"old 8"))
