@@ -10,10 +10,11 @@ import msgspec
 from app.core.attachments import Attachment, FileKind
 from app.core.canonical import digest
 from app.core.file_types import bytes_digest, file_content, safe_name
-from app.errors import FileUnreadable, UnsupportedFeature
+from app.errors import FileUnreadable, InvalidRequest, UnsupportedFeature
 
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _BLANKS = b" \t\r\n\v\f"
+_MOST_PARTS, _MOST_FILES = 50_000, 5_000  # that a request holds; either takes up to half a second
 
 
 class _Address(msgspec.Struct):
@@ -72,28 +73,53 @@ def attachment(part: Part, path: str) -> Attachment:
     return read(part, path)
 
 
-def read_content(content: str | list[Part] | None, role: str, path: str) -> tuple[str, tuple[Attachment, ...]]:
-    """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored.
+class Contents:
+    """Reads the contents of one request's messages, up to so many parts, calls and files in all.
 
-    Raises UnsupportedFeature, FileUnreadable; both name `path`.
+    While they are read nobody else is served.
     """
-    if content is None or isinstance(content, str):
-        return content or "", ()
-    texts, files = [], []
-    for index, part in enumerate(content):
-        text = part_text(part)
-        if text is not None:
-            texts.append(text)
-        elif role in {"tool", "function"}:
-            texts.append(f"[{part.type} not passed on]")
-        elif role == "user":
-            files.append(attachment(part, f"{path}.content[{index}]"))
-        elif role != "assistant":
-            raise UnsupportedFeature(
-                f"'{path}.content[{index}]': a {role} message holds text only.",
-                param=f"{path}.content[{index}].type",
+
+    def __init__(self) -> None:
+        self._parts = 0
+        self._files = 0
+
+    def count(self, parts: int, path: str) -> None:
+        """Take note of parts or calls that are about to be read. Raises InvalidRequest above the limit."""
+        self._parts += parts
+        if self._parts > _MOST_PARTS:
+            raise InvalidRequest(
+                f"'{path}': the messages up to here hold more than {_MOST_PARTS:,} parts and calls.", param=path
             )
-    return (_apart(texts) if role in {"user", "tool", "function"} else "".join(texts)), tuple(files)
+
+    def read(self, content: str | list[Part] | None, role: str, path: str) -> tuple[str, tuple[Attachment, ...]]:
+        """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored.
+
+        Raises UnsupportedFeature, FileUnreadable, InvalidRequest above a limit; all name `path`.
+        """
+        if content is None or isinstance(content, str):
+            return content or "", ()
+        self.count(len(content), path)
+        texts, files = [], []
+        for index, part in enumerate(content):
+            text = part_text(part)
+            if text is not None:
+                texts.append(text)
+            elif role in {"tool", "function"}:
+                texts.append(f"[{part.type} not passed on]")
+            elif role == "user":
+                files.append(self._file(part, f"{path}.content[{index}]"))
+            elif role != "assistant":
+                raise UnsupportedFeature(
+                    f"'{path}.content[{index}]': a {role} message holds text only.",
+                    param=f"{path}.content[{index}].type",
+                )
+        return (_apart(texts) if role in {"user", "tool", "function"} else "".join(texts)), tuple(files)
+
+    def _file(self, part: Part, path: str) -> Attachment:
+        self._files += 1
+        if self._files > _MOST_FILES:
+            raise InvalidRequest(f"'{path}': the messages up to here hold more than {_MOST_FILES:,} files.", param=path)
+        return attachment(part, path)
 
 
 def _apart(texts: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from app.core.messages import ChatRequest, Message, Role, ToolCall
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.decoding import MOST_MESSAGES, BodyDecoder
-from app.openai.parts import Part, read_content
+from app.openai.parts import Contents, Part
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Function, OfferedTool, json_format, tool_use
 
@@ -158,27 +158,28 @@ def _refuse_unsupported(body: ChatBody) -> None:
 
 
 def _messages(wire: list[_Message]) -> tuple[Message, ...]:
-    messages = []
+    messages, contents = [], Contents()
     for index, each in enumerate(wire):
         text = each.content
         if isinstance(text, str) and each.tool_calls is None and each.function_call is None:
             messages.append(Message(_ROLES[each.role], text, (), each.tool_call_id, each.name))
         else:
-            messages.append(_message(each, f"messages[{index}]"))
+            messages.append(_message(each, contents, f"messages[{index}]"))
     for message in messages:
         if message.role != "system":
             return tuple(messages)
     raise InvalidRequest("'messages' holds nothing but system messages; a user message is needed.", param="messages")
 
 
-def _message(wire: _Message, path: str) -> Message:
+def _message(wire: _Message, contents: Contents, path: str) -> Message:
     """Read a message of parts, with calls or without content."""
+    contents.count(len(wire.tool_calls or ()), path)
     calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in wire.tool_calls or ()]
     if wire.function_call is not None:
         calls.append(ToolCall("", wire.function_call.name, wire.function_call.arguments))
     if wire.content is None and wire.role != "assistant":
         raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
-    text, attachments = read_content(wire.content, wire.role, path)
+    text, attachments = contents.read(wire.content, wire.role, path)
     return Message(_ROLES[wire.role], text, tuple(calls), wire.tool_call_id, wire.name, attachments)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from app.core.messages import Message, Role, ToolCall
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.parts import Part, read_content
+from app.openai.parts import Contents, Part
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _KNOWN = "message, function_call, function_call_output, reasoning and item_reference"
@@ -60,21 +60,18 @@ def read_items(given: str | list[InputItem], known: Mapping[str, Message]) -> tu
     if isinstance(given, str):
         return (Message("user", given),)
     messages: list[Message] = []
+    calls: list[ToolCall] = []  # of the answer right before: it is several items as OpenAI writes it
+    contents = Contents()
     for index, item in enumerate(given):
-        path = f"input[{index}]"
-        kind = item.type or "message"
-        if kind == "message":
-            messages.append(_message(item, path))
-        elif kind == "function_call":
-            _add_call(messages, _call(item, path))
-        elif kind == "function_call_output":
-            messages.append(_result(item, path))
-        elif kind == "item_reference":
-            _add_referred(messages, item, path, known)
-        elif kind not in _ASSISTANTS_OWN:
-            raise UnsupportedFeature(
-                f"'{path}': items of type {kind!r} do not exist here; {_KNOWN} do.", param=f"{path}.type"
-            )
+        said = _said(item, contents, f"input[{index}]", known)
+        if isinstance(said, ToolCall):
+            calls.append(said)
+        elif said is not None and said.tool_calls:
+            calls += said.tool_calls
+        elif said is not None:
+            _add_calls(messages, calls)
+            messages.append(said)
+    _add_calls(messages, calls)
     if not any(message.role != "system" for message in messages):
         raise InvalidRequest(
             "'input' holds nothing to answer; a user message or a function_call_output is needed.", param="input"
@@ -82,31 +79,54 @@ def read_items(given: str | list[InputItem], known: Mapping[str, Message]) -> tu
     return tuple(messages)
 
 
-def _message(item: InputItem, path: str) -> Message:
+def _said(item: InputItem, contents: Contents, path: str, known: Mapping[str, Message]) -> Message | ToolCall | None:
+    """Return what an item says, None for one that is not told again."""
+    kind = item.type or "message"
+    if kind == "message":
+        return _message(item, contents, path)
+    if kind == "function_call":
+        return _call(item, path)
+    if kind == "function_call_output":
+        return _result(item, contents, path)
+    if kind == "item_reference":
+        return _referred(item, path, known)
+    if kind not in _ASSISTANTS_OWN:
+        raise UnsupportedFeature(
+            f"'{path}': items of type {kind!r} do not exist here; {_KNOWN} do.", param=f"{path}.type"
+        )
+    return None
+
+
+def _add_calls(messages: list[Message], calls: list[ToolCall]) -> None:
+    """Add calls to the answer right before them; none are left to add."""
+    if not calls:
+        return
+    before = messages.pop() if messages and messages[-1].role == "assistant" else Message("assistant", "")
+    messages.append(Message("assistant", before.text, tuple(calls)))
+    calls.clear()
+
+
+def _message(item: InputItem, contents: Contents, path: str) -> Message:
     role = _ROLES.get(item.role or "")
     if role is None:
         fault = f"{item.role!r} is none; the roles are {', '.join(_ROLES)}" if item.role else "it is missing"
         raise InvalidRequest(f"'{path}.role': {fault}.", param=f"{path}.role")
     if item.content is None:
         raise InvalidRequest(f"'{path}.content' is missing.", param=f"{path}.content")
-    text, files = read_content(item.content, role, path)
+    text, files = contents.read(item.content, role, path)
     return Message(role, text, attachments=files)
 
 
-def _add_referred(messages: list[Message], item: InputItem, path: str, known: Mapping[str, Message]) -> None:
-    """Add what an item of an earlier answer says."""
+def _referred(item: InputItem, path: str, known: Mapping[str, Message]) -> Message | None:
+    """Return what an item of an earlier answer says, None for one without words or calls."""
     item_id = item.id or ""
     reference = reference_of(item_id)
     if reference is not None and reference.kind not in {"msg", "fc"}:
-        return
+        return None
     message = known.get(item_id)
     if message is None:
         raise InvalidRequest(f"'{path}': Item with id '{item_id}' not found.", param=f"{path}.id")
-    if message.tool_calls:
-        for call in message.tool_calls:
-            _add_call(messages, call)
-    elif message.text:
-        messages.append(message)
+    return message if message.tool_calls or message.text else None
 
 
 def _call(item: InputItem, path: str) -> ToolCall:
@@ -116,18 +136,9 @@ def _call(item: InputItem, path: str) -> ToolCall:
     return ToolCall(item.call_id or "", item.name or "", item.arguments or "{}")
 
 
-def _add_call(messages: list[Message], call: ToolCall) -> None:
-    """Add a call to the answer right before it, which is one of several items as OpenAI writes it."""
-    if messages and messages[-1].role == "assistant":
-        last = messages.pop()
-        messages.append(Message("assistant", last.text, (*last.tool_calls, call)))
-    else:
-        messages.append(Message("assistant", "", (call,)))
-
-
-def _result(item: InputItem, path: str) -> Message:
+def _result(item: InputItem, contents: Contents, path: str) -> Message:
     for field, value in (("call_id", item.call_id or None), ("output", item.output)):
         if value is None:
             raise InvalidRequest(f"'{path}.{field}' is missing.", param=f"{path}.{field}")
-    text, _ = read_content(item.output, "tool", path)
+    text, _ = contents.read(item.output, "tool", path)
     return Message("tool", text, tool_call_id=item.call_id)

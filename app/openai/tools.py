@@ -10,6 +10,7 @@ from app.errors import InvalidRequest, UnsupportedFeature
 
 _MOST_TOOLS = 512
 _DEEPEST_SCHEMA = 100  # levels; more than a person writes, less than breaks the code that reads it
+_LARGEST_SCHEMA = 50_000  # values in the parameters of all tools; so many take about half a second
 
 
 class Function(msgspec.Struct):
@@ -54,10 +55,8 @@ def tool_use(
     names = [function.name for function in offered]
     if len(set(names)) < len(names) or not all(names):
         raise InvalidRequest("'tools': every tool needs a name of its own.", param="tools")
-    if any(_is_too_deep(function.parameters) for function in offered):
-        raise InvalidRequest(
-            f"'tools': the parameters of a tool are nested more than {_DEEPEST_SCHEMA} levels deep.", param="tools"
-        )
+    if fault := _schema_fault([function.parameters for function in offered]):
+        raise InvalidRequest(f"'tools': the parameters are {fault}.", param="tools")
     mode, only = _choice(wanted, field)
     if only is not None and only not in names:
         raise InvalidRequest(f"'{field}' names {only!r}, which is not among the tools.", param=field)
@@ -79,14 +78,18 @@ def _function(tool: OfferedTool, path: str) -> Function:
     return tool.function
 
 
-def _is_too_deep(schema: Any) -> bool:
-    level = [schema]
+def _schema_fault(schemas: list[Any]) -> str | None:
+    """Say how schemas are more than can be read, None if they are not."""
+    level, count = schemas, 0
     for _ in range(_DEEPEST_SCHEMA):
         inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        count += sum(map(len, inner))
+        if count > _LARGEST_SCHEMA:
+            return f"larger than {_LARGEST_SCHEMA:,} values"
         level = [value for values in inner for value in values]
         if not level:
-            return False
-    return True
+            return None
+    return f"nested more than {_DEEPEST_SCHEMA} levels deep"
 
 
 def _choice(choice: Choice, field: str) -> tuple[Literal["auto", "none", "required"], str | None]:
@@ -115,6 +118,6 @@ def json_format(kind: str, schema: dict[str, Any] | None, name: str, *, field: s
         raise InvalidRequest(f"'{field}': {kind!r} must be text, json_object or json_schema.", param=f"{field}.type")
     if schema is None:
         raise InvalidRequest(f"'{place}' is missing.", param=place)
-    if _is_too_deep(schema):
-        raise InvalidRequest(f"'{field}': the schema is nested more than {_DEEPEST_SCHEMA} levels deep.", param=place)
+    if fault := _schema_fault([schema]):
+        raise InvalidRequest(f"'{field}': the schema is {fault}.", param=place)
     return JsonFormat(schema, name)

@@ -149,6 +149,7 @@ def test_what_has_no_effect_is_named() -> None:
         ([{"role": "user", "content": [{"type": "odd"}]}], {}, "input[0].content[0].type", "do not exist"),
         ([{"role": "system", "content": [{"type": "input_image"}]}], {}, "input[0].content[0].type", "text only"),
         ([{"role": "user", "content": "x"}] * 20_001, {}, "input", "at most 20,000"),
+        ([{"role": "user", "content": [{"type": "input_text"}] * 50_001}], {}, "input[0]", "more than 50,000 parts"),
         ("hi", {"background": True}, "background", "while its request waits"),
         ("hi", {"conversation": "conv_1"}, "conversation", "previous_response_id"),
         ("hi", {"prompt": {"id": "p"}}, "prompt", "instructions"),

@@ -18,6 +18,10 @@ def body(messages: Any = HI, **fields: Any) -> str:
     return json.dumps({"model": MODEL, "messages": messages, **fields})
 
 
+def parts(count: int, **part: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [part] * count}]
+
+
 def nested(levels: int) -> str:
     return '{"a":' * levels + "{}" + "}" * levels
 
@@ -44,6 +48,31 @@ REFUSED = {
     "half a character as a name": (body(**{"\udc00": 1}), None, "in the middle of a character"),
     "a number without end": (body(max_tokens=1).replace(": 1}", ": 1e400}"), "max_tokens", "out of range"),
     "too many messages": (body(HI * 20_001), "messages", "at most 20,000"),
+    "too many parts": (body(parts(50_001, type="text", text="a")), "messages[0]", "more than 50,000 parts and calls"),
+    "too many parts in all": (
+        body([*parts(25_000, type="text", text="a"), *parts(25_001, type="text", text="a")]),
+        "messages[1]",
+        "more than 50,000 parts and calls",
+    ),
+    "too many calls": (
+        body([*HI, {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f"}}] * 50_001}, *HI]),
+        "messages[1]",
+        "more than 50,000 parts and calls",
+    ),
+    "too many files": (
+        body(parts(5001, type="image_url", image_url={"url": "http://a/b.png"})),
+        "messages[0].content[5000]",
+        "more than 5,000 files",
+    ),
+    "parameters without end": (
+        body(
+            tools=[
+                {"type": "function", "function": {"name": "f", "parameters": dict.fromkeys(map(str, range(50_001)))}}
+            ]
+        ),
+        "tools",
+        "larger than 50,000 values",
+    ),
     "a name without end": (body(model="x" * 100_000), "model", "does not exist"),
     "a name of suffixes": (body(model="qwen" + "-fast-thinking-search" * 5000), "model", "does not exist"),
 }
@@ -64,7 +93,7 @@ SERVED = {
     "a schema that is none": body(
         tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "odd", "properties": 3}}}]
     ),
-    "many parts": body([{"role": "user", "content": [{"type": "text", "text": "a"}] * 50_000}]),
+    "many parts": body(parts(50_000, type="text", text="a")),
 }
 
 
