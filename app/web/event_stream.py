@@ -11,6 +11,7 @@ from aiohttp import web
 from app.web.keys import VISIT
 
 _KEEP_ALIVE = b": keep-alive\n\n"
+_CLIENT_SECONDS = 120.0  # for which a client may take nothing: its answer keeps a place, and its chat is busy
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -25,7 +26,8 @@ class _Response(web.StreamResponse):
 class EventStream:
     """An answer on its way, `response`.
 
-    Sends the headers with the first frame or keep-alive, so that an error before both still has its own status.
+    Sends the headers with the first frame or keep-alive, so that an error before both still has its own status. The
+    connection of a client that reads nothing any more is ended.
     """
 
     def __init__(self, request: web.Request, headers: Mapping[str, str], *, keep_alive: float) -> None:
@@ -35,6 +37,7 @@ class EventStream:
         self._opening = asyncio.Lock()
         self._loop = request.task.get_loop()  # asking for the running one is a system call up to Python 3.11
         self._last_write = self._loop.time()
+        self._is_writing = False  # or at the end, when no keep-alive may follow
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
 
@@ -47,9 +50,7 @@ class EventStream:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._beat is not None:
-            self._beat.cancel()
-            await asyncio.wait([self._beat])
+        await self._hush()
 
     @property
     def opened(self) -> bool:
@@ -59,16 +60,16 @@ class EventStream:
     async def send(self, frames: bytes) -> None:
         """Send frames. Raises ConnectionError when the client is gone."""
         await self._open()
+        self._is_writing = True
         await self.response.write(frames)
+        self._is_writing = False
         self._request[VISIT].sent += len(frames)
 
     async def end(self, frames: bytes) -> None:
         """Send the last frames. Raises ConnectionError when the client is gone."""
         await self._open()
-        if self._timer is not None:
-            self._timer.cancel()  # nothing may follow the end
-        if self._beat is not None:
-            self._beat.cancel()
+        self._is_writing = True
+        await self._hush()
         await self.response.write_eof(frames)
         self._request[VISIT].sent += len(frames)
 
@@ -79,11 +80,20 @@ class EventStream:
                 if not self.response.prepared:
                     await self.response.prepare(self._request)
 
+    async def _hush(self) -> None:
+        """End a keep-alive that is being sent. Without one nothing is waited for: clients leave at the last byte."""
+        if self._beat is not None and not self._beat.done():
+            self._beat.cancel()
+            await asyncio.wait([self._beat])
+
     def _look(self) -> None:
-        """Look whether a keep-alive is due; writes in between cost nothing."""
-        due = self._last_write + self._keep_alive
-        if self._loop.time() < due:
-            self._timer = self._loop.call_at(due, self._look)
+        """Look whether a keep-alive is due, or a write has waited for too long; writes in between cost nothing."""
+        now, due = self._loop.time(), self._last_write + self._keep_alive
+        if self._is_writing and now - self._last_write >= _CLIENT_SECONDS:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+        elif self._is_writing or now < due:
+            self._timer = self._loop.call_at(due if now < due else now + self._keep_alive, self._look)
         else:
             self._beat = self._loop.create_task(self._send_keep_alive(), name="keep a stream alive")
 

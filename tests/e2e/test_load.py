@@ -3,14 +3,24 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import pytest
 
-from tests.e2e.harness import MODEL, Client, Server, emulating
+from app.emulator import Emulator
+from app.web import event_stream
+from tests.e2e.harness import MODEL, Client, Server, emulating, serving
 from tests.e2e.processes import UNMEASURED, server_process
 
 HI = [{"role": "user", "content": "hi"}]
 STREAMS = 500
+
+
+def request(body: dict[str, Any]) -> bytes:
+    raw = json.dumps(body).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(raw)}\r\nConnection: close\r\n\r\n".encode() + raw
 
 
 async def test_five_hundred_streams_at_once_all_come_whole(tmp_path: Path) -> None:
@@ -43,9 +53,7 @@ async def test_a_client_that_does_not_read_stalls_nobody_and_gets_all_of_it_late
     server.emulator.script.answer("", pieces=pieces)
     host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    body = json.dumps({"model": MODEL, "messages": HI, "stream": True, "enable_thinking": False}).encode()
-    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+    writer.write(request({"model": MODEL, "messages": HI, "stream": True, "enable_thinking": False}))
     await reader.readuntil(b"\r\n\r\n")
     for _ in range(5):
         assert (await server.client.chat([{"role": "user", "content": "And me?"}])).status == 200
@@ -57,13 +65,25 @@ async def test_a_client_that_does_not_read_stalls_nobody_and_gets_all_of_it_late
     assert received.count(b"x" * 5000) >= 400
 
 
+async def test_a_client_that_reads_nothing_any_more_gives_its_place_back(
+    tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "_CLIENT_SECONDS", 0.3)
+    emulator.script.answer("", pieces=["x" * 20_000] * 400)
+    async with serving(tmp_path, emulator, MAX_CONCURRENT="1", KEEP_ALIVE_SECONDS="0.05") as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(request({"model": MODEL, "messages": HI, "stream": True, "enable_thinking": False}))
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await server.client.chat([{"role": "user", "content": "And me?"}])).status == 200
+        writer.close()
+
+
 async def test_a_client_that_sends_byte_by_byte_is_served_and_stalls_nobody(server: Server) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    body = json.dumps({"model": MODEL, "messages": HI}).encode()
-    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    request = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
-    for number, byte in enumerate(request):
+    for number, byte in enumerate(request({"model": MODEL, "messages": HI})):
         writer.write(bytes([byte]))
         await writer.drain()
         if number % 50 == 0:
