@@ -5,9 +5,10 @@ import re
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 
 from app.config_values import Secret
+from app.outlet import Outlet
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -66,9 +67,28 @@ class _Formatter(logging.Formatter):
         return "\n".join(map(on_one_line, super().formatException(ei).split("\n")))
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Leaves lines out while nobody reads them, and says so afterwards."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._outlet = Outlet(stream)
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._outlet.is_full:
+            self._left_out += 1
+            return
+        if self._left_out:
+            told = f"{self._left_out:,} lines were left out here, since nobody read the log"
+            self._left_out = 0
+            super().emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, told, None, None))
+        super().emit(record)
+
+
 def configure(level: str, secrets: Iterable[Secret] = ()) -> None:
     """Send the log of `level` and above to standard error; calling again replaces the earlier set-up."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_Formatter(Redaction(secrets)))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -29,7 +29,7 @@ layers =
     core
     config
     errors | log | clock | config_files
-    config_values | env_file
+    config_values | env_file | outlet
 
 [importlinter:contract:ports]
 name = The web and the tasks see upstream and store only through the ports

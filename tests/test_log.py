@@ -1,6 +1,9 @@
 """No secret reaches the log, by value or by shape; every line names its request, and no message makes a line."""
 
 import logging
+import os
+import sys
+from threading import Thread
 
 import pytest
 
@@ -68,3 +71,27 @@ def test_control_characters_are_escaped_and_tracebacks_keep_their_lines(capsys: 
     first, second, *_, last = capsys.readouterr().err.splitlines()
     assert first.endswith(r"Grüße, a\n2026-01-01 ERROR \x1b[31m\x85\u202e\udc9b")
     assert (second, last) == ("Traceback (most recent call last):", r"ValueError: red \x1b[31m")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be asked there")
+def test_a_log_that_nobody_reads_holds_nobody_up_and_counts_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "w") as stream, os.fdopen(ours, "rb") as reader:
+        os.set_blocking(ours, False)
+        monkeypatch.setattr(sys, "stderr", stream)
+        log.configure("info")
+        logger = logging.getLogger("app.test")
+        writing = Thread(target=write_lines, args=(logger, 3000), daemon=True)
+        writing.start()
+        writing.join(10)
+        assert not writing.is_alive(), "the pipe is full"
+        kept = reader.read().count(b"of many")
+        logger.info("and on")
+        told, last = reader.read().decode().splitlines()
+        assert f"{3000 - kept:,} lines were left out here, since nobody read the log" in told
+        assert last.endswith("app.test: and on")
+
+
+def write_lines(logger: logging.Logger, count: int) -> None:
+    for number in range(count):
+        logger.info("line %d of many", number)

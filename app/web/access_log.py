@@ -1,10 +1,6 @@
 """The access log: one line of JSON for each request, where ACCESS_LOG asks for it (docs/operating.md, Access log)."""
 
 import logging
-import os
-import select
-import stat
-import sys
 from datetime import datetime
 from typing import TextIO
 
@@ -13,6 +9,7 @@ from msgspec import Struct
 
 from app.clock import timestamp
 from app.core.turn import Turn
+from app.outlet import Outlet
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +38,7 @@ class AccessLog:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream: TextIO | None = stream
-        self._pipe = _pipe_of(stream)
+        self._outlet = Outlet(stream)
         self._left_out = 0
 
     def write(self, visit: Visit, *, at: datetime, owner: str | None, route: str, status: int, ended: float) -> None:
@@ -77,7 +74,7 @@ class AccessLog:
 
     def _leaves_out(self) -> bool:
         """Say whether the line has to be left out; the log is told when that begins, and how many when it is over."""
-        if self._pipe is not None and _is_full(self._pipe):
+        if self._outlet.is_full:
             if not self._left_out:
                 _log.warning("The access log is not read, so its lines are left out until it is.")
             self._left_out += 1
@@ -86,23 +83,6 @@ class AccessLog:
             _log.warning("The access log goes on; %d of its lines were left out.", self._left_out)
             self._left_out = 0
         return False
-
-
-def _pipe_of(stream: TextIO) -> int | None:
-    """Return the number of a pipe or a socket, which may be full; None for what takes all that is written."""
-    try:
-        number = stream.fileno()
-        mode = os.fstat(number).st_mode
-    except (OSError, ValueError):  # it is none of the system's, or closed
-        return None
-    return number if sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) else None
-
-
-def _is_full(pipe: int) -> bool:
-    try:
-        return not select.select((), (pipe,), (), 0)[1]
-    except (OSError, ValueError):
-        return False  # it was closed, which writing finds out
 
 
 def _milliseconds(seconds: float) -> float:
