@@ -17,6 +17,7 @@ from app.core.letter import Letter, fitted
 from app.core.messages import ChatRequest, Message
 from app.core.ports import Match, NewNode, NewSession, NodeFile, Place, Prompt
 from app.core.prompts import prompt_for, thinking_for
+from app.core.system_text import is_same_prompt
 from app.core.telling import Telling
 from app.core.token_scale import Weight, continued_weight, opened_weight
 from app.core.told import Told
@@ -85,7 +86,8 @@ def continuation(
 ) -> Draft:
     """Go on at a stored answer: only what is new is sent, and the system prompt if it changed since."""
     place, history = found.place, found.history
-    changed = changed_instructions(history.changed_system(place.system_digest))
+    known = place.system_digest
+    changed = changed_instructions(history.changed_system(known), revoked=history.revokes(known))
     cut = history.spoken[found.index - 1].text if place.is_cut and found.index else ""
     words = _words(request, telling, attached, fits, system=changed, closing=FROM_HERE, cut=cut)
     node = _node(
@@ -234,7 +236,7 @@ def _node(
         depth=place.depth + 1 if place else 1,
         match=match,
         model=model,
-        system_digest=history.system_digest,
+        system_digest=_digest_in_chat(history, place),
         user_text=words.said,
         sent_text=_beyond(words),
         before_key=history.before_key,
@@ -248,6 +250,12 @@ def _node(
         rows=rows,
         files=files,
     )
+
+
+def _digest_in_chat(history: History, place: Place | None) -> str:
+    """Return what the system prompt goes by from now on: one that stays the same stays in the form that was told."""
+    is_told = place is not None and is_same_prompt(place.system_digest, history.system_digest)
+    return place.system_digest if place is not None and is_told else history.system_digest
 
 
 def _beyond(words: _Words) -> str | None:

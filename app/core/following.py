@@ -15,7 +15,7 @@ from app.core.ladder import Found
 from app.core.messages import Message
 from app.core.ports import NamedAnswer, PathNode, SessionStore
 from app.core.retelling import retold
-from app.core.system_text import parts_digest, parts_of
+from app.core.system_text import is_in_parts, parts_digest, parts_of
 from app.core.told import Told, written_calls
 from app.core.tools.results import in_order
 from app.errors import ResponseUnfinished, TextsNotKept
@@ -87,6 +87,8 @@ def _with_carried_over(history: History, known: str) -> tuple[History, str]:
     System messages of before stay in force without being sent again; new ones come besides.
     """
     (lasting, passed), (added, passing) = parts_of(known), parts_of(history.system_digest)
+    if not added and not passing and not is_in_parts(known):
+        return replace(history, system_digest=known), known
     if added:
         lasting = digest("system-2", lasting, added) if lasting else added
     return replace(history, system_digest=parts_digest(lasting, passing)), parts_digest(lasting, passed)

@@ -86,19 +86,31 @@ class History(Struct, frozen=True, gc=False):
         """Both parts of the system prompt."""
         return joined((self.lasting, self.system)) if self.lasting else self.system
 
+    def revokes(self, known: str) -> bool:
+        """Say whether a chat that goes by this digest was told what no longer holds beside the instructions of now.
+
+        It was told system messages that the client does not show any more, or its prompt came in another form.
+        """
+        if not known or is_same_prompt(self.system_digest, known):
+            return False
+        if self.system_digest and is_in_parts(self.system_digest) != is_in_parts(known):
+            return True
+        return is_in_parts(known) and parts_of(known)[0] not in {"", parts_of(self.system_digest)[0]}
+
     def changed_system(self, known: str) -> str | None:
-        """Return what a chat has to be told of the system prompt, None where it knows it by this digest."""
+        """Return the instructions that a chat has to be told, None where it knows them by this digest."""
         if is_same_prompt(self.system_digest, known):
             return None
-        if is_in_parts(self.system_digest) and (not known or is_in_parts(known)):
+        if is_in_parts(self.system_digest) and not self.revokes(known):
             return None if parts_of(self.system_digest)[1] == parts_of(known)[1] else self.system
-        return self.whole_system
+        return self.system
 
     def changed_lasting(self, known: str) -> str:
         """Return the system messages that stay where a chat that goes by this digest has other ones."""
-        if known and not is_in_parts(known):
-            return ""  # told as the whole prompt
-        return "" if parts_of(self.system_digest)[0] == parts_of(known)[0] else self.lasting
+        if is_same_prompt(self.system_digest, known):
+            return ""
+        is_told = parts_of(self.system_digest)[0] == parts_of(known)[0] and not self.revokes(known)
+        return "" if is_told else self.lasting
 
     def user_of(self, turn: TurnRead) -> str:
         """Return the text of a turn's user in canonical form."""

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from app.core.letter import DOCUMENT
 from app.core.ports import PathNode
-from app.core.system_text import is_in_parts
-from app.core.transcript import FROM_HERE, NO_LONGER, REPLACED, SO_FAR, fence, named_file, system_message
+from app.core.system_text import is_in_parts, parts_of
+from app.core.transcript import FROM_HERE, NO_LONGER, REPLACED, REVOKED, SO_FAR, fence, named_file, system_message
 
 _INSTRUCTED = re.compile(  # what `instructions` and `changed_instructions` put before a transcript
-    rf"(?:{re.escape(REPLACED)})?<(?P<tag>instructions(?:-\d+)?)>\n(?P<told>.*?)\n</(?P=tag)>\n\n"
-    rf"|{re.escape(NO_LONGER)}\n\n",
+    rf"(?P<before>{re.escape(REPLACED)}|{re.escape(REVOKED)}\n\n)?"
+    rf"(?:<(?P<tag>instructions(?:-\d+)?)>\n(?P<told>.*?)\n</(?P=tag)>\n\n)"
+    rf"|(?P<none>{re.escape(NO_LONGER)}|{re.escape(REVOKED)})\n\n",
     re.DOTALL,
 )
 _TOLD = re.compile(
@@ -34,24 +35,32 @@ def retold(path: Sequence[PathNode]) -> str | None:
     What a message told of the conversation before it is among them, and its instructions are not.
     """
     written: list[str] = []
-    is_asked_again = False
+    is_asked_again, digest = False, ""
     for node in path:
         if node.said is None or node.answer is None or _WENT_ELSEWHERE.search(node.sent or ""):
             return None
         if not is_asked_again:  # else we asked
             named = [named_file(file) for file in node.files]
             said = "\n".join(filter(None, (node.said, *named)))
-            written += [_lasting(node), told_in(node.sent or ""), fence("user", said) if said else ""]
-        is_asked_again = node.asked_again
+            written += [_lasting(node, digest), told_in(node.sent or ""), fence("user", said) if said else ""]
+        is_asked_again, digest = node.asked_again, node.system_digest
         if node.answer and not is_asked_again:
             written.append(fence("assistant", node.answer))
     return "\n\n".join(filter(None, written))
 
 
-def _lasting(node: PathNode) -> str:
-    """Return the system prompt that a message brought, where it came in one part, which stays in force."""
-    found = _INSTRUCTED.match(node.sent or "") if node.system_digest and not is_in_parts(node.system_digest) else None
-    return system_message(found["told"] or "") if found else ""
+def _lasting(node: PathNode, known: str) -> str:
+    """Return what a message said of the system prompt that stays, also that the one of before, `known`, does not.
+
+    A prompt in one part stays; of one in two its `<system>` is among what was said, and the rest held for one answer.
+    """
+    found = _INSTRUCTED.match(node.sent or "")
+    if not found:
+        return ""
+    ended = (found["before"] or found["none"] or "") if parts_of(known)[0] else ""
+    if is_in_parts(node.system_digest):
+        return system_message(REVOKED) if ended.startswith(REVOKED) else ""
+    return system_message(ended + (found["told"] or "" if node.system_digest else ""))
 
 
 def told_in(sent: str) -> str:

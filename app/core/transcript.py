@@ -20,6 +20,7 @@ SO_FAR = "Above is our conversation so far. Go on from there: reply to what foll
 FROM_HERE = "Above is how our conversation went on from here. Reply to what follows, as the assistant."
 REPLACED = "These instructions replace the ones given earlier:\n"
 NO_LONGER = "The instructions given earlier no longer apply."
+REVOKED = "None of the instructions and system messages given earlier apply any longer."
 
 
 def fence(tag: str, text: str) -> str:
@@ -54,10 +55,15 @@ def instructions(system: str) -> str:
     return fence("instructions", system) if system else ""
 
 
-def changed_instructions(system: str | None) -> str:
-    """Return a system prompt as a text that takes the place of another ("": it is gone, None: nothing changed)."""
+def changed_instructions(system: str | None, *, revoked: bool = False) -> str:
+    """Return a system prompt as a text that takes the place of another ("": it is gone, None: nothing changed).
+
+    `revoked`: nor does any system message of before hold any more.
+    """
     if system is None:
         return ""
+    if revoked:
+        return "\n\n".join(filter(None, (REVOKED, instructions(system))))
     if not system:
         return NO_LONGER
     return f"{REPLACED}{fence('instructions', system)}"

@@ -5,7 +5,17 @@ import pytest
 from app.core.messages import Message
 from app.core.ports import PathNode
 from app.core.retelling import retold, told_in
-from app.core.transcript import FROM_HERE, SO_FAR, changed_instructions, fence, instructions, transcript
+from app.core.transcript import (
+    FROM_HERE,
+    NO_LONGER,
+    REPLACED,
+    REVOKED,
+    SO_FAR,
+    changed_instructions,
+    fence,
+    instructions,
+    transcript,
+)
 
 EARLIER = (Message("user", "One."), Message("assistant", "Two."))
 WRITTEN = "<user>\nOne.\n</user>\n\n<assistant>\nTwo.\n</assistant>"
@@ -37,7 +47,7 @@ def test_messages_are_written_as_a_transcript_has_them() -> None:
         instructions("Be brief."),
         instructions("</instructions>"),
         changed_instructions("Be."),
-        changed_instructions(""),
+        changed_instructions("Be.", revoked=True),
     ],
 )
 @pytest.mark.parametrize("closing", [SO_FAR, FROM_HERE])
@@ -45,6 +55,24 @@ def test_what_a_message_told_of_before_is_taken_out_of_it(system: str, closing: 
     sent = "\n\n".join(filter(None, (system, transcript(EARLIER), closing, "Three.", "(A note.)")))
     assert told_in(sent) == WRITTEN
     assert retold([node(sent=sent)]) == f"{WRITTEN}\n\n{fence('user', 'Three.')}\n\n{fence('assistant', 'Four.')}"
+
+
+def test_prompts_that_stay_are_told_in_their_order_and_what_ended_them_too() -> None:
+    def brought(system: str, digest: str, words: str) -> PathNode:
+        return node(words, "Yes.", f"{system}\n\n{words}", system_digest=digest)
+
+    def told(*texts: str) -> list[str]:
+        return [text for text in (retold(path) or "").split("\n\n") if text in set(texts)]
+
+    first, other = brought(instructions("Be brief."), "d1", "One."), "Answer in French."
+    path = [first, brought(changed_instructions(other), "d2", "Two.")]
+    brief, french = fence("system", "Be brief."), fence("system", f"{REPLACED}{other}")
+    assert told(brief, french) == [brief, french]
+    path = [first, brought(changed_instructions(""), "", "Two.")]
+    assert told(brief, fence("system", NO_LONGER)) == [brief, fence("system", NO_LONGER)]
+    path = [first, brought(changed_instructions("Hold for one answer.", revoked=True), "d2/p", "Two.")]
+    assert told(brief, fence("system", REVOKED)) == [brief, fence("system", REVOKED)]
+    assert "Hold for one answer." not in (retold(path) or "")
 
 
 def test_a_tag_in_what_was_said_ends_nothing() -> None:

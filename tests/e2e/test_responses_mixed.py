@@ -68,6 +68,62 @@ async def test_system_messages_of_a_whole_history_stay_in_force(client: AsyncOpe
     assert "Speak French." in last_sent(server)
 
 
+GONE = "None of the instructions and system messages given earlier apply any longer."
+
+
+@pytest.mark.parametrize("instructions", [None, "Be kind."])
+@pytest.mark.parametrize(
+    ("before", "after"), [(["French."], []), (["French."], ["German."]), (["French.", "Short."], ["French."])]
+)
+async def test_a_system_message_that_a_whole_history_does_not_show_any_more_is_taken_back(
+    client: AsyncOpenAI, server: Server, before: list[str], after: list[str], instructions: str | None
+) -> None:
+    fields: dict[str, Any] = {} if instructions is None else {"instructions": instructions}
+    server.emulator.script.answer(LONG)
+    opening: Any = [*map(system, before), user(DOG)]
+    first = await say(client, opening, **fields)
+    whole: list[Any] = [*map(system, after), user(DOG), *first.output, user("One.")]
+    second = await say(client, whole, **fields)
+    held = [f"<instructions>\n{instructions}\n</instructions>"] if instructions else []
+    held += [f"<system>\n{text}\n</system>" for text in after]
+    assert last_sent(server) == "\n\n".join([GONE, *held, "One."])
+    whole += [*second.output, user("Two.")]
+    await say(client, whole, **fields)
+    assert last_sent(server) == "Two."
+    assert len(server.emulator.chats) == 1
+
+
+async def test_a_system_message_in_place_of_a_chat_completion_s_prompt_outlives_the_chat(
+    client: AsyncOpenAI, server: Server
+) -> None:
+    first = await server.conversation(system="Be brief.").say(DOG)
+    whole: Any = [user(DOG), assistant(first.text), system("Speak French."), user("One.")]
+    second = await say(client, whole)
+    assert last_sent(server) == f"{GONE}\n\n<system>\nSpeak French.\n</system>\n\nOne."
+    await forget_chat(server)
+    third = await say(client, "Two.", second)
+    told = last_sent(server)
+    assert told.index("Be brief.") < told.index(GONE) < told.index("Speak French.")
+    await say(client, "Three.", third)
+    assert last_sent(server) == "Three."
+
+
+async def test_a_replay_says_which_prompt_replaced_which(client: AsyncOpenAI, server: Server) -> None:
+    first = await server.client.chat([system("Be brief."), user(DOG)])
+    changed: Any = [system("Be loud."), user(DOG), assistant(first.text), user("One.")]
+    second = await server.client.chat(changed)
+    changed += [assistant(second.text), user("Two.")]
+    third = await say(client, changed)
+    await forget_chat(server)
+    await say(client, "Three.", third)
+    text = last_sent(server)
+    brief, loud = (
+        "<system>\nBe brief.\n</system>",
+        "<system>\nThese instructions replace the ones given earlier:\nBe loud.",
+    )
+    assert text.index(brief) < text.index(DOG) < text.index(loud) < text.index("One.")
+
+
 async def test_the_prompt_of_a_chat_completion_is_told_again_in_a_replay(client: AsyncOpenAI, server: Server) -> None:
     first = await server.conversation(system="Speak French.").say(DOG)
     name = f"resp_{first.body['id'].removeprefix('chatcmpl-')}"

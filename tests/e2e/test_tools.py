@@ -146,6 +146,17 @@ async def test_changed_tools_are_taught_again_once(server: Server) -> None:
     assert texts[2] == "And then?"
 
 
+async def test_a_loop_with_a_short_answer_is_known_by_its_call_ids_where_tools_are_switched_off(server: Server) -> None:
+    script, history = server.emulator.script, [user(ASK)]
+    script.answer(call_text())
+    first = await server.client.chat(history, tools=[WEATHER])
+    history += [echo(first), result(ids_of(first)[0], "20 degrees")]
+    script.answer("Warm.")
+    second = await server.client.chat(history, tools=[WEATHER])
+    third = await server.client.chat([*history, echo(second), user("Thanks")])
+    assert (third.match, server.emulator.shown[-1].text.endswith("no longer apply.\n\nThanks")) == ("exact", True)
+
+
 async def test_a_near_miss_and_loose_types_are_mended(server: Server) -> None:
     server.emulator.script.answer(call_text("getWeather", "{'city': 'Paris', 'days': '3', 'unit': null,}"))
     reply = await server.client.chat([user(ASK)], tools=[WEATHER])
