@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
@@ -96,7 +96,7 @@ class DiskLibrary:
             yield incoming
         finally:
             self._coming -= incoming.size
-            await _to_its_end(asyncio.to_thread(incoming.discard))
+            await _on_disk(incoming.discard)
 
     def reserve(self, size: int, so_far: int) -> None:
         """Count bytes that are about to be written. Raises FileTooLarge, FileStorageFull."""
@@ -227,7 +227,8 @@ class DiskIncoming:
     def discard(self) -> None:
         """Leave nothing behind that has no place."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # it writes what it holds yet, which a full disk refuses again
+                self._file.close()
             self._path.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,6 +70,19 @@ async def test_a_file_that_cannot_be_remembered_leaves_no_content(tmp_path: Path
             with pytest.raises(StoreError, match="locked"):
                 await stored(library, data)
         assert await asyncio.to_thread(os.listdir, tmp_path) == [kept.sha256]
+
+
+async def test_a_file_that_finds_no_room_on_the_disk_is_told_as_that_and_leaves_nothing(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with opened(tmp_path, Index()) as library:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # stands for a full disk
+        try:
+            with pytest.raises(StoreError, match="A file could not be stored: File too large"):
+                await stored(library, b"x" * 1200)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert await asyncio.to_thread(os.listdir, tmp_path) == []
+        assert (await stored(library, b"y" * 1200)).size == 1200, "its bytes count no more"
 
 
 async def test_a_client_that_leaves_at_the_end_leaves_a_whole_file_that_counts(tmp_path: Path) -> None:
