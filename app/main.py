@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.clock import Clock, SystemClock
 from app.commands import login, sessions
+from app.commands.terminal import tamed
 from app.config import Settings
 from app.core.admission import Admission
 from app.core.attaching import Attaching
@@ -183,7 +184,7 @@ async def pull(settings: Settings, *, owner: str, most: int | None) -> str:
     async with open_program(settings, clock) as program:
         services = program.services
         work = Pull(services.upstream, services.store, clock, owner=owner, pause=_PULL_PAUSE)
-        report = await work.run(lambda chat, answers: print(f"{answers:>5}  {chat.title}", flush=True), most=most)
+        report = await work.run(lambda chat, new: print(tamed(f"{new:>5}  {chat.title}"), flush=True), most=most)
     return (
         f"Chats listed: {report.listed}, read: {report.read}, new answers: {report.answers}, "
         f"passed over: {report.passed_over}."

@@ -5,16 +5,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from app.clock import Clock, timestamp
+from app.commands.terminal import is_terminal, tamed
 from app.core.ports import Branch, Said, SessionArchive, SessionSummary
 from app.errors import InvalidRequest
 
 _LISTED = 50
-_TITLE_CHARS = 48
+_CELL_CHARS = 48
 _COUNTED = 20
 _NAMED = 5
 _NOT_KEPT = "(not kept: STORE_TEXT=0)"
@@ -50,13 +51,13 @@ def run(chosen: argparse.Namespace, archive: SessionArchive, clock: Clock, sweep
     if chosen.action == "list":
         print(listed(archive.sessions(owner=chosen.owner, limit=chosen.limit)))
     elif chosen.action == "show":
-        print("\n".join(markdown(one(archive, chosen.session), archive)))
+        _write(map(tamed, markdown(one(archive, chosen.session), archive)), sys.stdout)
     elif chosen.action == "export":
         named = [one(archive, name) for name in chosen.session]
         sessions = named or archive.sessions(owner=None, limit=-1)
         lines = (line for session in sessions for line in _FORMATS[chosen.format](session, archive))
         if chosen.output is None:
-            _write(lines, sys.stdout)
+            _write(map(tamed, lines) if is_terminal(sys.stdout) else lines, sys.stdout)
         else:
             _write_new(chosen.output, lines)
             print(f"Sessions written to {chosen.output}: {len(sessions)}")
@@ -92,7 +93,7 @@ def listed(sessions: Sequence[SessionSummary]) -> str:
                 state,
                 str(session.turns),
                 str(session.branches),
-                session.model,
+                _short(session.model),
                 _NOT_KEPT if session.title is None else _short(session.title or "(no text)"),
             )
         )
@@ -175,9 +176,9 @@ def _messages(branch: Branch) -> list[dict[str, Any]]:
     ]
 
 
-def _write(lines: Iterator[str], file: TextIO) -> None:
+def _write(lines: Iterable[str], file: TextIO | None) -> None:
     for line in lines:
-        file.write(line + "\n")
+        print(line, file=file)
 
 
 def _write_new(path: Path, lines: Iterator[str]) -> None:
@@ -243,5 +244,7 @@ def _short_id(session: SessionSummary) -> str:
     return session.id.removeprefix("session_")[:12]
 
 
-def _short(title: str) -> str:
-    return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
+def _short(text: str) -> str:
+    """Return a text as a column shows it."""
+    line = tamed(" ".join(text.split()))
+    return line if len(line) <= _CELL_CHARS else line[: _CELL_CHARS - 1] + "…"

@@ -198,6 +198,21 @@ async def test_sessions_are_listed_shown_and_exported(
     assert "Cannot listen" not in told
 
 
+async def test_words_that_would_steer_a_terminal_are_shown_for_what_they_are(
+    shell: Shell, emulator: Emulator, tmp_path: Path
+) -> None:
+    asked, answered = "Red \x1b[31m\x9b2J\u202e\ttitle", "One\x07\n\ttwo\r\n三\u3000👩\u200d🚀\rgone"
+    await emulator.browse(None, asked, answered)
+    assert r"Red \x1b[31m\x9b2J\u202e" in (await shell.run("pull"))[1]
+    assert r"Red \x1b[31m\x9b2J\u202e title" in (await shell.run("sessions", "list"))[1]
+    _, told = await shell.run("sessions", "show", "session_")
+    assert "Red \\x1b[31m\\x9b2J\\u202e\ttitle" in told
+    assert "One\\x07\n\ttwo\r\n三\u3000👩\u200d🚀\\rgone" in told
+    await shell.run("sessions", "export", "--format", "jsonl", "--output", str(tmp_path / "history.jsonl"))
+    written = json.loads(await asyncio.to_thread((tmp_path / "history.jsonl").read_text, "utf-8"))
+    assert [message["content"] for message in written["messages"]] == [asked, answered], "a file holds what was said"
+
+
 async def test_an_answer_that_failed_is_shown_with_its_reason(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
