@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from app import __version__, config, log
-from app.commands import sessions
+from app.commands import sessions, terminal
 from app.config_values import DEFAULT_OWNER
 
 OF_RUN_PY = {
@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
 
     That is 1 for a failure, 2 for a configuration that cannot be used, 130 for a Ctrl-C before the server runs.
     """
+    terminal.take_every_character()
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.command in OF_RUN_PY:

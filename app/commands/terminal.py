@@ -1,5 +1,6 @@
 """What the commands print, which may be the words of web pages, and whether a person sits there."""
 
+import io
 import re
 import sys
 from typing import TextIO
@@ -16,3 +17,9 @@ def tamed(text: str) -> str:
 def is_terminal(stream: TextIO | None) -> bool:
     """Say whether a person is at a stream; there is none where the shell closed it."""
     return stream is not None and stream.isatty()
+
+
+def take_every_character() -> None:
+    """Have files and pipes get UTF-8, whatever the system's encoding is, and a terminal what it can show."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")

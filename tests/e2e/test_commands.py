@@ -41,6 +41,18 @@ class Shell:
         environ = environment(self.folder, **self.settings, **settings)
         return await asyncio.to_thread(_command, arguments, environ)
 
+    async def run_apart(self, *arguments: str, **settings: str) -> str:
+        """Run a command in a process whose standard input is closed; return what it said."""
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "app", *arguments),
+            cwd=ROOT,
+            env=environment(self.folder, **self.settings, **settings),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        return said.decode()
+
     def rows(self, query: str) -> list[Any]:
         with contextlib.closing(sqlite3.connect(self.folder / "qwen-thread.db")) as database:
             return database.execute(query).fetchall()
@@ -211,6 +223,16 @@ async def test_words_that_would_steer_a_terminal_are_shown_for_what_they_are(
     await shell.run("sessions", "export", "--format", "jsonl", "--output", str(tmp_path / "history.jsonl"))
     written = json.loads(await asyncio.to_thread((tmp_path / "history.jsonl").read_text, "utf-8"))
     assert [message["content"] for message in written["messages"]] == [asked, answered], "a file holds what was said"
+
+
+async def test_every_character_reaches_a_pipe_whatever_the_encoding_of_the_system(
+    shell: Shell, emulator: Emulator
+) -> None:
+    await emulator.browse(None, "潮汐是什么?", "Ebbe 🌊")
+    await shell.run("pull")
+    listed = await shell.run_apart("sessions", "list", PYTHONIOENCODING="cp1252")
+    assert "潮汐是什么?" in listed
+    assert "Ebbe 🌊" in await shell.run_apart("sessions", "show", "session_", PYTHONIOENCODING="cp1252")
 
 
 async def test_an_answer_that_failed_is_shown_with_its_reason(
