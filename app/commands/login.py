@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.commands.terminal import is_terminal
 from app.config_values import Secret, holds_login
 from app.env_file import put_values, read_values
 from app.errors import InvalidRequest
@@ -79,8 +80,8 @@ def _cookies_in(text: str) -> str:
 
 def read_paste() -> str:
     """Read what a person pastes, unseen; or all of standard input if it is no terminal."""
-    if not sys.stdin.isatty():
-        return sys.stdin.read(_MOST)
+    if not is_terminal(sys.stdin):
+        return sys.stdin.read(_MOST) if sys.stdin is not None else ""
     print(GUIDE, flush=True)
     return _read_unseen()
 

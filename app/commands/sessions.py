@@ -215,7 +215,7 @@ def _delete(
         question = (
             f"To erase here: {len(sessions)}; chats to delete on the site: {ours}. It cannot be undone. Do it? [y/N] "
         )
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise InvalidRequest("Nothing was erased: there is no terminal to ask at. Say --yes if you are sure.")
         if _asked(question) not in {"y", "yes"}:
             print("Nothing was erased.")

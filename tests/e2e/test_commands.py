@@ -235,6 +235,14 @@ async def test_every_character_reaches_a_pipe_whatever_the_encoding_of_the_syste
     assert "Ebbe 🌊" in await shell.run_apart("sessions", "show", "session_", PYTHONIOENCODING="cp1252")
 
 
+async def test_where_the_shell_closed_the_input_nobody_is_asked(shell: Shell, emulator: Emulator) -> None:
+    await emulator.browse(None, DOG, "A fine name.")
+    await shell.run("pull")
+    told = await shell.run_apart("sessions", "delete", "session_")
+    assert "Nothing was erased: there is no terminal to ask at." in told
+    assert "No token was found in what you pasted." in await shell.run_apart("login")
+
+
 async def test_an_answer_that_failed_is_shown_with_its_reason(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
