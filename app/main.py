@@ -107,6 +107,7 @@ async def open_program(
             open_sqlite(settings.database_path, MIGRATIONS, store_text=settings.store_text, clock=clock)
         )
         interrupted = await store.interrupted(clock.now())
+        await store.files.forget_ended(clock.now())
         metrics = Metrics("emulator" if settings.uses_emulator else "qwen")
         upstream = await stack.enter_async_context(opener(settings, clock, metrics))
         first_retry = timedelta(seconds=settings.delete_retry_seconds)

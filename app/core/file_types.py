@@ -128,6 +128,11 @@ def safe_name(name: str) -> str:
     return (stem if kept else line)[: _LONGEST_NAME - len(kept)] + kept
 
 
+def upload_digest(digest: str, name: str) -> str:
+    """Name what goes to the site, by its bytes' digest and its name: the model is told the name that the site knows."""
+    return bytes_digest(f"{digest} {name}".encode("utf-8", "replace"))
+
+
 def bytes_digest(data: bytes) -> str:
     """Name a file by its bytes."""
     return sha256(data).hexdigest()

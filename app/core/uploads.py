@@ -8,7 +8,7 @@ from datetime import timedelta
 from app.clock import Clock
 from app.core.attachments import FileContent, FileKind
 from app.core.delivery import retrying
-from app.core.file_types import bytes_digest
+from app.core.file_types import bytes_digest, upload_digest
 from app.core.ports import Background, UploadedFile, UploadIndex, Upstream
 from app.core.surroundings import Patience
 from app.errors import FileUnreadable, UpstreamRejected
@@ -41,7 +41,7 @@ class Uploads:
 
     async def _bring(self, file: FileContent) -> UploadedFile:
         account = await self._upstream.account_now()
-        sha256 = await asyncio.to_thread(_digest, file)
+        sha256 = upload_digest(await asyncio.to_thread(bytes_digest, file.data), file.name)
         known = await self._index.find_upload(account, sha256, file.kind, self._clock.now() + _MARGIN)
         if known is not None:
             return known
@@ -64,8 +64,3 @@ class Uploads:
             await self._index.keep_upload(account, sha256, uploaded, self._clock.now())
         _log.info("Uploaded %s, %s, %d bytes", file.name, file.content_type, len(file.data))
         return uploaded
-
-
-def _digest(file: FileContent) -> str:
-    """Name a file by its bytes and its own name: the model is told the name that the site knows it by."""
-    return bytes_digest(f"{bytes_digest(file.data)} {file.name}".encode("utf-8", "replace"))

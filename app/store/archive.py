@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from app.core.file_types import upload_digest
 from app.core.ports import Branch, Erased, Said, SessionSummary
 from app.errors import StoreError, StoreUnusable
 from app.store import statements
@@ -81,6 +82,7 @@ class SqliteArchive:
                 if is_open or is_named(self._path, session_id):
                     raise self._unfinished(session_id)
             self._erase_texts(session_ids)
+            self._forget_uploads()
             queued = sum(self._erase_session(session_id, at) for session_id in session_ids)
             connection.execute("COMMIT")
         except BaseException:
@@ -127,6 +129,15 @@ class SqliteArchive:
                 key = before.pop(key)
                 if key in followers:
                     followers[key] -= 1
+
+    def _forget_uploads(self) -> None:
+        """Forget what the site was given of files that no message has any more.
+
+        That of a file behind an address or an id, and of a long text, is not told from it: it is made again at need.
+        """
+        files = self._connection.execute(statements.FILES_OF_NODES).fetchall()
+        had = [upload_digest(row["digest"], row["name"]) for row in files]
+        self._connection.execute(statements.FORGET_UPLOADS, (json.dumps(had),))
 
     def _erase_session(self, session_id: str, at: str) -> int:
         """Remove what else is known of a session; return how many chats are to be deleted for it."""

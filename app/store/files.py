@@ -31,7 +31,7 @@ _KEEP_UPLOAD = """
     INSERT OR REPLACE INTO uploads (account, sha256, kind, file_id, name, bytes, reference, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
-_FORGET_UPLOADS = "DELETE FROM uploads WHERE expires_at < ?"
+_FORGET_ENDED = "DELETE FROM uploads WHERE expires_at < ?"
 
 
 class SqliteFileIndex:
@@ -81,10 +81,14 @@ class SqliteFileIndex:
         values = (account, sha256, file.kind, file.id, file.name, file.size, file.reference, timestamp(file.expires_at))
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_FORGET_UPLOADS, (timestamp(at),))
+            connection.execute(_FORGET_ENDED, (timestamp(at),))
             connection.execute(_KEEP_UPLOAD, values)
 
         await self._database.write(work, durable=False)
+
+    async def forget_ended(self, at: datetime) -> None:
+        """Forget uploads that ended before `at`."""
+        await self._database.execute(_FORGET_ENDED, (timestamp(at),), durable=False)
 
 
 def _file(row: sqlite3.Row) -> StoredFile:

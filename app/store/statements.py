@@ -289,6 +289,8 @@ FORGET_STARTS = """
         SELECT n.number FROM json_each(?) k CROSS JOIN nodes n ON n.session_id = k.value
     )
 """
+FILES_OF_NODES = "SELECT DISTINCT digest, name FROM node_files WHERE name IS NOT NULL"
+FORGET_UPLOADS = "DELETE FROM uploads WHERE sha256 NOT IN (SELECT value FROM json_each(?))"
 ERASE_NODES = "DELETE FROM nodes WHERE session_id = ?"
 ERASE_UPSTREAM = """
     INSERT INTO deletions (chat_id, reason, due_at, created_at)

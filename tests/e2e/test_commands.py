@@ -23,6 +23,7 @@ from app.__main__ import main
 from app.emulator import Emulator
 from tests.e2e.harness import AGE_SESSIONS, Client, Conversation, emulating, eventually, serving
 from tests.e2e.processes import ROOT, UNMEASURED, environment, server_process
+from tests.samples import data_url
 from tests.upstream.scripted import CHAT, good, refusal, reply, running_site
 
 DOG = "My dog is called Waldo."
@@ -389,6 +390,40 @@ async def test_a_session_is_erased_here_and_on_the_site(
     async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
         kept.client.url = server.url
         assert (await kept.say("And now?")).match == "exact"
+
+
+async def test_what_the_site_was_given_of_files_goes_with_the_last_session_that_has_them(
+    shell: Shell, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+        client = Client(session, server.url)
+        await client.chat([with_files("Keep these.", "kept.txt", "shared.txt")])
+        erased = await client.chat([with_files("Erase these.", "erased.txt", "shared.txt")])
+        await server.stop()
+    names = "SELECT name FROM uploads ORDER BY name"
+    assert shell.rows(names) == [("erased.txt",), ("kept.txt",), ("shared.txt",)]
+    await shell.run("sessions", "delete", erased.session, "--yes")
+    assert shell.rows(names) == [("kept.txt",), ("shared.txt",)]
+    assert b"erased.txt" not in (shell.folder / "qwen-thread.db").read_bytes()
+
+
+def with_files(text: str, *names: str) -> dict[str, Any]:
+    """Return a message with files whose content is their name."""
+    files = [{"filename": name, "file_data": data_url(name.encode(), "text/plain")} for name in names]
+    parts = [{"type": "text", "text": text}, *({"type": "file", "file": file} for file in files)]
+    return {"role": "user", "content": parts}
+
+
+async def test_what_the_site_was_given_is_forgotten_at_the_start_where_it_has_ended(
+    shell: Shell, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+        await Client(session, server.url).chat([with_files("Look.", "ended.txt", "good.txt")])
+        await server.stop()
+    with contextlib.closing(sqlite3.connect(shell.folder / "qwen-thread.db", isolation_level=None)) as database:
+        database.execute("UPDATE uploads SET expires_at = '2020-01-01T00:00:00.000Z' WHERE name = 'ended.txt'")
+    await shell.run("sweep")
+    assert shell.rows("SELECT name FROM uploads") == [("good.txt",)]
 
 
 async def test_a_session_is_erased_while_the_server_runs(
