@@ -58,11 +58,11 @@ def one_at_a_time(path: Path) -> "Iterator[None]":
 
 def prepare(locks: "list[Path]") -> None:
     """Bring the environment to what these lock files name; one that works is kept, whichever Python made it."""
-    wanted = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:16]
-    if works(f"-for-{wanted}"):
+    wanted = purpose_of(locks)
+    if works(wanted):
         return
     with one_at_a_time(ROOT / ".venv.lock"):
-        if works(f"-for-{wanted}"):
+        if works(wanted):
             return
         if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
             sys.exit("Python's venv module is missing. On Debian and Ubuntu: sudo apt install python3-venv")
@@ -75,7 +75,15 @@ def prepare(locks: "list[Path]") -> None:
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         pip += ["--no-deps", "--require-hashes"]
         step([*pip, *(f"-r{lock}" for lock in locks)], "install the packages of the lock file")
-        (VENV / f"{made_by}-for-{wanted}").touch()
+        for stamp in VENV.glob("made-by-*"):
+            stamp.unlink()  # what it stands for may have other versions now
+        for count in range(1, len(locks) + 1):
+            (VENV / f"{made_by}{purpose_of(locks[:count])}").touch()
+
+
+def purpose_of(locks: "list[Path]") -> str:
+    """Return the end of the name of the stamp that says that these lock files were installed."""
+    return "-for-" + hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:16]
 
 
 def works(what: str = "") -> bool:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,8 @@ def prepared(project: Path) -> Path:
     return project
 
 
-def _run(project: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "run.py"], cwd=project, capture_output=True, text=True)
+def _run(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "run.py", *arguments], cwd=project, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("by", ["3.11.7", "2.99"], ids=["an earlier patch of the same Python", "another Python"])
@@ -90,6 +91,33 @@ def test_what_cannot_be_fetched_leaves_the_environment_as_it_was(prepared: Path)
     assert "Could not install the packages" in done.stderr
     (prepared / "requirements.lock").write_bytes(lock)
     assert _run(prepared).stdout == "It runs\n"
+
+
+@pytest.fixture
+def installed(prepared: Path) -> Callable[[], int]:
+    """Says how often something was installed into the environment; what does it there stands for pip."""
+    (site_packages,) = (prepared / ".venv").glob("lib/python*/site-packages")
+    noted = prepared / "installed"
+    noted.touch()
+    (site_packages / "pip.py").write_text(f"with open({str(noted)!r}, 'a') as noted: noted.write('once\\n')")
+    return lambda: len(noted.read_text().splitlines())
+
+
+def test_who_goes_back_to_older_code_gets_its_packages_again(prepared: Path, installed: Callable[[], int]) -> None:
+    for number, lock in enumerate(("# newer", "", "# newer"), 1):
+        (prepared / "requirements.lock").write_text(lock)
+        assert (_run(prepared).stdout, _run(prepared).stdout, installed()) == ("It runs\n", "It runs\n", number)
+
+
+def test_the_server_and_the_checks_share_what_is_installed(prepared: Path, installed: Callable[[], int]) -> None:
+    checks = prepared / "tests" / "requirements.lock"
+    checks.parent.mkdir()
+    for number, (lock, of_checks) in enumerate((("", "# old"), ("", "# newer"), ("# newer", "# newer")), 1):
+        (prepared / "requirements.lock").write_text(lock)
+        checks.write_text(of_checks)
+        for arguments in (("test",), (), ("test",), ()):
+            _run(prepared, *arguments)
+        assert installed() == number
 
 
 def test_an_environment_of_a_python_whose_minor_version_changed_is_made_anew(prepared: Path) -> None:
