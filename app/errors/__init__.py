@@ -27,6 +27,7 @@
     ├── VideoNotReady               409
     ├── VideoElsewhere              409
     ├── VideoExpired                410
+    ├── FileChanged                 412  not the file that a header of the request asks for
     ├── BodyTooLarge                413
     ├── UnsupportedMediaType        415
     ├── RangeUnusable               416  bytes of a file that it does not have
@@ -64,6 +65,7 @@ docs/errors.md lists what each one means for the person at the client. CannotLis
 
 from app.errors.base import GatewayError, is_left, reason_of
 from app.errors.files import (
+    FileChanged,
     FileKindNotUnderstood,
     FileLimit,
     FileNotFetched,
@@ -132,6 +134,7 @@ __all__ = [
     "ChatInProgress",
     "ClockWrong",
     "ContextTooLong",
+    "FileChanged",
     "FileKindNotUnderstood",
     "FileLimit",
     "FileNotFetched",

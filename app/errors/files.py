@@ -49,6 +49,15 @@ class FileTooLarge(InvalidRequest):
     code = "file_too_large"
 
 
+class FileChanged(InvalidRequest):
+    """The file is not the one that `If-Match` or `If-Unmodified-Since` asks for."""
+
+    status = 412
+    code = "precondition_failed"
+    advice = "Ask for the file as it is now, without that header."
+    advice_zh = "请去掉该请求头，请求文件的当前内容。"
+
+
 class RangeUnusable(InvalidRequest):
     """The `Range` of a file is none, or begins behind its end."""
 

@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from app.core.file_types import safe_name
 from app.core.ports import IncomingFile
-from app.errors import InvalidRequest, RangeUnusable, StoredFileNotFound
+from app.errors import FileChanged, InvalidRequest, RangeUnusable, StoredFileNotFound
 from app.openai.files import MOST_LISTED, FileDeleted, check_purpose, file_list, file_object
 from app.openai.paging import read_page
 from app.web.answers import json_answer
@@ -113,7 +113,10 @@ class _FileAnswer(web.FileResponse):
     """A file on its way. Its handler sends it: so a stop waits for it, and what is noted of it is what was sent."""
 
     async def send(self, request: web.Request) -> Self:
-        """Send the file, the part of it that was asked for, or that it did not change. Raises RangeUnusable."""
+        """Send the file, the part of it that was asked for, or that it did not change.
+
+        Raises RangeUnusable, FileChanged.
+        """
         visit = request[VISIT]
         try:
             await self.prepare(request)
@@ -129,7 +132,9 @@ class _FileAnswer(web.FileResponse):
         return await (web.StreamResponse.prepare(self, request) if self.prepared else super().prepare(request))
 
     def set_status(self, status: int, reason: str | None = None) -> None:
-        """Take the status that the file and the request give; a range without bytes is an error like any other."""
+        """Take the status that the file and the request give; one that says no is an error like any other."""
+        if status == web.HTTPPreconditionFailed.status_code:
+            raise FileChanged("The file is not the one that If-Match or If-Unmodified-Since asks for.")
         if status == web.HTTPRequestRangeNotSatisfiable.status_code:
             size = self.headers[hdrs.CONTENT_RANGE]
             raise RangeUnusable(f"The file has no such bytes (Content-Range: {size}).", content_range=size)

@@ -74,6 +74,20 @@ async def test_a_range_that_the_file_does_not_have_is_told(
         assert 'route="/v1/files/{file_id}/content",status="4xx"} 1.0' in await response.text()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"If-Match": '"another"'}, {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}],
+    ids=["by tag", "by time"],
+)
+async def test_a_file_that_is_not_the_one_that_was_asked_for_is_told(server: Server, asked: dict[str, str]) -> None:
+    url = await store(server.client, SMALL)
+    status, headers, body = await fetch(server.client, url, **asked)
+    error = json.loads(body)["error"]
+    assert (status, error["code"], headers["Content-Type"]) == (412, "precondition_failed", "application/json")
+    assert error["message"].startswith("The file is not the one that If-Match or If-Unmodified-Since asks for. Ask")
+    assert (await fetch(server.client, url))[2] == SMALL, "the connection can be used on"
+
+
 async def test_a_client_that_leaves_a_download_is_noted_as_such(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
