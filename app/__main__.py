@@ -109,8 +109,9 @@ def _refused(problem: OSError, settings: config.Settings) -> str:
     if not isinstance(problem.filename, str):
         return f"The system refused what was to be done: {problem}."
     path, emulated = Path(problem.filename), settings.path(settings.emulator_file)
-    is_emulator = path.is_relative_to(emulated.parent) or emulated.is_relative_to(path)
-    remedy = "Set EMULATOR_FILE to a file that can be written" if is_emulator else "Make it usable"
+    is_emulators = str(path).startswith(str(emulated)) or emulated.is_relative_to(path)  # what is beside it too
+    can_move = settings.uses_emulator and is_emulators
+    remedy = "Set EMULATOR_FILE to a file that can be written" if can_move else "Make it usable"
     return f"{path} cannot be used: {problem.strerror}. {remedy}, and try again."
 
 

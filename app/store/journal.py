@@ -61,7 +61,7 @@ class Journal:
         """Leave the file behind only if something in it is wanted."""
         self._memory.close()
         if not is_wanted:
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
 
     def add(self, record: bytes) -> int | None:
         """Keep a record without line breaks; return its place, None if there is no room for it."""

@@ -426,6 +426,17 @@ async def test_what_the_site_was_given_is_forgotten_at_the_start_where_it_has_en
     assert shell.rows("SELECT name FROM uploads") == [("good.txt",)]
 
 
+@pytest.mark.parametrize("upstream", ["qwen", "emulator"])
+async def test_a_file_that_cannot_be_used_is_not_taken_for_the_emulator_s(
+    shell: Shell, emulator: Emulator, upstream: str
+) -> None:
+    await emulator.browse(None, DOG, "A fine name.")
+    await shell.run("pull")
+    (shell.folder / "qwen-thread.db-open").mkdir()
+    code, told = await shell.run("sessions", "delete", "session_", "--yes", UPSTREAM=upstream)
+    assert (code, "db-open cannot be used: Is a directory. Make it usable, and try again." in told) == (1, True)
+
+
 async def test_a_session_is_erased_while_the_server_runs(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:

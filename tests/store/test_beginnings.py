@@ -233,6 +233,14 @@ async def test_a_turn_without_room_in_the_journal_is_in_the_database_at_once(
     assert outside.rows("SELECT id, state FROM nodes") == [("a1", "complete")]
 
 
+async def test_a_journal_that_somebody_removed_is_no_failure_at_the_end(path: Path, outside: Outside) -> None:
+    async with sqlite_store(path) as store:
+        await store.open_turn(node("a1", "a"), session("a"), minute(1))
+        await store.finish_turn(end("a1", turn_key="k1"), minute(2))
+        beside(path, "-open").unlink()
+    assert outside.rows("SELECT id, state FROM nodes") == [("a1", "complete")]
+
+
 def test_a_journal_that_cannot_be_written_is_told_at_the_start(path: Path) -> None:
     path.parent.mkdir()
     beside(path, "-open").mkdir()
