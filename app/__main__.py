@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
 
     That is 1 for a failure, 2 for a configuration that cannot be used, 130 for a Ctrl-C before the server runs.
     """
+    _forbid_core_dumps()
     terminal.take_every_character()
     parser = _parser()
     chosen = parser.parse_args(arguments)
@@ -67,6 +68,14 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)  # what the shell says next begins a line of its own
         return INTERRUPTED
+
+
+def _forbid_core_dumps() -> None:
+    """Keep the token out of files that a crash would leave behind."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _run(chosen: argparse.Namespace, settings: config.Settings) -> int:

@@ -30,7 +30,6 @@ _LONGEST_PAUSE = 3600.0  # seconds
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
-    _forbid_core_dumps()
     stop, manager = _signalled(), ServiceManager(os.environ)
     async with (
         open_program(settings, SystemClock()) as program,
@@ -99,14 +98,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 10, 2)
-
-
-def _forbid_core_dumps() -> None:
-    """Keep the token out of files that a crash would leave behind."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _signalled() -> asyncio.Event:

@@ -312,6 +312,27 @@ async def test_what_sqlite_notes_on_the_disk_in_passing_is_beside_the_database(t
     assert f"{tmp_path}/etilqs_" in said.decode()
 
 
+AFTER_A_COMMAND = """
+import resource, sys
+from app.__main__ import main
+main(sys.argv[1:])
+print(resource.getrlimit(resource.RLIMIT_CORE))
+"""
+
+
+@pytest.mark.parametrize("command", ["login", "pull", "sessions", "sweep"])
+async def test_no_command_leaves_a_token_in_what_a_crash_leaves_behind(shell: Shell, command: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", AFTER_A_COMMAND, command),
+        cwd=ROOT,
+        env=environment(shell.folder, **shell.settings),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    assert said.decode().splitlines()[-1] == "(0, 0)"
+
+
 async def test_sessions_without_more_lists_them(shell: Shell, emulator: Emulator) -> None:
     for text in ("One", "Two"):
         await emulator.browse(None, text, "1")
