@@ -48,7 +48,13 @@ def one_at_a_time(path: Path) -> "Iterator[None]":
         if sys.platform == "win32":
             import msvcrt
 
-            msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
+            while True:
+                try:
+                    msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+                except OSError as problem:
+                    if problem.errno != errno.EDEADLK:  # held for ten seconds, which an installation may take
+                        raise
         else:
             import fcntl
 

@@ -1,5 +1,6 @@
 """`run.py`, which a machine has before it has anything of ours."""
 
+import errno
 import hashlib
 import os
 import runpy
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -134,6 +136,25 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(project: Path) -> None:
     (told,) = done.stderr.splitlines()
     assert told.startswith(f"{project / '.venv.lock'} cannot be used: Is a directory.")
     assert told.endswith("run the same command again.")
+
+
+def test_on_windows_too_a_first_start_waits_for_another_for_as_long_as_that_takes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [OSError(errno.EDEADLK, "Resource deadlock avoided"), OSError(errno.EDEADLK, "and again"), None]
+
+    def locking(*_: int) -> None:
+        if answer := answers.pop(0):
+            raise answer
+
+    one_at_a_time = runpy.run_path(str(RUN_PY))["one_at_a_time"]
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_LOCK=1, locking=locking))
+    with one_at_a_time(project / ".venv.lock"):
+        assert answers == []
+    answers.append(OSError(errno.EACCES, "Permission denied"))
+    with pytest.raises(PermissionError), one_at_a_time(project / ".venv.lock"):
+        pass
 
 
 def test_what_is_another_user_s_is_told_with_the_way_out() -> None:
