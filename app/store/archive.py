@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -28,7 +29,7 @@ def open_archive(path: Path, migrations: Path, *, busy_seconds: float = BUSY_SEC
     with store_errors(path):
         if not path.exists():
             raise StoreError(f"There is no database {path} yet; the first start of the server makes it.")
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)) as connection:
+        with closing(_connect(path, busy_seconds)) as connection:
             connection.row_factory = sqlite3.Row
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             refuse_foreign(path, connection.execute("PRAGMA application_id").fetchone()[0], version, newest)
@@ -39,6 +40,23 @@ def open_archive(path: Path, migrations: Path, *, busy_seconds: float = BUSY_SEC
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
             yield SqliteArchive(connection, path)
+
+
+def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """Open the file; where nothing can be made beside it, as one that does not change. Raises StoreError.
+
+    To read it SQLite makes an index of the log beside it. Whoever has it open keeps the log there.
+    """
+    log, index = (path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))
+    if os.access(path.parent, os.W_OK) or index.exists():
+        return sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
+    if log.exists():
+        raise StoreError(
+            f"The database {path} cannot be read: the last of it is in {log}, for which a file has to be made beside "
+            f"it, and {path.parent} is read-only. Make it writable; or copy the database and all that is beside it to "
+            "a folder of yours, and name the copy in DATABASE_URL."
+        )
+    return sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True, isolation_level=None)
 
 
 class SqliteArchive:

@@ -14,7 +14,20 @@ from msgspec.structs import replace
 from app.core.ports import Erased, SessionStore
 from app.errors import StoreError
 from app.store.archive import open_archive
-from tests.store.making import MIGRATIONS, Outside, end, minute, node, session, sqlite_store, turn, written
+from tests.store.making import (
+    MIGRATIONS,
+    Outside,
+    beside,
+    end,
+    make,
+    minute,
+    node,
+    session,
+    set_mode,
+    sqlite_store,
+    turn,
+    written,
+)
 
 AT = "2026-11-22T10:00:00.000Z"
 paths = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=5)
@@ -95,6 +108,37 @@ async def test_a_log_that_a_reader_keeps_and_backups_are_named(tmp_path: Path) -
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM nodes").fetchall()
             assert (await asyncio.to_thread(erase, path, "s")).still_in == (f"{path}-wal", str(backup))
+
+
+@pytest.mark.usefixtures("rights_count")
+def test_a_history_on_a_read_only_disk_is_shown_and_nothing_of_it_erased(path: Path) -> None:
+    asyncio.run(make(path))
+    there = sorted(path.parent.iterdir())
+    set_mode(path.parent, 0o500)
+    try:
+        with open_archive(path, MIGRATIONS) as archive:
+            assert {found.id for found in archive.sessions(owner=None, limit=10)} == {"a", "b", "c"}
+            assert [said.text for said in archive.branches("b")[0].said] == ["Name a river.", "The Rhine."]
+        with pytest.raises(StoreError, match="The file or its folder is read-only"):
+            erase(path, "b")
+        assert sorted(path.parent.iterdir()) == there
+    finally:
+        set_mode(path.parent, 0o700)
+
+
+@pytest.mark.usefixtures("rights_count")
+def test_a_read_only_disk_with_what_a_kill_left_is_told_with_the_way_out(path: Path) -> None:
+    asyncio.run(make(path))
+    beside(path, "-wal").touch()
+    set_mode(path.parent, 0o500)
+    try:
+        with (
+            pytest.raises(StoreError, match=r"in .*-wal, .* is read-only\. Make it writable; or copy the database"),
+            open_archive(path, MIGRATIONS),
+        ):
+            raise AssertionError("it was opened")
+    finally:
+        set_mode(path.parent, 0o700)
 
 
 async def test_an_answer_that_a_stop_cut_is_told_from_one_that_is_under_way(tmp_path: Path) -> None:

@@ -237,15 +237,6 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
             raise AssertionError("it was opened")
 
 
-@pytest.fixture
-def rights_count(tmp_path: Path) -> None:
-    """Skip where rights keep nobody out: for an administrator, and on Windows."""
-    folder = tmp_path / "read-only"
-    folder.mkdir(mode=0o500)
-    if os.access(folder, os.W_OK):
-        pytest.skip("the system lets this user write anywhere")
-
-
 @pytest.mark.usefixtures("rights_count")
 async def test_a_new_database_in_a_folder_that_may_not_be_written_is_told(path: Path) -> None:
     path.parent.mkdir(mode=0o500)
