@@ -250,7 +250,7 @@ async def test_a_folder_that_lost_its_right_to_write_is_told_and_works_again_wit
     await make(path)
     set_mode(path.parent, 0o500)
     try:
-        with pytest.raises(StoreError, match="The file or its folder is read-only; give the server's user the right"):
+        with pytest.raises(StoreError, match=r"for writing: Permission denied\. Give the server's user"):
             async with sqlite_store(path):
                 raise AssertionError("it was opened")
     finally:
