@@ -194,12 +194,11 @@ def _write_new(path: Path, lines: Iterator[str]) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             _write(lines, file)
-    except OSError as problem:
+    except BaseException as problem:
         path.unlink(missing_ok=True)
+        if not isinstance(problem, OSError):
+            raise
         raise InvalidRequest(f"{path} could not be written: {problem.strerror}; nothing is left of it.") from problem
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _delete(

@@ -1,7 +1,6 @@
 """Pages of lists, as clients ask for them."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
@@ -15,12 +14,7 @@ class Page(msgspec.Struct, frozen=True):
 
     after: str | None
     limit: int
-    order: Literal["asc", "desc"]
-
-    @property
-    def newest_first(self) -> bool:
-        """Whether the newest come first."""
-        return self.order == "desc"
+    newest_first: bool
 
 
 def read_page(query: Mapping[str, str], *, usual: int, most: int) -> Page:
@@ -34,4 +28,4 @@ def read_page(query: Mapping[str, str], *, usual: int, most: int) -> Page:
         limit = 0
     if not 1 <= limit <= most:
         raise InvalidRequest(f"'limit' must be a whole number from 1 to {most:,}.", param="limit")
-    return Page(query.get("after"), limit, "asc" if order == "asc" else "desc")
+    return Page(query.get("after"), limit, order == "desc")

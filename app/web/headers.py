@@ -26,5 +26,5 @@ def ignored_header(names: Sequence[str]) -> dict[str, str]:
         return {}
     line = ",".join(re.sub(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]", "_", name) for name in names)
     if len(line) > _MOST_BYTES:
-        line = line[: line.rfind(",", 0, _MOST_BYTES + 1)] if "," in line[: _MOST_BYTES + 1] else line[:_MOST_BYTES]
+        line = line[: _MOST_BYTES + 1].rpartition(",")[0] or line[:_MOST_BYTES]
     return {"X-Ignored-Params": line} if line else {}
