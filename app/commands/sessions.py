@@ -19,6 +19,7 @@ _CELL_CHARS = 48
 _COUNTED = 20
 _NAMED = 5
 _NOT_KEPT = "(not kept: STORE_TEXT=0)"
+_ERASED = "(erased; its chat is still to be deleted)"
 
 
 def at_least_one(text: str) -> int:
@@ -86,17 +87,8 @@ def listed(sessions: Sequence[SessionSummary]) -> str:
     for session in sessions:
         state = session.state if session.origin == "made" else f"{session.state}, {session.origin}"
         used = session.last_used_at[:16].replace("T", " ")
-        rows.append(
-            (
-                used,
-                _short_id(session),
-                state,
-                str(session.turns),
-                str(session.branches),
-                _short(session.model),
-                _NOT_KEPT if session.title is None else _short(session.title or "(no text)"),
-            )
-        )
+        branches, model = str(session.branches), _short(session.model)
+        rows.append((used, _short_id(session), state, str(session.turns), branches, model, _title(session)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -236,6 +228,12 @@ def _asked(question: str) -> str:
     except EOFError:
         print()
         return ""
+
+
+def _title(session: SessionSummary) -> str:
+    if session.title is None:
+        return _NOT_KEPT if session.turns else _ERASED
+    return _short(session.title or "(no text)")
 
 
 def _short_id(session: SessionSummary) -> str:

@@ -467,6 +467,7 @@ async def test_a_session_is_erased_while_the_server_runs(
         reply = await talk.say(ASK)
         code, told = await shell.run("sessions", "delete", reply.session, "--yes")
         assert (code, "within a minute" in told) == (0, True)
+        assert "(erased; its chat is still to be deleted)" in (await shell.run("sessions", "list"))[1]
         assert (await talk.say(ASK)).match == "new"
         hold = emulator.script.hold("", pieces=["a ", "b"], before=1)
         body = {"model": "qwen3.7-plus", "messages": [{"role": "user", "content": "hi"}], "stream": True}
