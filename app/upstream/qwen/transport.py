@@ -56,6 +56,7 @@ class Transport:
         body: dict[str, Any] | msgspec.Struct | None = None,
         chat_id: str | None = None,
         streams: bool = False,
+        to_end: bool = False,
     ) -> Response:
         """Send a request and return the response once its head is there, by `deadline` (loop time).
 
@@ -63,7 +64,7 @@ class Transport:
         """
         lines = self._letterhead.lines(method, credential, chat_id=chat_id, streams=streams)
         data = None if body is None else _encode(body)
-        response = await self._pool.send(method, path, lines, data, deadline=deadline)
+        response = await self._pool.send(method, path, lines, data, deadline=deadline, to_end=to_end)
         if response.cookies:
             self._letterhead.keep_cookies(response.cookies)
         if _log.isEnabledFor(logging.DEBUG):
@@ -80,13 +81,19 @@ class Transport:
         body: dict[str, Any] | None = None,
         chat_id: str | None = None,
         limit: int = _BODY_LIMIT,
+        to_end: bool = False,
     ) -> Outer:
-        """Send a request and read its JSON answer of at most `limit` bytes. Raises UpstreamError."""
+        """Send a request and read its JSON answer of at most `limit` bytes. Raises UpstreamError.
+
+        `to_end`: a caller that is cancelled once the request is on its way is so at its next wait.
+        """
         seconds = self._settings.first_event_timeout
         deadline = self._pool.loop.time() + seconds
         try:
-            response = await self.open(method, path, credential, deadline=deadline, body=body, chat_id=chat_id)
-            reply = await read_whole(response, limit=limit, deadline=deadline)
+            response = await self.open(
+                method, path, credential, deadline=deadline, body=body, chat_id=chat_id, to_end=to_end
+            )
+            reply = await read_whole(response, limit=limit, deadline=deadline, to_end=to_end)
         except OSError as problem:
             silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
             raise explained(problem, silence, connect_seconds=self._settings.connect_timeout) from problem
@@ -94,7 +101,12 @@ class Transport:
 
 
 async def read_whole(
-    response: Response, head: bytes = b"", *, limit: int = _BODY_LIMIT, deadline: float | None = None
+    response: Response,
+    head: bytes = b"",
+    *,
+    limit: int = _BODY_LIMIT,
+    deadline: float | None = None,
+    to_end: bool = False,
 ) -> Reply:
     """Read the rest of an answer after `head`, and close it.
 
@@ -105,7 +117,7 @@ async def read_whole(
         while True:
             piece = response.ready()
             if piece is None:
-                piece = await response.read(deadline)
+                piece = await response.read(deadline, to_end=to_end)
             if not piece:
                 break
             pieces.append(piece)
