@@ -85,9 +85,9 @@ class Pool:
         """Send a request; return its response once the head is there. The caller closes it. `lines` are the headers.
 
         Redirects are not followed. `to_end`: a caller that is cancelled once the request is on its way is so at its
-        next wait. Raises NotConnected, Disconnected, NotHttp, and TimeoutError if the head is not
-        there by `deadline` (loop time). What a kept connection did not answer because it was closed in between is asked
-        again where asking twice does no harm.
+        next wait. Raises NotConnected, Disconnected, NotHttp, and TimeoutError if the head is not there by `deadline`
+        (loop time). What a kept connection did not answer because it was closed in between is asked again where asking
+        twice does no harm.
         """
         if "\n" in target or "\r" in target:
             raise ValueError("The target holds a line break.")
