@@ -351,6 +351,11 @@ async def test_a_number_that_looks_at_nothing_is_refused(shell: Shell, arguments
     assert (code, "must be a whole number of 1 or more" in told) == (2, True)
 
 
+def is_waiting(pid: int) -> bool:
+    """Say whether a process sleeps until something comes, as Linux tells it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 @pytest.mark.skipif(not shutil.which("setsid"), reason="nothing here gives a process a terminal")
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
 async def test_ctrl_c_or_ctrl_d_instead_of_an_answer_erases_nothing(
@@ -368,20 +373,13 @@ async def test_ctrl_c_or_ctrl_d_instead_of_an_answer_erases_nothing(
         stderr=theirs,
     )
     os.close(theirs)
-    told, pressing = "", None
-
-    async def press() -> None:
-        while True:  # as a person does: one that comes just before the program reads is not heeded
-            os.write(ours, key.encode())
-            await asyncio.sleep(0.5)
-
+    told = ""
     with contextlib.suppress(OSError):  # a terminal whose last program ended
         while piece := await asyncio.to_thread(os.read, ours, 65536):
             told += piece.decode()
-            if pressing is None and told.endswith("[y/N] "):
-                pressing = asyncio.create_task(press())
-    assert pressing is not None
-    pressing.cancel()
+            if told.endswith("[y/N] "):
+                await eventually(lambda: is_waiting(process.pid))  # a key that comes just before it is not heeded
+                os.write(ours, key.encode())
     os.close(ours)
     assert "To erase here: 1; chats to delete on the site: 0." in told
     assert await process.wait() == (130 if key == "\x03" else 1)

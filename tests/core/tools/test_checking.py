@@ -182,7 +182,7 @@ def test_a_small_schema_that_asks_for_more_and_more_is_given_up(
 ) -> None:
     began = time.process_time()
     checked = check(ReadCall("t", {"v": 1, "w": 2}, ""), [Tool("t", "", schema)])
-    assert time.process_time() - began < 5, "following all of it takes hours"
+    assert time.process_time() - began < 60, "following all of it takes hours; this takes some seconds, also under load"
     assert (json.loads(checked.arguments), checked.mended) == ({"v": 1, "w": 2}, ())
     assert "cannot be followed" in caplog.text
 
