@@ -4,7 +4,10 @@ Tables between markers are made from the code: `python -m tests.test_docs` in th
 """
 
 import re
+import shutil
 import sqlite3
+import stat
+import subprocess
 import tomllib
 from collections.abc import Mapping
 from contextlib import closing
@@ -22,6 +25,7 @@ from tests.settings_zh import CHINESE
 ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh-CN.md")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+BACKUP = ("history.md", "operating.md")
 ONLY_ENVIRONMENT = {"qwen_auth_token", "qwen_cookie", "config_file"}
 BRIEF = {
     "qwen": "qwen3-235b-a22b",
@@ -173,10 +177,25 @@ def test_what_the_pages_have_written_of_the_history_is_kept_out_of_git_and_of_im
     written = re.findall(r"(?:VACUUM INTO '|--output )([\w./-]+)", text)
     assert len(written) >= 4
     assert all(path.startswith("data/") for path in written)
-    assert text.count("VACUUM INTO") == text.count("chmod 600 data/backup.db")
     for name in (".gitignore", ".dockerignore"):
         ignored = {line.strip("/").removeprefix("**/") for line in (ROOT / name).read_text("utf-8").splitlines()}
         assert ignored >= {"data", "*.db", "history.md", "history.jsonl"}
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="the command that is printed is not here")
+def test_the_command_of_a_backup_works_every_day(tmp_path: Path) -> None:
+    printed = [re.search(r"^.*VACUUM INTO.*$", (ROOT / "docs" / page).read_text("utf-8"), re.M) for page in BACKUP]
+    (command,) = {found[0] for found in printed if found}
+    assert all(printed)
+    (tmp_path / "data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "data" / "qwen-thread.db")) as database:
+        for day in ("1", "2"):
+            database.executescript(f"CREATE TABLE day{day} (x)")
+            subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, check=True)
+    backup = tmp_path / "data" / "backup.db"
+    with closing(sqlite3.connect(backup)) as copy:
+        assert copy.execute("SELECT name FROM sqlite_schema").fetchall() == [("day1",), ("day2",)]
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600, "texts are in it"
 
 
 def test_nothing_in_the_repository_names_an_index_of_packages() -> None:
