@@ -27,7 +27,7 @@ from app.core.recovery import Recovery, RecoveryPace
 from app.core.surroundings import Patience, Surroundings
 from app.core.uploads import Uploads
 from app.core.videos import Videos
-from app.errors import StoreInUse
+from app.errors import StoreInUse, UpstreamError
 from app.files.fetching import open_fetcher
 from app.files.library import open_library
 from app.store.archive import open_archive
@@ -206,10 +206,22 @@ def log_in(settings: Settings) -> int:
         as_pasted = replace(settings, qwen_user_agent=agent)
         renewal = Renewal(as_pasted, clock, base_url=site, auth_url=settings.qwen_auth_url)
         vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie, agent), are_apart))
-        tokens = TokenSource(as_pasted, clock, token=pasted.token, cookie=pasted.cookie, vault=vault, renewal=renewal)
+        tokens = TokenSource(
+            as_pasted,
+            clock,
+            token=pasted.token,
+            cookie=pasted.cookie,
+            vault=vault,
+            renewal=renewal,
+            quiet=True,
+            tries_again=False,
+        )
         async with QwenUpstream(as_pasted, clock, base_url=site, tokens=tokens, kind="qwen") as upstream:
-            await tokens.renew_now()
-            await upstream.load_settings()
+            try:
+                await tokens.renew_now()
+                await upstream.load_settings()
+            except UpstreamError as problem:
+                raise login.not_taken(problem, path, is_renewed=vault.is_kept) from problem
             vault.store_unless_renewed(pasted.token, pasted.cookie)
             return tokens.lasts()
 

@@ -200,7 +200,8 @@ async def test_cookies_that_the_site_does_not_renew_are_not_kept(tmp_path: Path)
         refresh = emulator.mint_refresh_token()
         emulator.revoke(refresh)
         code, told = await log_in(tmp_path, f"refresh_token={refresh}", emulator.url, emulator.auth_url)
-    assert (code, "The site refuses to renew the login" in told) == (1, True), told
+    assert (code, "such as a browser, renewed it in between. Nothing was stored" in told) == (1, True), told
+    assert "next try" not in told
     assert refresh not in told
     assert not (tmp_path / ".env").exists()
 
@@ -211,8 +212,28 @@ async def test_a_token_that_the_site_refuses_is_not_kept(tmp_path: Path) -> None
         emulator.revoke(token)
         code, told = await log_in(tmp_path, token, emulator.url)
     assert code == 1
+    assert f"Nothing was stored in {tmp_path / '.env'}. Sign in at chat.qwen.ai, copy" in told
+    assert "give this command again" in told
+    assert not [word for word in ("run.py login", "next try", "another program", "no restart") if word in told]
     assert token not in told
     assert not (tmp_path / ".env").exists()
+
+
+async def test_a_token_that_cannot_be_tried_is_not_kept_and_that_is_said(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        token = emulator.mint_token()
+        url, auth_url = emulator.url, emulator.auth_url
+    code, told = await log_in(tmp_path, token, url, auth_url)
+    assert (code, f"Nothing was stored in {tmp_path / '.env'}. Check the network" in told) == (1, True), told
+    assert not (tmp_path / ".env").exists()
+
+
+async def test_a_login_that_was_renewed_before_the_site_failed_is_kept_and_that_is_said(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        paste = f"refresh_token={emulator.mint_refresh_token()}"
+        code, told = await log_in(tmp_path, paste, "http://127.0.0.1:9", emulator.auth_url)
+    assert (code, f"The login was renewed before that, and is in {tmp_path / '.env'}." in told) == (1, True), told
+    assert "refresh_token=" in kept_in(tmp_path)["QWEN_COOKIE"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")

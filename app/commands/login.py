@@ -13,7 +13,7 @@ from pathlib import Path
 from app.commands.terminal import is_terminal
 from app.config_values import Secret, holds_login
 from app.env_file import put_values, read_values
-from app.errors import InvalidRequest
+from app.errors import ClockWrong, InvalidRequest, UpstreamError, UpstreamLoginRequired
 
 _JWT = r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
 _BEARER = re.compile(rf"authorization[\"']?\s*[:=]\s*[\"']?\s*bearer\s+({_JWT})", re.I)
@@ -38,6 +38,8 @@ tools (F12), then either
 复制 Local storage 里 `token` 的值，或把发往 auth.qwen.ai（没有则 chat.qwen.ai）的请求“复制为 cURL”。
 
 Paste it here and press Enter. It is not shown. 粘贴到这里并按回车，内容不会显示。"""
+_ANEW = "Sign in at chat.qwen.ai, copy the token or a request as cURL anew, and give this command again."
+_ANEW_ZH = "请登录 chat.qwen.ai，重新复制令牌，或把请求复制为 cURL，再运行一次本命令。"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,20 @@ def keep(path: Path, pasted: Pasted, are_apart: Callable[[Pasted, Pasted], bool]
 def _kept_in(path: Path) -> Pasted:
     values = read_values(path) if path.exists() else {}
     return Pasted(Secret(values.get("QWEN_AUTH_TOKEN", "")), Secret(values.get("QWEN_COOKIE", "")))
+
+
+def not_taken(problem: UpstreamError, path: Path, *, is_renewed: bool) -> InvalidRequest:
+    """Return why the sign-in failed, what became of the paste and what to do, for a person at the prompt.
+
+    Where the site renewed it before it failed (`is_renewed`), the renewed login is kept: the pasted one may be used up.
+    """
+    kept, kept_zh = f"Nothing was stored in {path}.", "没有保存任何内容。"
+    if is_renewed:
+        kept, kept_zh = f"The login was renewed before that, and is in {path}.", "在此之前登录已续期，并已保存。"
+    advice, advice_zh = problem.advice, problem.advice_zh
+    if isinstance(problem, UpstreamLoginRequired) and not isinstance(problem, ClockWrong):
+        advice, advice_zh = _ANEW, _ANEW_ZH  # the server's own speaks of this command, and of tries by itself
+    return InvalidRequest(" ".join(part for part in (str(problem), kept, advice, kept_zh + advice_zh) if part))
 
 
 def run(path: Path, sign_in: Callable[[Pasted], str]) -> int:

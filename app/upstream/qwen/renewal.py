@@ -28,10 +28,8 @@ from app.upstream.qwen.replies import Outer, read_reply
 from app.upstream.qwen.seam import explained
 from app.upstream.qwen.transport import read_whole
 
-_REFUSED = (
-    "The site refuses to renew the login: its session ended or was signed out, or another program that shares it, such "
-    "as a browser, renewed it in between."
-)
+_REFUSED = "The site refuses to renew the login: its session ended or was signed out"
+_SHARED = ", or another program that shares it, such as a browser, renewed it in between"
 _FOREIGN = "The cookies belong to another account than the token, so the login was not renewed with them."
 _SENDABLE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")  # as of a setting that goes into headers, without the semicolon
 
@@ -69,7 +67,8 @@ class Renewal:
                     raise
                 new = await self._refresh(old, alone)
         except UpstreamLoginRequired as refusal:
-            raise UpstreamLoginRequired(_REFUSED, cause=refusal.cause) from None
+            said = f"{_REFUSED}{_SHARED if 'refresh_token' in cookies else ''}."
+            raise UpstreamLoginRequired(said, cause=refusal.cause) from None
         if new.account.startswith(NAMELESS):
             return replace(new, account=old.account)
         if new.account != old.account and not old.account.startswith(NAMELESS):

@@ -41,14 +41,24 @@ class Renewer:
     begun in a pause. `is_used` says that a request took the login since it was renewed.
     """
 
-    def __init__(self, clock: Clock, wallet: Wallet, refusals: Refusals, pause: Pause, renewal: Renewal | None) -> None:
-        """Without a `renewal` none is ever due."""
+    def __init__(
+        self,
+        clock: Clock,
+        wallet: Wallet,
+        refusals: Refusals,
+        pause: Pause,
+        renewal: Renewal | None,
+        *,
+        tries_again: bool = True,
+    ) -> None:
+        """Without a `renewal` none is ever due. One that fails is logged, unless only its caller is to be told."""
         self.is_used = False
         self._clock = clock
         self._wallet = wallet
         self._refusals = refusals
         self._pause = pause
         self._renewal = renewal
+        self._tries_again = tries_again
         self._backoff = Backoff(clock)
         self._renewed_at = float("-inf")
         self._slide_not_before = float("-inf")
@@ -161,7 +171,8 @@ class Renewer:
             if self._wallet.credential is not old:
                 return  # its owner gave another meanwhile, which has no part in this
             seconds = self._backoff.fail(problem)
-            _log.warning("The login could not be renewed, next try in %.0f s at the earliest: %s", seconds, problem)
+            if self._tries_again:
+                _log.warning("The login could not be renewed, next try in %.0f s at the earliest: %s", seconds, problem)
             return
         now = self._clock.now()
         if await self._wallet.replace(old, new):
@@ -184,7 +195,8 @@ class Renewer:
             cause="clock",
         )
         seconds = self._backoff.fail(problem, most=left / 2 if left > 0 else math.inf)
-        _log.warning("The login is renewed again in %.0f s at the earliest: %s", seconds, problem.message)
+        if self._tries_again:
+            _log.warning("The login is renewed again in %.0f s at the earliest: %s", seconds, problem.message)
 
     async def _by_profile(self, old: Credential, renewal: Renewal) -> None:
         self._slide_not_before = self._clock.monotonic() + _A_DAY

@@ -41,16 +41,18 @@ class TokenSource:
         renewal: Renewal | None = None,
         first: Given = NOTHING,
         quiet: bool = False,
+        tries_again: bool = True,
     ) -> None:
         """`token` and `cookie` hold where the vault has none, which holds `first` as far as is known.
 
-        `quiet`: nobody has to be told of the login's end.
+        `quiet`: nobody has to be told of the login's end. Without `tries_again` only who asks is told of a renewal that
+        failed: there is no later one.
         """
         self.pause = Pause(clock, first=settings.block_pause_seconds)
         self._clock = clock
         self._wallet = Wallet(clock, Given(token, cookie), vault, first=first)
         self._refusals = Refusals(clock)
-        self._renewer = Renewer(clock, self._wallet, self._refusals, self.pause, renewal)
+        self._renewer = Renewer(clock, self._wallet, self._refusals, self.pause, renewal, tries_again=tries_again)
         self._is_quiet = quiet
         self._fine: tuple[Credential | None, float] = (None, 0.0)  # what was found to work, and until when
         self._announced: tuple[object, ...] | None = None

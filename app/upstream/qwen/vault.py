@@ -34,7 +34,7 @@ class KeptByLogin:
     def __init__(self, keep: Callable[[Secret, Secret], None]) -> None:
         """`keep` takes a token, which may be empty, and cookies; its errors are the caller's."""
         self._keep = keep
-        self._is_kept = False
+        self.is_kept = False  # by a renewal
 
     def read(self, known: Stamp | None) -> tuple[Stamp | None, Given] | None:
         """Know nothing but what was given."""
@@ -43,10 +43,10 @@ class KeptByLogin:
     def store(self, old: Given, new: Given, account: str) -> Given | None:
         """Keep a renewed login."""
         self._keep(new.token, new.cookie)
-        self._is_kept = True
+        self.is_kept = True
         return new
 
     def store_unless_renewed(self, token: Secret, cookie: Secret) -> None:
         """Keep what was given, unless a renewal has replaced it."""
-        if not self._is_kept:
+        if not self.is_kept:
             self._keep(token, cookie)

@@ -21,8 +21,8 @@ def unrenewable(credential: Credential) -> str:
     if not credential.is_access:
         return ""
     return (
-        " It is an access token, which lasts 15 minutes; the cookies that renew it are missing or over. Paste a "
-        "request copied as cURL into `python3 run.py login`."
+        " It is an access token, which lasts 15 minutes; the cookies that renew it are missing or over. "
+        "`python3 run.py login` takes them from a request copied as cURL."
     )
 
 
