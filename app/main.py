@@ -205,7 +205,9 @@ def log_in(settings: Settings) -> int:
         agent = pasted.user_agent or settings.qwen_user_agent
         as_pasted = replace(settings, qwen_user_agent=agent)
         renewal = Renewal(as_pasted, clock, base_url=site, auth_url=settings.qwen_auth_url)
-        vault = KeptByLogin(lambda token, cookie: login.keep(path, login.Pasted(token, cookie, agent), are_apart))
+        vault = KeptByLogin(
+            lambda token, cookie: login.keep(path, login.Pasted(token, cookie, pasted.user_agent), are_apart)
+        )
         tokens = TokenSource(
             as_pasted,
             clock,

@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [".env"]
 
 
-async def log_in(folder: Path, pasted: str, url: str, auth_url: str = "") -> tuple[int | None, str]:
+async def log_in(folder: Path, pasted: str, url: str, auth_url: str = "", **settings: str) -> tuple[int | None, str]:
     """Run the command with a paste on its standard input."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -110,7 +110,7 @@ async def log_in(folder: Path, pasted: str, url: str, auth_url: str = "") -> tup
         "app",
         "login",
         cwd=ROOT,
-        env=environment(folder, QWEN_BASE_URL=url, **({"QWEN_AUTH_URL": auth_url} if auth_url else {})),
+        env=environment(folder, QWEN_BASE_URL=url, **({"QWEN_AUTH_URL": auth_url} if auth_url else {}), **settings),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -126,11 +126,23 @@ async def test_a_token_that_works_is_kept_and_used(tmp_path: Path) -> None:
         assert (code, "The site takes this token. It lasts until" in told) == (0, True)
         assert token not in told
         assert f"It is in {tmp_path / '.env'}, readable by you only." in told
-        assert "was started with a login takes it at once. One that answers from the emulator has to be stopped" in told
+        assert (
+            "was started with a login takes the login at once. One that answers from the emulator has to be stopped"
+            in told
+        )
         async with server_process(tmp_path, QWEN_BASE_URL=emulator.url) as server, aiohttp.ClientSession() as session:
             reply = await Client(session, server.url).chat([{"role": "user", "content": "hi"}])
         assert reply.status == 200
         assert [shown.text for shown in emulator.shown] == ["hi"]
+
+
+async def test_a_name_of_the_browser_that_was_not_pasted_is_not_written(tmp_path: Path) -> None:
+    async with emulating() as emulator:
+        refresh = f"refresh_token={emulator.mint_refresh_token()}"
+        for paste in (emulator.mint_token(), refresh):
+            code, told = await log_in(tmp_path, paste, emulator.url, emulator.auth_url, QWEN_USER_AGENT="Mine/1")
+            assert (code, "QWEN_USER_AGENT" in told) == (0, False), told
+            assert "QWEN_USER_AGENT" not in kept_in(tmp_path)
 
 
 def kept_in(folder: Path) -> dict[str, str]:
@@ -171,6 +183,7 @@ async def test_an_access_token_with_its_cookies_is_renewed_at_once(tmp_path: Pat
         )
         code, told = await log_in(tmp_path, paste, emulator.url, emulator.auth_url)
         assert (code, "It renews itself" in told) == (0, True), told
+        assert "as QWEN_USER_AGENT; a running server takes it at its next start" in told
         kept = kept_in(tmp_path)
         assert kept["QWEN_USER_AGENT"] == "Mozilla/5.0"
         assert kept["QWEN_AUTH_TOKEN"] not in {access, refresh}
@@ -259,7 +272,7 @@ async def test_what_is_pasted_into_a_terminal_is_not_shown_and_may_be_long(tmp_p
         await asyncio.sleep(0.1)  # the terminal is made quiet right after that
         for at in range(0, len(paste), 1000):
             await asyncio.to_thread(os.write, ours, paste[at : at + 1000].encode())
-        told += await asyncio.to_thread(_until, ours, "takes it at once")
+        told += await asyncio.to_thread(_until, ours, "takes the login at once")
         assert await process.wait() == 0
         os.close(ours)
     assert "yyyy" not in told

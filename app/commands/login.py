@@ -122,7 +122,7 @@ def _read_unseen() -> str:
 
 
 def keep(path: Path, pasted: Pasted, are_apart: Callable[[Pasted, Pasted], bool]) -> None:
-    """Put the token and the cookies into a file, in one step and for its owner only; other lines stay as they are.
+    """Put what was pasted into a file, in one step and for its owner only; other lines stay as they are.
 
     Cookies stay where none were pasted, unless `are_apart` says that they are another account's. Raises InvalidRequest
     if the file cannot be written; it is then as it was.
@@ -167,8 +167,10 @@ def run(path: Path, sign_in: Callable[[Pasted], str]) -> int:
     lasts = sign_in(pasted)
     what = "The token and the cookies are" if pasted.cookie else "It is"
     print(f"The site takes this token. {lasts} {what} in {path}, readable by you only.")
+    if pasted.user_agent:
+        print("The name of your browser is there too, as QWEN_USER_AGENT; a running server takes it at its next start.")
     print(
-        "A running server that reads this file and was started with a login takes it at once. "
+        "A running server that reads this file and was started with a login takes the login at once. "
         "One that answers from the emulator has to be stopped first. To start: python3 run.py"
     )
     return 0
