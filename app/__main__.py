@@ -98,7 +98,8 @@ def _run(chosen: argparse.Namespace, settings: config.Settings) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output, such as head, has seen enough
     except StoreInUse as problem:
-        advice = WHILE_IN_USE.get(chosen.command, "Stop that one first, or give this one another DATABASE_URL.")
+        own = "DATABASE_URL and EMULATOR_FILE" if settings.uses_emulator else "DATABASE_URL"
+        advice = WHILE_IN_USE.get(chosen.command, f"Stop that one first, or give this one another {own}.")
         logging.getLogger("app").error("%s %s", problem.message, advice)
         return 1
     except GatewayError as problem:

@@ -199,12 +199,14 @@ async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aioh
 
 async def test_a_second_daemon_on_the_same_database_is_refused(tmp_path: Path) -> None:
     async with server_process(tmp_path) as server:
-        second = await launch(tmp_path)
-        _, told = await second.communicate()
-        assert second.returncode == 1
-        assert (
-            f"process {server.process.pid}. Stop that one first, or give this one another DATABASE_URL" in told.decode()
-        )
+        for settings, own in (
+            ({}, "DATABASE_URL and EMULATOR_FILE."),
+            ({"QWEN_AUTH_TOKEN": "a.token.aaa"}, "DATABASE_URL."),
+        ):
+            second = await launch(tmp_path, **settings)
+            _, told = await second.communicate()
+            assert second.returncode == 1
+            assert f"process {server.process.pid}. Stop that one first, or give this one another {own}" in told.decode()
 
 
 async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
