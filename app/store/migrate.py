@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import re
 import sqlite3
@@ -13,6 +14,7 @@ import aiosqlite
 from app.clock import Clock, timestamp
 from app.errors import StoreUnusable
 
+_log = logging.getLogger(__name__)
 APPLICATION_ID = 0x51775468  # "QwTh", written into the file's header
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -59,7 +61,7 @@ def refuse_foreign(path: Path, application_id: int, version: int, newest: int) -
 
 async def migrate(connection: aiosqlite.Connection, path: Path, migrations: list[Migration], clock: Clock) -> None:
     """Apply what is missing, each file in its own transaction. Raises StoreUnusable for a file that is not ours."""
-    version = await _value(connection, "PRAGMA user_version")
+    version, backup = await _value(connection, "PRAGMA user_version"), None
     if version == 0:
         await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         await connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -68,13 +70,15 @@ async def migrate(connection: aiosqlite.Connection, path: Path, migrations: list
         refuse_foreign(path, application_id, version, len(migrations))
         await _refuse_edited(connection, path, migrations)
         if version < len(migrations):
-            await _back_up(connection, path, version)
+            backup = await _back_up(connection, path, version)
     await connection.execute_fetchall("PRAGMA journal_mode = WAL")  # a restored backup has lost it
     for migration in migrations[version:]:
         await _apply(connection, migration, clock)
-    if 0 < version < len(migrations):  # a table that is built anew leaves as much room behind as it takes
+    if backup is not None:  # a table that is built anew leaves as much room behind as it takes
         await connection.executescript("PRAGMA incremental_vacuum")  # by `execute` it gives one page back
         await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        said = "The database was brought from schema %d to %d; as it was before it is in %s, which may be deleted"
+        _log.info(said, version, len(migrations), backup)
 
 
 async def _refuse_edited(connection: aiosqlite.Connection, path: Path, migrations: list[Migration]) -> None:
@@ -87,7 +91,7 @@ async def _refuse_edited(connection: aiosqlite.Connection, path: Path, migration
             )
 
 
-async def _back_up(connection: aiosqlite.Connection, path: Path, version: int) -> None:
+async def _back_up(connection: aiosqlite.Connection, path: Path, version: int) -> Path:
     backup = path.with_name(f"{path.name}.schema-{version}.backup")
     partial = backup.with_name(backup.name + ".partial")
     try:
@@ -97,6 +101,7 @@ async def _back_up(connection: aiosqlite.Connection, path: Path, version: int) -
     except BaseException:
         await asyncio.to_thread(_discard, partial)  # on a full disk it takes the room that is left
         raise
+    return backup
 
 
 def _make_empty(partial: Path) -> None:

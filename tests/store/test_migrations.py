@@ -56,8 +56,12 @@ async def test_a_database_that_a_changed_migration_made_is_refused(path: Path, t
     assert "0001_sessions.sql was changed" in await refusal(path, changed)
 
 
-async def test_an_older_database_is_backed_up_and_brought_up_to_date(path: Path, tmp_path: Path) -> None:
+async def test_an_older_database_is_backed_up_and_brought_up_to_date(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     await make(path)
+    assert "brought" not in caplog.text, "a new one"
     newer = copy_migrations(tmp_path, tags="CREATE TABLE tags (name TEXT) STRICT;", more="SELECT 1;")
     before = os.umask(0)
     try:
@@ -77,6 +81,7 @@ async def test_an_older_database_is_backed_up_and_brought_up_to_date(path: Path,
     assert then.value("SELECT count(*) FROM nodes") == now.value("SELECT count(*) FROM nodes")
     assert mode(then.path) == 0o600
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock", then.path.name]
+    assert f"brought from schema {NEWEST} to {NEWEST + 2}; as it was before it is in {then.path}" in caplog.text
 
 
 async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
