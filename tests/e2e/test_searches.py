@@ -1,6 +1,7 @@
 """What the site finds and how an answer cites it, all the way: client, server, adapter and the site's emulator."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from app.emulator import Emulator
 from app.emulator.hosted import Tool
 from tests.e2e.habits import call_text
 from tests.e2e.harness import MODEL, Client, Messages, Reply, Server, emulating, eventually, serving
-from tests.e2e.processes import UNMEASURED, server_process
+from tests.e2e.processes import ROOT, UNMEASURED, server_process
 from tests.e2e.test_crashes import said, stream
 from tests.e2e.test_tools import WEATHER
 
 SEARCH = f"{MODEL}-search"
+PAGE = ROOT / "docs" / "files-and-media.md"
 PAGES = [{"url": f"https://example.org/{name}", "title": name} for name in ("one", "two", "three")]
 
 
@@ -57,6 +59,15 @@ async def test_deep_research_asks_back_and_reports(server: Server) -> None:
     assert (report.match, report.session) == ("exact", asked.session)
     assert report.reasoning
     assert report.text.startswith("# A report on The last ten years.")
+
+
+async def test_the_research_that_the_page_has_pasted_brings_its_phases_and_its_report(server: Server) -> None:
+    pasted = re.findall(r"-d '(\{\"model\": \"[^\"]+-research\".+\})'", PAGE.read_text("utf-8"))
+    asked, report = [await server.client.chat(**json.loads(body)) for body in pasted]
+    assert json.loads(pasted[1])["messages"][1]["content"] == asked.text
+    assert (report.match, report.session) == ("exact", asked.session)
+    assert "I plan what to look for" in report.reasoning
+    assert report.text.startswith("# A report on ")
 
 
 async def test_research_uses_the_site_s_tools_and_its_report_cites_what_they_found(server: Server) -> None:
