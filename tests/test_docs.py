@@ -127,6 +127,13 @@ def test_every_route_is_in_the_readme(readme: str) -> None:
         assert f"`{method} {path}`" in text
 
 
+def test_a_login_is_kept_out_of_git_and_of_images_in_whatever_folder() -> None:
+    folders = set(re.findall(r"\.\./(\w+):/run", (ROOT / "deploy" / "compose.yaml").read_text("utf-8")))
+    assert folders == {"account"}, "the one that compose.yaml says to make for .env"
+    assert {"**/.env*", *folders} <= set((ROOT / ".dockerignore").read_text("utf-8").splitlines())
+    assert {".env", *(f"{name}/" for name in folders)} <= set((ROOT / ".gitignore").read_text("utf-8").splitlines())
+
+
 def test_the_two_readmes_are_equal_in_structure() -> None:
     english, chinese = ((ROOT / name).read_text("utf-8") for name in READMES)
     for mark in (r"^## ", r"^### ", r"^```", r"^\| ", r"^\d+\. "):
