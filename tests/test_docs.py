@@ -156,6 +156,12 @@ def test_the_queries_of_the_readme_run_on_a_new_database(readme: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_of_ours_are_run_by_the_python_that_has_what_they_need(page: Path) -> None:
+    printed = re.findall(r"(\S*python3?) -m (?:app|bench|tests|pytest)\b", page.read_text("utf-8"))
+    assert all(python.endswith(".venv/bin/python") for python in printed), printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if not target.startswith(("http://", "https://")):

@@ -59,8 +59,11 @@ def place_of_its_own(data: Path | None) -> Iterator[Path]:
     try:
         yield folder / "emulator"
     finally:
-        with suppress(OSError):  # a server that kept something there may still run
+        try:
             folder.rmdir()
+        except OSError:  # a server that kept something there may still run
+            with suppress(OSError):  # whoever read what we say may be gone
+                print(f"{folder} holds what a server kept of this emulator; it may be deleted.", file=sys.stderr)
 
 
 def settings_for(emulator: Emulator, place: Path) -> dict[str, str]:

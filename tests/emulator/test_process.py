@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -132,6 +133,18 @@ async def test_without_data_each_start_names_a_new_folder_and_leaves_none_that_n
         folders.append(folder)
     assert len(set(folders)) == 2
     assert not any(folder.exists() for folder in folders)
+
+
+async def test_a_folder_that_a_server_used_stays_and_is_named_at_the_end() -> None:
+    async with run() as running:
+        folder = Path(settings_in(running.printed)["ENV_FILE"]).parent
+        try:
+            (folder / "emulator.db").touch()
+            code, said = await running.end(signal.SIGINT)
+            assert (code, f"{folder} holds what a server kept" in said) == (0, True)
+            assert names_in(folder) == {"emulator.db"}
+        finally:
+            shutil.rmtree(folder)
 
 
 async def test_a_taken_port_is_told_in_one_line() -> None:
