@@ -23,6 +23,7 @@ from bench.table import BASE, OURS, Figures, Results, compare, print_heading, pr
 Servers = Mapping[str, Measured]
 ROUNDS = 3
 LONGEST = 120.0  # seconds of one run
+FOR_A_LOOK = "below 1 the runs are short, and the ratios only good for a look: on a busy machine they mean little"
 
 
 async def _runs(scenario: Scenario, servers: Servers) -> dict[str, Figures]:
@@ -91,7 +92,7 @@ def measured_servers(peer: str | None, python: str) -> Iterator[Servers]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
     parser.add_argument("--only", default="", help="scenarios whose name holds this; leaves the other tables out")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much is asked: 0.1 for a quick look")
+    parser.add_argument("--scale", type=float, default=1.0, help=f"how much is asked (default 1); {FOR_A_LOOK}")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--against", type=Path, help="figures of an older run, to compare with")
     parser.add_argument("--peer", choices=PEERS, help="measure another server too, which somebody installed")
@@ -108,6 +109,8 @@ def main() -> None:
             check_peer(chosen.peer_python)
         except PeerMissing as problem:
             parser.error(str(problem))
+    if chosen.scale < 1:
+        print(f"--scale {chosen.scale:g}: {FOR_A_LOOK}.", flush=True)
     with measured_servers(chosen.peer, chosen.peer_python) as servers:
         wanted = [scenario for scenario in scenarios(chosen.scale) if chosen.only in scenario.name]
         results = asyncio.run(measure(wanted, servers))
