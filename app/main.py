@@ -170,10 +170,15 @@ async def sweep(settings: Settings) -> str:
     """Do the clean-up that is due, once; return what came of it."""
     async with open_program(settings, SystemClock()) as program:
         report = await program.cleaner.sweep()
+        services = program.services
+        due = await services.store.next_deletion_due(await services.upstream.account_now())
     told = (
         f"Chats deleted on the site: {report.deleted}, failed: {report.failed}, "
         f"still waiting for their time: {report.waiting}."
     )
+    if report.waiting and due is not None:
+        whole = due + timedelta(seconds=1)  # not before it, without its fraction
+        told += f" The next one is due at {whole:%Y-%m-%d %H:%M:%S} UTC; a server that runs then does it by itself."
     if report.elsewhere:
         told += f" In another account: {report.elsewhere}; they are deleted once that one is logged in again."
     return told

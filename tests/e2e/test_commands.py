@@ -6,12 +6,14 @@ import io
 import json
 import logging
 import os
+import re
 import resource
 import shutil
 import sqlite3
 import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,6 +30,7 @@ from tests.upstream.scripted import CHAT, good, refusal, reply, running_site
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
+SECOND = timedelta(seconds=1)
 
 
 class Shell:
@@ -490,6 +493,22 @@ async def test_a_session_whose_chat_is_gone_leaves_nothing_behind_when_erased(
     assert (code, "Sessions erased: 2" in told) == (0, True)
     for table in ("sessions", "nodes", "turns", "deletions"):
         assert shell.rows(f"SELECT count(*) FROM {table}") == [(0,)], table
+
+
+async def test_a_deletion_that_the_site_blocked_is_told_with_the_time_of_the_next_try(
+    shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
+) -> None:
+    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+        asked = await Conversation(Client(session, server.url)).say(DOG)
+        await server.stop()
+    emulator.script.fault("anti_bot", target="delete")
+    assert (await shell.run("sessions", "delete", "--yes", asked.session))[0] == 0
+    code, told = await shell.run("sweep")
+    [(due,)] = shell.rows("SELECT due_at FROM deletions")
+    named = re.search(r"still waiting for their time: 1\. The next one is due at (\S+ \S+) UTC; a server", told)
+    assert named, told
+    assert (code, list(emulator.chats)) == (0, [emulator.shown[0].chat_id])
+    assert timedelta() <= datetime.fromisoformat(f"{named[1]}+00:00") - datetime.fromisoformat(due) <= SECOND
 
 
 async def test_a_name_that_is_not_one_session_is_told(shell: Shell, emulator: Emulator) -> None:
