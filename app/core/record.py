@@ -60,34 +60,33 @@ class TurnRecord:
         opened = self._opened
         return opened is not None and opened.done() and not opened.cancelled() and opened.exception() is None
 
-    async def open(self) -> asyncio.Future[None]:
+    def open(self) -> asyncio.Future[None]:
         """Have the node recorded, in a new chat if need be; under way when this returns.
 
-        What it returns raises StoreError. Raises UpstreamError. A chat that was made is recorded, whoever waits for it.
+        What it returns raises UpstreamError, StoreError. A chat that was made must be recorded, whoever waits for it.
         """
         session = self.draft.session
-        if session is not None:
-            session = await self._in_new_chat(session)
-        self._opened = opened = self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
-        if session is not None and not self.is_open:
-            opened.add_done_callback(self._chat_recorded)
-        return opened
+        if session is None:
+            self._opened = self._around.store.open_turn(self.draft.node, None, self._around.clock.now())
+        else:
+            self._opened = self._around.background.spawn(self._open_chat(session), "open a chat", awaited=True)
+        return self._opened
 
-    async def _in_new_chat(self, session: NewSession) -> NewSession:
+    async def _open_chat(self, session: NewSession) -> None:
         prompt, upstream = self.draft.prompt, self._around.upstream
         self.account = account = await upstream.account_now()  # another's token may have come since it was drafted
         make = partial(upstream.create_chat, prompt.model, prompt.mode, account)
         self.chat_id = await retrying(make, self._around.patience)
-        return replace(session, chat_id=self.chat_id, account=account)
-
-    def _chat_recorded(self, opened: asyncio.Future[None]) -> None:
-        """Have a chat deleted that could not be recorded: nobody would ever find it."""
-        if not opened.cancelled() and opened.exception() is not None:
-            _ = self._around.background.spawn(self._discard_chat(), "delete a chat that could not be recorded")
-
-    async def _discard_chat(self) -> None:
+        session = replace(session, chat_id=self.chat_id, account=account)
         try:
-            await self._around.upstream.delete_chat(self.chat_id, self.account)
+            await self._around.store.open_turn(self.draft.node, session, self._around.clock.now())
+        except StoreError:  # nobody would ever find or delete it
+            await self._discard_chat(account)
+            raise
+
+    async def _discard_chat(self, account: str) -> None:
+        try:
+            await self._around.upstream.delete_chat(self.chat_id, account)
         except UpstreamError as problem:
             _log.warning("Chat %s could not be recorded, nor deleted on the site: %s", self.chat_id, problem)
 

@@ -107,9 +107,8 @@ class Turn:
 
         Raises UpstreamError before anything was accepted, StoreError.
         """
-        self._end.opening = opening = await self._record.open()
+        self._end.opening = opening = self._record.open()
         await self._around.background.outlast(opening, "record a turn")
-        await _leave_if_cancelled()
         prompt = self.draft.prompt
         await self._generation.begin(prompt if prompt.chat_id else replace(prompt, chat_id=self.chat_id))
 
@@ -220,10 +219,3 @@ class Turn:
     def leave(self) -> None:
         """Close the connection to upstream."""
         self._generation.leave()
-
-
-async def _leave_if_cancelled() -> None:
-    """Be cancelled now, before the prompt is sent, by what was put off while a chat was made."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        await asyncio.sleep(0)

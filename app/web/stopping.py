@@ -7,7 +7,7 @@ from aiohttp import web
 
 from app.errors import ServerStopping
 
-_LAST_SECONDS = 2.5  # for those that were cut to tell their clients, twice
+_LAST_SECONDS = 5.0  # for those that were cut to tell their clients
 
 
 class Stopping:
@@ -35,10 +35,9 @@ class Stopping:
         self.has_begun = True
         if self._running and self._seconds:
             await self._wait(self._seconds)
-        for seconds in (_LAST_SECONDS, _LAST_SECONDS):  # the first time a chat that is being made is waited for
-            for task in self._running:
-                task.cancel(ServerStopping("The server is being stopped.", retry_after=5))
-            await self._wait(seconds)
+        for task in self._running:
+            task.cancel(ServerStopping("The server is being stopped.", retry_after=5))
+        await self._wait(_LAST_SECONDS)
 
     async def _wait(self, seconds: float) -> None:
         if self._running:

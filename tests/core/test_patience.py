@@ -90,7 +90,7 @@ class Record:
     draft = SimpleNamespace(prompt=PROMPT)
     chat_id = "chat"
 
-    async def open(self) -> "asyncio.Future[None]":
+    def open(self) -> "asyncio.Future[None]":
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done

@@ -2,16 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from app.emulator import Emulator
-from tests.e2e.harness import MODEL, Client, Server, emulating, eventually, serving
+from tests.e2e.harness import MODEL, Server, emulating, eventually, serving
 
 HI = [{"role": "user", "content": "hi"}]
 WORDS = [f"word{number % 10} " for number in range(50)]
@@ -89,81 +86,6 @@ async def test_a_client_that_leaves_while_its_chat_is_made_leaves_no_orphan(serv
     await eventually(lambda: not stored(server, "SELECT 1 FROM nodes WHERE state = 'open'"))
     ((chat_id,),) = stored(server, "SELECT chat_id FROM sessions")
     assert list(server.emulator.chats) == [chat_id]
-
-
-class SlowWay:
-    """A way to the emulator on which the answer to the making of a chat comes when it is let through."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self.asked, self.lets_through = asyncio.Event(), asyncio.Event()
-        self._port = int(emulator.url.rpartition(":")[2])
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass_on(reader, back))
-                group.create_task(self._pass_on(there, writer))
-        finally:
-            back.close()
-            writer.close()
-
-    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            if b"/chats/new" in data:
-                self.asked.set()
-            if self.asked.is_set() and data.startswith(b"HTTP/"):
-                await self.lets_through.wait()
-            target.write(data)
-        target.close()
-
-
-async def test_a_chat_that_is_made_for_a_client_who_left_is_recorded_and_the_prompt_is_not_sent(tmp_path: Path) -> None:
-    async with emulating() as emulator:
-        way = SlowWay(emulator)
-        async with way.open() as url, serving(tmp_path, emulator, QWEN_BASE_URL=url) as server:
-            asked = asyncio.create_task(server.client.chat(HI))
-            await way.asked.wait()
-            await eventually(lambda: emulator.chats)
-            asked.cancel()
-            await asyncio.sleep(0.1)
-            assert stored(server, "SELECT 1 FROM sessions") == []
-            way.lets_through.set()
-            await eventually(lambda: stored(server, "SELECT 1 FROM nodes WHERE state = 'failed'"))
-            ((chat_id,),) = stored(server, "SELECT chat_id FROM sessions")
-            await eventually(lambda: not emulator.chats)
-            assert (emulator.shown, len(chat_id)) == ([], 36)
-
-
-async def test_a_stop_waits_for_a_chat_that_is_being_made_and_tells_its_client(tmp_path: Path) -> None:
-    async with emulating() as emulator:
-        way = SlowWay(emulator)
-        async with way.open() as url, aiohttp.ClientSession() as session:
-            async with serving(tmp_path, emulator, QWEN_BASE_URL=url, SHUTDOWN_TIMEOUT="0") as server:
-                asked = asyncio.create_task(Client(session, server.url).chat(HI))
-                await way.asked.wait()
-                await eventually(lambda: emulator.chats)
-                asyncio.get_running_loop().call_later(0.3, way.lets_through.set)
-            assert stored(server, "SELECT state FROM nodes") == [("failed",)]
-            assert (await asked).error["code"] == "server_stopping"
-            assert emulator.shown == []
-
-
-async def test_a_stop_does_not_wait_for_a_chat_that_is_never_made(tmp_path: Path) -> None:
-    async with emulating() as emulator:
-        way = SlowWay(emulator)
-        async with way.open() as url, aiohttp.ClientSession() as session:
-            async with serving(tmp_path, emulator, QWEN_BASE_URL=url, SHUTDOWN_TIMEOUT="0") as server:
-                asked = asyncio.create_task(Client(session, server.url).chat(HI))
-                await way.asked.wait()
-            assert (await asked).error["code"] == "server_stopping"
-            way.lets_through.set()
 
 
 async def test_an_answer_that_was_stopped_is_found_by_the_text_that_was_written(server: Server) -> None:

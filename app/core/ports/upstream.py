@@ -191,7 +191,7 @@ class Upstream(Protocol):
         """Make an empty chat for a first message in that mode, and return its id.
 
         With `account` in that one only: raises UpstreamRejected, with the cause "account", where the login is another's
-        by now. A caller that is cancelled once while the site makes it gets the id, and is cancelled at its next wait.
+        by now.
         """
         ...
 

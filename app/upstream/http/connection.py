@@ -9,7 +9,6 @@ import httptools
 
 from app.upstream.http.alarm import Alarm
 from app.upstream.http.response import MOST_WAITING, Disconnected, NotHttp, Response
-from app.upstream.http.unbroken import Unbroken, put_off
 
 _MOST_HEADERS = 64 * 1024
 _COPIED = 64 * 1024  # bytes of a body that go out in one piece with the head
@@ -51,16 +50,14 @@ class Connection(asyncio.Protocol):
         """Whether it can carry no further request."""
         return self.problem is not None or self._transport is None or self._transport.is_closing()
 
-    async def send(self, head: bytes, body: bytes, deadline: float | None = None, *, to_end: bool = False) -> Response:
+    async def send(self, head: bytes, body: bytes, deadline: float | None = None) -> Response:
         """Send a request; return its response once the head is there.
 
-        `to_end`: a caller that is cancelled once is so at its next wait only, with the response taken. Raises
-        Disconnected, NotHttp, and TimeoutError if the head is not there by `deadline` (loop time).
+        Raises Disconnected, NotHttp, and TimeoutError if the head is not there by `deadline` (loop time).
         """
         if self.problem is not None or self._transport is None:
             raise self.problem or Disconnected("The connection is closed.")
-        answered: asyncio.Future[Response] = Unbroken(loop=self.loop) if to_end else self.loop.create_future()
-        self._answered = answered
+        self._answered = self.loop.create_future()
         self._is_asked, self._is_framed, self.heard = True, True, False
         if len(body) > _COPIED:
             self._transport.writelines((head, body))
@@ -69,13 +66,10 @@ class Connection(asyncio.Protocol):
         if deadline is not None:
             self.alarm.arm(deadline)
         try:
-            return await answered
-        except asyncio.CancelledError as cut:
-            if not to_end or answered.cancelled():
-                self.close()
-                raise
-            put_off(cut)
-            return answered.result()
+            return await self._answered
+        except asyncio.CancelledError:
+            self.close()
+            raise
         finally:
             self._answered = None
             self.alarm.deadline = None

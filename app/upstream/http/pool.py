@@ -73,21 +73,13 @@ class Pool:
         return await self.send(method, target, header_lines(headers), body)
 
     async def send(
-        self,
-        method: str,
-        target: str,
-        lines: str,
-        body: bytes | None = None,
-        *,
-        deadline: float | None = None,
-        to_end: bool = False,
+        self, method: str, target: str, lines: str, body: bytes | None = None, *, deadline: float | None = None
     ) -> Response:
         """Send a request; return its response once the head is there. The caller closes it. `lines` are the headers.
 
-        Redirects are not followed. `to_end`: a caller that is cancelled once the request is on its way is so at its
-        next wait. Raises NotConnected, Disconnected, NotHttp, and TimeoutError if the head is not there by `deadline`
-        (loop time). What a kept connection did not answer because it was closed in between is asked again where asking
-        twice does no harm.
+        Redirects are not followed. Raises NotConnected, Disconnected, NotHttp, and TimeoutError if the head is not
+        there by `deadline` (loop time). What a kept connection did not answer because it was closed in between is asked
+        again where asking twice does no harm.
         """
         if "\n" in target or "\r" in target:
             raise ValueError("The target holds a line break.")
@@ -96,12 +88,12 @@ class Pool:
         body = body or b""
         while (kept := self._kept()) is not None:
             try:
-                return await kept.send(head, body, deadline, to_end=to_end)
+                return await kept.send(head, body, deadline)
             except Disconnected:
                 if kept.heard or method not in _SAFE_TO_REPEAT:
                     raise
         connection = await self._connect(deadline)
-        return await connection.send(head, body, deadline, to_end=to_end)
+        return await connection.send(head, body, deadline)
 
     def _kept(self) -> Connection | None:
         oldest = self.loop.time() - self._idle_seconds

@@ -6,7 +6,6 @@ from collections import deque
 from typing import Protocol
 
 from app.upstream.http.alarm import Alarm
-from app.upstream.http.unbroken import Unbroken, put_off
 from app.upstream.http.unpacking import Unpacking
 
 MOST_WAITING = 256 * 1024  # bytes that arrived and were not read, before the other side is slowed down
@@ -91,22 +90,17 @@ class Response:
             raise self._line.problem
         return None
 
-    async def read(self, deadline: float | None = None, *, to_end: bool = False) -> bytes:
+    async def read(self, deadline: float | None = None) -> bytes:
         """Return the next bytes of the body, b"" at its end.
 
-        `to_end`: a caller that is cancelled once is so at its next wait only. Raises Disconnected, NotHttp, and
-        TimeoutError if nothing comes until `deadline` (loop time).
+        Raises Disconnected, NotHttp, and TimeoutError if nothing comes until `deadline` (loop time).
         """
         while (data := self.ready()) is None:
-            self.more = more = Unbroken(loop=self._line.loop) if to_end else self._line.loop.create_future()
+            self.more = self._line.loop.create_future()
             if deadline is not None:
                 self._line.alarm.arm(deadline)
             try:
-                await more
-            except asyncio.CancelledError as cut:
-                if not to_end or more.cancelled():
-                    raise
-                put_off(cut)
+                await self.more
             finally:
                 self.more = None
                 if not self._is_closed:

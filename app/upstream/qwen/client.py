@@ -104,7 +104,7 @@ class QwenUpstream:
     async def create_chat(self, model: str, mode: Mode = "chat", account: str | None = None) -> str:
         """Make an empty chat for a first message in that mode, as `app.core.ports.Upstream` says; return its id."""
         body = create_body(model, mode, milliseconds=int(self._clock.now().timestamp() * 1000))
-        outer = await self._login.call("POST", f"{CHATS}new", "model", account=account, body=body, to_end=True)
+        outer = await self._login.call("POST", f"{CHATS}new", "model", account=account, body=body)
         chat_id = outer.data.get("id") if isinstance(outer.data, dict) else None
         if not is_chat_id(chat_id):
             raise UpstreamProtocolError("The site made a chat without a usable id.", cause="chat_id")

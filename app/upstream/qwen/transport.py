@@ -56,7 +56,6 @@ class Transport:
         body: dict[str, Any] | msgspec.Struct | None = None,
         chat_id: str | None = None,
         streams: bool = False,
-        to_end: bool = False,
     ) -> Response:
         """Send a request and return the response once its head is there, by `deadline` (loop time).
 
@@ -64,7 +63,7 @@ class Transport:
         """
         lines = self._letterhead.lines(method, credential, chat_id=chat_id, streams=streams)
         data = None if body is None else _encode(body)
-        response = await self._pool.send(method, path, lines, data, deadline=deadline, to_end=to_end)
+        response = await self._pool.send(method, path, lines, data, deadline=deadline)
         if response.cookies:
             self._letterhead.keep_cookies(response.cookies)
         if _log.isEnabledFor(logging.DEBUG):
@@ -81,19 +80,13 @@ class Transport:
         body: dict[str, Any] | None = None,
         chat_id: str | None = None,
         limit: int = _BODY_LIMIT,
-        to_end: bool = False,
     ) -> Outer:
-        """Send a request and read its JSON answer of at most `limit` bytes. Raises UpstreamError.
-
-        `to_end`: a caller that is cancelled once the request is on its way is so at its next wait.
-        """
+        """Send a request and read its JSON answer of at most `limit` bytes. Raises UpstreamError."""
         seconds = self._settings.first_event_timeout
         deadline = self._pool.loop.time() + seconds
         try:
-            response = await self.open(
-                method, path, credential, deadline=deadline, body=body, chat_id=chat_id, to_end=to_end
-            )
-            reply = await read_whole(response, limit=limit, deadline=deadline, to_end=to_end)
+            response = await self.open(method, path, credential, deadline=deadline, body=body, chat_id=chat_id)
+            reply = await read_whole(response, limit=limit, deadline=deadline)
         except OSError as problem:
             silence = f"The site did not answer within {seconds:g} s (FIRST_EVENT_TIMEOUT)."
             raise explained(problem, silence, connect_seconds=self._settings.connect_timeout) from problem
@@ -101,12 +94,7 @@ class Transport:
 
 
 async def read_whole(
-    response: Response,
-    head: bytes = b"",
-    *,
-    limit: int = _BODY_LIMIT,
-    deadline: float | None = None,
-    to_end: bool = False,
+    response: Response, head: bytes = b"", *, limit: int = _BODY_LIMIT, deadline: float | None = None
 ) -> Reply:
     """Read the rest of an answer after `head`, and close it.
 
@@ -117,7 +105,7 @@ async def read_whole(
         while True:
             piece = response.ready()
             if piece is None:
-                piece = await response.read(deadline, to_end=to_end)
+                piece = await response.read(deadline)
             if not piece:
                 break
             pieces.append(piece)

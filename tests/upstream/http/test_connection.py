@@ -300,64 +300,6 @@ async def test_closing_before_the_end_ends_the_connection_and_wakes_the_reader()
     assert wire.ended and not wire.idle
 
 
-@pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"]])
-async def test_who_is_cancelled_with_a_request_that_goes_to_its_end_takes_the_answer_before_leaving(
-    pieces: list[bytes],
-) -> None:
-    wire, taken = Wire(), []
-
-    async def ask() -> None:
-        response = await wire.connection.send(b"POST / HTTP/1.1\r\n\r\n", b"", to_end=True)
-        taken.append(await response.read(to_end=True))
-        await asyncio.sleep(0)
-        taken.append(b"and went on")
-
-    asking = asyncio.create_task(ask())
-    await asyncio.sleep(0)
-    wire.say(pieces)
-    await asyncio.sleep(0)
-    asking.cancel("why")
-    await asyncio.sleep(0.01)
-    assert not asking.done()
-    wire.say([b"" if pieces else b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"ma", b"de"])
-    with pytest.raises(asyncio.CancelledError, match="why"):
-        await asking
-    assert b"".join(taken).startswith(b"ma") and b"and went on" not in taken
-
-
-@pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"]])
-async def test_a_second_cancellation_gives_up_a_request_that_goes_to_its_end(pieces: list[bytes]) -> None:
-    wire = Wire()
-
-    async def ask() -> bytes:
-        response = await wire.connection.send(b"POST / HTTP/1.1\r\n\r\n", b"", to_end=True)
-        try:
-            return await response.read(to_end=True)
-        finally:
-            response.close()
-
-    asking = asyncio.create_task(ask())
-    await asyncio.sleep(0)
-    wire.say(pieces)
-    for number in range(2):
-        await asyncio.sleep(0.01)
-        assert not asking.done(), f"cancelled {number} times"
-        asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-    assert wire.ended
-
-
-async def test_a_request_that_goes_to_its_end_ends_with_its_connection() -> None:
-    wire = Wire()
-    asking = asyncio.create_task(wire.connection.send(b"POST / HTTP/1.1\r\n\r\n", b"", to_end=True))
-    await asyncio.sleep(0)
-    asking.cancel()
-    wire.connection.connection_lost(None)
-    with pytest.raises(Disconnected):
-        await asking
-
-
 async def test_a_request_that_is_given_up_ends_the_connection() -> None:
     wire = Wire()
     asking = asyncio.create_task(wire.connection.send(b"GET / HTTP/1.1\r\n\r\n", b""))
