@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from app.config_values import Secret
 from app.outlet import Outlet
 
+_PIECE = 1000  # characters, at most 4,000 bytes: there is room for them where a pipe says that it has any
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
 
 _SHAPES = re.compile(
@@ -76,14 +77,22 @@ class _Handler(logging.StreamHandler[TextIO]):
         self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._outlet.is_full:
-            self._left_out += 1
-            return
-        if self._left_out:
-            told = f"{self._left_out:,} lines were left out here, since nobody read the log"
-            self._left_out = 0
-            super().emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, told, None, None))
-        super().emit(record)
+        try:
+            line = f"{self.format(record)}\n"
+            if self._left_out:
+                line = f"{self._left_out:,} lines were left out here, since nobody read the log\n{line}"
+            self._left_out = 0 if self._is_written(line) else self._left_out + 1
+        except Exception:  # as logging's own handlers do
+            self.handleError(record)
+
+    def _is_written(self, text: str) -> bool:
+        """Write a text, piece by piece, as long as there is room; say whether all of it is written."""
+        for start in range(0, len(text), _PIECE):
+            if self._outlet.is_full:
+                return False
+            self.stream.write(text[start : start + _PIECE])
+            self.flush()
+        return True
 
 
 def configure(level: str, secrets: Iterable[Secret] = ()) -> None:

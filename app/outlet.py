@@ -8,9 +8,9 @@ from typing import TextIO
 
 
 class Outlet:
-    """Knows whether a write to a stream would wait for who reads it: a pipe, a socket or a terminal."""
+    """Knows whether a write of up to 4,096 bytes would wait for who reads it: a pipe, a socket or a terminal."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._number = _number_of(stream)
 
     @property
@@ -24,9 +24,9 @@ class Outlet:
             return False  # it was closed, which writing finds out
 
 
-def _number_of(stream: TextIO) -> int | None:
-    """Return the number of a stream that may be full, None for any other."""
-    if sys.platform == "win32":
+def _number_of(stream: TextIO | None) -> int | None:
+    """Return the number of a stream that may be full, None for any other, and for one that the shell closed."""
+    if stream is None or sys.platform == "win32":
         return None
     try:
         number = stream.fileno()

@@ -88,10 +88,17 @@ def test_a_log_that_nobody_reads_holds_nobody_up_and_counts_what_it_left_out(mon
         kept = reader.read().count(b"of many")
         logger.info("and on")
         told, last = reader.read().decode().splitlines()
-        assert f"{3000 - kept:,} lines were left out here, since nobody read the log" in told
+        left_out = int(told.partition(" lines were left out here, since nobody read the log")[0].replace(",", ""))
+        assert 3000 - kept <= left_out <= 3000 - kept + 1  # one may be there in part
         assert last.endswith("app.test: and on")
+
+
+def test_without_standard_error_nothing_is_logged_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    log.configure("info")
+    logging.getLogger("app.test").info("nobody hears it")
 
 
 def write_lines(logger: logging.Logger, count: int) -> None:
     for number in range(count):
-        logger.info("line %d of many", number)
+        logger.info("line %d of many%s", number, "x" * (9000 if number % 10 == 0 else number % 50))

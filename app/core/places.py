@@ -29,7 +29,8 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     if not possible:
         return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
     same_prompt = [place for place in possible if is_same_prompt(place.system_digest, history.system_digest)]
-    is_named = client.call_ids or client.answered_ids  # by ids of ours, which are in one conversation only
+    # by ids of ours, which are in one conversation only; a place of before they were kept was compared with nothing
+    is_named = (client.call_ids or client.answered_ids) and all(place.told for place in possible)
     if not same_prompt and not is_named and not enough_said(history, min(turn + 1, 2)):  # two are enough to copy
         return Doubt(OTHER_PROMPT)
     best = same_prompt or possible

@@ -50,7 +50,7 @@ def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
     log, index = (path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))
     if os.access(path.parent, os.W_OK) or index.exists():
         return sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
-    if log.exists():
+    if log.exists() and log.stat().st_size:
         raise StoreError(
             f"The database {path} cannot be read: the last of it is in {log}, for which a file has to be made beside "
             f"it, and {path.parent} is read-only. Make it writable; or copy the database and all that is beside it to "

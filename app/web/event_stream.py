@@ -11,7 +11,7 @@ from aiohttp import web
 from app.web.keys import VISIT
 
 _KEEP_ALIVE = b": keep-alive\n\n"
-_CLIENT_SECONDS = 120.0  # for which a client may take nothing: its answer keeps a place, and its chat is busy
+_CLIENT_SECONDS = 300.0  # for which a client may take nothing: its answer keeps a place, and its chat is busy
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -38,11 +38,13 @@ class EventStream:
         self._loop = request.task.get_loop()  # asking for the running one is a system call up to Python 3.11
         self._last_write = self._loop.time()
         self._is_writing = False  # or at the end, when no keep-alive may follow
+        self._waiting = 0  # bytes that the client had not taken when it was last looked at
+        self._taken_at = self._last_write
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._timer = self._loop.call_at(self._last_write + self._keep_alive, self._look)
+        self._timer = self._loop.call_at(self._last_write + min(self._keep_alive, _CLIENT_SECONDS), self._look)
         return self
 
     async def __aexit__(
@@ -87,17 +89,27 @@ class EventStream:
             await asyncio.wait([self._beat])
 
     def _look(self) -> None:
-        """Look whether a keep-alive is due, or a write has waited for too long; writes in between cost nothing."""
-        now, due = self._loop.time(), self._last_write + self._keep_alive
-        if self._is_writing and now - self._last_write >= _CLIENT_SECONDS:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-        elif self._is_writing or now < due:
-            self._timer = self._loop.call_at(due if now < due else now + self._keep_alive, self._look)
-        else:
+        """Look whether a keep-alive is due, or the client takes nothing; writes in between cost nothing."""
+        now = self._loop.time()
+        if self._is_stuck(now):
+            assert self._request.transport is not None
+            self._request.transport.abort()
+            return
+        due = self._last_write + self._keep_alive
+        again = due if now < due else now + self._keep_alive
+        self._timer = self._loop.call_at(min(again, now + _CLIENT_SECONDS), self._look)
+        if now >= due and not self._is_writing:
             self._beat = self._loop.create_task(self._send_keep_alive(), name="keep a stream alive")
+
+    def _is_stuck(self, now: float) -> bool:
+        """Say whether for too long nothing was written, nor what waits for the client became less."""
+        transport = self._request.transport
+        waiting = transport.get_write_buffer_size() if transport is not None else 0
+        if waiting < self._waiting or not waiting:
+            self._taken_at = now
+        self._waiting = waiting
+        return waiting > 0 and now - max(self._taken_at, self._last_write) >= _CLIENT_SECONDS
 
     async def _send_keep_alive(self) -> None:
         with contextlib.suppress(ConnectionError):  # the handler meets it too, and records the turn
             await self.send(_KEEP_ALIVE)
-            self._timer = self._loop.call_at(self._last_write + self._keep_alive, self._look)

@@ -129,7 +129,7 @@ def test_a_history_on_a_read_only_disk_is_shown_and_nothing_of_it_erased(path: P
 @pytest.mark.usefixtures("rights_count")
 def test_a_read_only_disk_with_what_a_kill_left_is_told_with_the_way_out(path: Path) -> None:
     asyncio.run(make(path))
-    beside(path, "-wal").touch()
+    beside(path, "-wal").write_bytes(b"what a kill left")
     set_mode(path.parent, 0o500)
     try:
         with (
