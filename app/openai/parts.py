@@ -14,7 +14,7 @@ from app.errors import FileUnreadable, InvalidRequest, UnsupportedFeature
 
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _BLANKS = b" \t\r\n\v\f"
-_MOST_PARTS, _MOST_FILES = 50_000, 5_000  # that a request holds; either takes up to half a second
+_MOST_PARTS, _MOST_FILES = 50_000, 5_000  # that a request holds; they take up to a second
 
 
 class _Address(msgspec.Struct):

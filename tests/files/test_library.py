@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -73,6 +72,7 @@ async def test_a_file_that_cannot_be_remembered_leaves_no_content(tmp_path: Path
 
 
 async def test_a_file_that_finds_no_room_on_the_disk_is_told_as_that_and_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with opened(tmp_path, Index()) as library:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # stands for a full disk
