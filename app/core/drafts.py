@@ -254,8 +254,9 @@ def _node(
 
 def _digest_in_chat(history: History, place: Place | None) -> str:
     """Return what the system prompt goes by from now on: one that stays the same stays in the form that was told."""
-    is_told = place is not None and is_same_prompt(place.system_digest, history.system_digest)
-    return place.system_digest if place is not None and is_told else history.system_digest
+    if place is not None and is_same_prompt(place.system_digest, history.system_digest):
+        return place.system_digest
+    return history.system_digest
 
 
 def _beyond(words: _Words) -> str | None:

@@ -101,9 +101,8 @@ class History(Struct, frozen=True, gc=False):
         """Return the instructions that a chat has to be told, None where it knows them by this digest."""
         if is_same_prompt(self.system_digest, known):
             return None
-        if is_in_parts(self.system_digest) and not self.revokes(known):
-            return None if parts_of(self.system_digest)[1] == parts_of(known)[1] else self.system
-        return self.system
+        is_told = is_in_parts(self.system_digest) and parts_of(self.system_digest)[1] == parts_of(known)[1]
+        return None if is_told and not self.revokes(known) else self.system
 
     def changed_lasting(self, known: str) -> str:
         """Return the system messages that stay where a chat that goes by this digest has other ones."""
