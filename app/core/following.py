@@ -5,17 +5,18 @@ the keys that are stored with it, and so without any text.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 from msgspec.structs import replace
 
-from app.core.canonical import canonical_assistant, digest
+from app.core.canonical import canonical_assistant
 from app.core.drafts import Past
 from app.core.history import History
 from app.core.ladder import Found
 from app.core.messages import Message
 from app.core.ports import NamedAnswer, PathNode, SessionStore
 from app.core.retelling import retold
-from app.core.system_text import is_in_parts, parts_digest, parts_of
+from app.core.system_text import chained, is_in_parts, parts_digest, parts_of
 from app.core.told import Told, written_calls
 from app.core.tools.results import in_order
 from app.errors import ResponseUnfinished, TextsNotKept
@@ -89,8 +90,7 @@ def _with_carried_over(history: History, known: str) -> tuple[History, str]:
     (lasting, passed), (added, passing) = parts_of(known), parts_of(history.system_digest)
     if not added and not passing and not is_in_parts(known):
         return replace(history, system_digest=known), known
-    if added:
-        lasting = digest("system-2", lasting, added) if lasting else added
+    lasting = reduce(chained, history.lasting_digests, lasting)
     return replace(history, system_digest=parts_digest(lasting, passing)), parts_digest(lasting, passed)
 
 

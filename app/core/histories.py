@@ -1,6 +1,7 @@
 """Reads the histories of requests: clients send all of a conversation again at every turn, and only the new is read."""
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from sys import getsizeof
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from app.core.keys import Keys
 from app.core.messages import Message
 from app.core.reading import Reading
 from app.core.recent import Recent
-from app.core.system_text import joined, parts_digest, system_digest
+from app.core.system_text import chained, joined, parts_digest, system_digest
 from app.core.tools.prompt_mode import teaches_tools
 
 _MOST_TRIES = 4  # answers that a history may go on with; more than one where a client shows calls one after the other
@@ -63,18 +64,21 @@ class Histories:
             keys = self._keys[owner, account] = Keys.of(owner, account)
         systems = [message.text for message in messages if message.role == "system"]
         spoken = tuple([message for message in messages if message.role != "system"]) if systems else messages
-        lasting = ""
+        stays: list[_Prompt] = []
+        lasting: tuple[str, ...] = ()
         if instructions is not None:
-            lasting, systems = joined(systems), [instructions]
+            lasting, systems = tuple([text for text in systems if text.strip()]), [instructions]
+            stays = [self._prompt(text) for text in lasting]
         system = joined([*systems, taught]) if systems or taught else ""
         prompt = self._prompt(system) if system else _NO_PROMPT
-        stays = self._prompt(lasting) if lasting else _NO_PROMPT
-        is_taught = (prompt.teaches or stays.teaches) and not taught  # else we teach them, and read the calls
+        is_taught = not taught and (prompt.teaches or any(each.teaches for each in stays))  # else we read the calls
+        named = tuple([each.digest for each in stays])
+        name = prompt.digest if instructions is None else parts_digest(reduce(chained, named, ""), prompt.digest)
         reading = self._read(keys, spoken, _UNREAD_AND_TAUGHT if is_taught else _UNREAD, keep=keep)
         return History(
             keys=keys,
             system=system,
-            system_digest=prompt.digest if instructions is None else parts_digest(stays.digest, prompt.digest),
+            system_digest=name,
             spoken=spoken,
             turns=reading.turns,
             anchors=reading.anchors(),
@@ -82,6 +86,7 @@ class Histories:
             answered=reading.answered,
             keys_before=reading.keys_before,
             lasting=lasting,
+            lasting_digests=named,
         )
 
     def _read(self, keys: Keys, spoken: tuple[Message, ...], unread: Reading, *, keep: bool) -> Reading:

@@ -6,6 +6,7 @@ user text, over the whole tool loop.
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant, canonical_user
 from app.core.keys import Keys
 from app.core.messages import Message
-from app.core.system_text import is_in_parts, is_same_prompt, joined, parts_of
+from app.core.system_text import chained, is_in_parts, is_same_prompt, joined, parts_of
 from app.core.told import ToldByPlace
 
 
@@ -67,7 +68,7 @@ class History(Struct, frozen=True, gc=False):
     hold steps without any text, which some clients leave out. The likeliest comes first. `told` is what the messages
     told beside their texts, `answered` the canonical text of the answers in the last turn. `keys_before` name the
     conversation before each turn. `system` is the system prompt; where it is in two parts (system_text.py) it is what
-    holds for one answer, and `lasting` are the system messages that stay.
+    holds for one answer, `lasting` are the system messages that stay, each named by its digest.
     """
 
     keys: Keys
@@ -79,12 +80,13 @@ class History(Struct, frozen=True, gc=False):
     told: ToldByPlace
     answered: str
     keys_before: tuple[str, ...]
-    lasting: str = ""
+    lasting: tuple[str, ...] = ()
+    lasting_digests: tuple[str, ...] = ()
 
     @property
     def whole_system(self) -> str:
         """Both parts of the system prompt."""
-        return joined((self.lasting, self.system)) if self.lasting else self.system
+        return joined((*self.lasting, self.system)) if self.lasting else self.system
 
     def revokes(self, known: str) -> bool:
         """Say whether a chat that goes by this digest was told what no longer holds beside the instructions of now.
@@ -95,7 +97,11 @@ class History(Struct, frozen=True, gc=False):
             return False
         if self.system_digest and is_in_parts(self.system_digest) != is_in_parts(known):
             return True
-        return is_in_parts(known) and parts_of(known)[0] not in {"", parts_of(self.system_digest)[0]}
+        return is_in_parts(known) and parts_of(known)[0] not in {
+            "",
+            parts_of(self.system_digest)[0],
+            *accumulate(self.lasting_digests, chained),
+        }
 
     def changed_system(self, known: str) -> str | None:
         """Return the instructions that a chat has to be told, None where it knows them by this digest."""
@@ -104,12 +110,14 @@ class History(Struct, frozen=True, gc=False):
         is_told = is_in_parts(self.system_digest) and parts_of(self.system_digest)[1] == parts_of(known)[1]
         return None if is_told and not self.revokes(known) else self.system
 
-    def changed_lasting(self, known: str) -> str:
-        """Return the system messages that stay where a chat that goes by this digest has other ones."""
+    def new_lasting(self, known: str) -> tuple[str, ...]:
+        """Return those of the system messages that stay which a chat that goes by this digest was not told."""
         if is_same_prompt(self.system_digest, known):
-            return ""
-        is_told = parts_of(self.system_digest)[0] == parts_of(known)[0] and not self.revokes(known)
-        return "" if is_told else self.lasting
+            return ()
+        chain, told = [*accumulate(self.lasting_digests, chained)], parts_of(known)[0]
+        if self.revokes(known) or told not in chain:
+            return self.lasting
+        return self.lasting[chain.index(told) + 1 :]
 
     def user_of(self, turn: TurnRead) -> str:
         """Return the text of a turn's user in canonical form."""

@@ -47,6 +47,11 @@ def joined(texts: Iterable[str]) -> str:
     return "\n\n".join([text for text in texts if text.strip()])
 
 
+def chained(known: str, added: str) -> str:
+    """Return the identity of system messages that came one after the other: those so far, and one more."""
+    return digest("system-2", known, added) if known and added else known or added
+
+
 def parts_digest(lasting: str, passing: str) -> str:
     """Return the identity of a prompt in two parts, given their digests; "" for neither.
 

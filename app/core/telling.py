@@ -5,6 +5,7 @@ from msgspec import Struct
 from app.core.history import History
 from app.core.ladder import Found
 from app.core.messages import Message, ToolCall
+from app.core.system_text import joined
 
 
 class Telling(Struct, frozen=True, gc=False):
@@ -36,5 +37,7 @@ def what_to_tell(history: History, found: Found | None) -> Telling:
         untold=history.spoken[told:said_from],
         said=history.spoken[said_from:],
         changed=found.changed if found is not None else (),
-        system=history.lasting if found is None or found.named else history.changed_lasting(found.place.system_digest),
+        system=joined(
+            history.lasting if found is None or found.named else history.new_lasting(found.place.system_digest)
+        ),
     )

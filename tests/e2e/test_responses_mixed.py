@@ -68,6 +68,29 @@ async def test_system_messages_of_a_whole_history_stay_in_force(client: AsyncOpe
     assert "Speak French." in last_sent(server)
 
 
+async def test_a_whole_history_that_adds_a_system_message_tells_that_one_alone(
+    client: AsyncOpenAI, server: Server
+) -> None:
+    whole: list[Any] = [system("French."), user(DOG)]
+    for text in ("Short.", "Loud."):
+        said = await say(client, whole, instructions="Be kind.")
+        whole += [*said.output, system(text), user("Go on.")]
+        await say(client, whole, instructions="Be kind.")
+        assert last_sent(server) == f"<system>\n{text}\n</system>\n\nGo on."
+    assert len(server.emulator.chats) == 1
+
+
+async def test_a_whole_history_knows_the_system_messages_that_came_by_name(client: AsyncOpenAI, server: Server) -> None:
+    whole: list[Any] = [system("French."), user(DOG)]
+    said = await say(client, whole)
+    for texts in (["Short."], ["Loud.", "Clear."]):
+        new: list[Any] = [*map(system, texts), user("Go on.")]
+        whole += [*said.output, *new]
+        said = await say(client, new, said)
+    await say(client, [*whole, *said.output, user("Two.")])
+    assert last_sent(server) == "Two."
+
+
 GONE = "None of the instructions and system messages given earlier apply any longer."
 
 
