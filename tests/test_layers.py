@@ -26,6 +26,7 @@ layers =
     main
     web | tasks | commands
     openai | upstream | store | telemetry | files
+    wire
     core
     config
     errors | log | clock | config_files
@@ -73,6 +74,7 @@ source_modules =
     app.web
     app.tasks
     app.openai
+    app.wire
     app.upstream
     app.store
     app.files

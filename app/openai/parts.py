@@ -1,20 +1,16 @@
 """The parts of a message's content: text, and files in every form that clients send (docs/files-and-media.md)."""
 
-import binascii
-from base64 import b64decode
-from collections.abc import Callable, Sequence
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from collections.abc import Callable
 
 import msgspec
 
 from app.core.attachments import Attachment, FileKind
-from app.core.canonical import digest
-from app.core.file_types import bytes_digest, file_content, safe_name
-from app.errors import FileUnreadable, InvalidRequest, UnsupportedFeature
+from app.core.file_types import safe_name
+from app.errors import UnsupportedFeature
+from app.wire.contents import Extent, apart
+from app.wire.sources import by_url, fault, from_base64, inline, stored
 
 _TEXTS = frozenset({"text", "input_text", "output_text"})
-_BLANKS = b" \t\r\n\v\f"
-_MOST_PARTS, _MOST_FILES = 50_000, 5_000  # that a request holds; they take up to a second
 
 
 class _Address(msgspec.Struct):
@@ -74,22 +70,14 @@ def attachment(part: Part, path: str) -> Attachment:
 
 
 class Contents:
-    """Reads the contents of one request's messages, up to so many parts, calls and files in all.
-
-    While they are read nobody else is served.
-    """
+    """Reads the contents of one request's messages."""
 
     def __init__(self) -> None:
-        self._parts = 0
-        self._files = 0
+        self._extent = Extent()
 
     def count(self, parts: int, path: str) -> None:
         """Take note of parts or calls that are about to be read. Raises InvalidRequest above the limit."""
-        self._parts += parts
-        if self._parts > _MOST_PARTS:
-            raise InvalidRequest(
-                f"'{path}': the messages up to here hold more than {_MOST_PARTS:,} parts and calls.", param=path
-            )
+        self._extent.count(parts, path)
 
     def read(self, content: str | list[Part] | None, role: str, path: str) -> tuple[str, tuple[Attachment, ...]]:
         """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored.
@@ -113,22 +101,11 @@ class Contents:
                     f"'{path}.content[{index}]': a {role} message holds text only.",
                     param=f"{path}.content[{index}].type",
                 )
-        return (_apart(texts) if role in {"user", "tool", "function"} else "".join(texts)), tuple(files)
+        return (apart(texts) if role in {"user", "tool", "function"} else "".join(texts)), tuple(files)
 
     def _file(self, part: Part, path: str) -> Attachment:
-        self._files += 1
-        if self._files > _MOST_FILES:
-            raise InvalidRequest(f"'{path}': the messages up to here hold more than {_MOST_FILES:,} files.", param=path)
+        self._extent.count_file(path)
         return attachment(part, path)
-
-
-def _apart(texts: Sequence[str]) -> str:
-    """Join texts that may be of several things, such as a question and a file: one does not run into the next."""
-    joined = "".join(texts[:1])
-    for text in texts[1:]:
-        runs_on = joined and text and not joined[-1].isspace() and not text[0].isspace()
-        joined += f"\n{text}" if runs_on else text
-    return joined
 
 
 def _address(kind: FileKind, field: str) -> Callable[[Part, str], Attachment]:
@@ -138,14 +115,14 @@ def _address(kind: FileKind, field: str) -> Callable[[Part, str], Attachment]:
         given: str | _Address | None = getattr(part, field)
         nested = isinstance(given, _Address)
         url = given.url if isinstance(given, _Address) else given or ""
-        return _by_url(kind, url, safe_name(part.filename or ""), f"{path}.{field}{'.url' if nested else ''}")
+        return by_url(kind, url, safe_name(part.filename or ""), f"{path}.{field}{'.url' if nested else ''}")
 
     return read
 
 
 def _input_image(part: Part, path: str) -> Attachment:
     if part.file_id:
-        return _stored("image", part.file_id, part.filename)
+        return stored("image", part.file_id, part.filename)
     return _READERS["image_url"](part, path)
 
 
@@ -153,9 +130,9 @@ def _input_audio(part: Part, path: str) -> Attachment:
     sound = part.input_audio or _Sound()
     where = f"{path}.input_audio.data"
     if sound.data[:5].lower() == "data:":
-        return _by_url("audio", sound.data, "", where)
+        return by_url("audio", sound.data, "", where)
     name = safe_name(f"audio.{sound.format.lower()}") if sound.format else ""
-    return _inline(_base64(sound.data, where), f"audio/{sound.format.lower()}" if sound.format else "", name, where)
+    return inline(from_base64(sound.data, where), f"audio/{sound.format.lower()}" if sound.format else "", name, where)
 
 
 def _file(part: Part, path: str) -> Attachment:
@@ -166,13 +143,13 @@ def _file(part: Part, path: str) -> Attachment:
     name = safe_name(given.filename or "")
     if given.file_data:
         if given.file_data[:5].lower() == "data:":
-            return _by_url("document", given.file_data, name, f"{where}.file_data")
-        return _inline(_base64(given.file_data, f"{where}.file_data"), "", name, f"{where}.file_data")
+            return by_url("document", given.file_data, name, f"{where}.file_data")
+        return inline(from_base64(given.file_data, f"{where}.file_data"), "", name, f"{where}.file_data")
     if given.file_id:
-        return _stored("document", given.file_id, name)
+        return stored("document", given.file_id, name)
     if part.file_url:
-        return _by_url("document", part.file_url, name, f"{path}.file_url")
-    raise _fault(where, "needs 'file_data' or 'file_id'")
+        return by_url("document", part.file_url, name, f"{path}.file_url")
+    raise fault(where, "needs 'file_data' or 'file_id'")
 
 
 _READERS: dict[str, Callable[[Part, str], Attachment]] = {
@@ -184,48 +161,3 @@ _READERS: dict[str, Callable[[Part, str], Attachment]] = {
     "file": _file,
     "input_file": _file,
 }
-
-
-def _by_url(kind: FileKind, url: str, name: str, where: str) -> Attachment:
-    if url[:5].lower() == "data:":
-        head, comma, rest = url[5:].partition(",")
-        if not comma:
-            raise _fault(where, "is a data URL without a comma")
-        is_base64 = head.rstrip().lower().endswith(";base64")
-        data = _base64(unquote(rest) if "%" in rest else rest, where) if is_base64 else unquote_to_bytes(rest)
-        return _inline(data, head.partition(";")[0], name, where)
-    address = url.strip()
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        raise _fault(where, "is no address") from None
-    if parts.scheme.lower() not in {"http", "https"} or not parts.netloc:
-        raise _fault(where, "must be a data URL or an http(s) address")
-    last = safe_name(unquote(parts.path))
-    return Attachment(kind, name or last or kind, "", digest("address", address), url=address)
-
-
-def _stored(kind: FileKind, file_id: str, name: str | None) -> Attachment:
-    return Attachment(kind, safe_name(name or "") or file_id, "", digest("stored file", file_id), file_id=file_id)
-
-
-def _inline(data: bytes, declared: str, name: str, where: str) -> Attachment:
-    if not data:
-        raise _fault(where, "is empty")
-    content = file_content(data, declared, name)
-    return Attachment(content.kind, content.name, content.content_type, bytes_digest(data), data)
-
-
-def _base64(text: str, where: str) -> bytes:
-    """Decode base64, also in its form for addresses, without padding, and broken into lines."""
-    raw = text.encode("ascii", "replace").translate(None, _BLANKS)
-    if b"-" in raw or b"_" in raw:
-        raw = raw.translate(bytes.maketrans(b"-_", b"+/"))
-    try:
-        return b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
-    except binascii.Error:
-        raise _fault(where, "is not valid base64") from None
-
-
-def _fault(where: str, why: str) -> FileUnreadable:
-    return FileUnreadable(f"'{where}' {why}.", param=where)

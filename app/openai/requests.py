@@ -9,10 +9,10 @@ from msgspec import Struct
 from app.core.messages import ChatRequest, Message, Role, ToolCall
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai.decoding import MOST_MESSAGES, BodyDecoder
 from app.openai.parts import Contents, Part
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Function, OfferedTool, json_format, tool_use
+from app.wire.decoding import MOST_MESSAGES, BodyDecoder
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",

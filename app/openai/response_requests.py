@@ -10,10 +10,10 @@ from msgspec import Struct
 from app.core.messages import ChatRequest, Message
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, PreviousResponseNotFound, UnsupportedFeature
-from app.openai.decoding import MOST_MESSAGES, BodyDecoder
 from app.openai.response_items import InputItem, read_items
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Choice, Function, OfferedTool, json_format, tool_use
+from app.wire.decoding import MOST_MESSAGES, BodyDecoder
 
 _ID = re.compile(r"resp_([0-9a-f]{32})")
 _SEARCHES = re.compile(r"web_search(_preview)?(_\d{4}_\d{2}_\d{2})?")

@@ -19,7 +19,8 @@ from app.openai.response_shapes import (
     ResponseText,
     ResponseUsage,
 )
-from app.openai.responses import Heading, unbroken
+from app.openai.responses import Heading
+from app.wire.frames import unbroken
 
 _encode = msgspec.json.encode
 

@@ -35,9 +35,9 @@ from app.openai.shapes import (
     UrlCitation,
     WrittenCall,
 )
+from app.wire.frames import unbroken
 
 DONE = b"data: [DONE]\n\n"
-_LINE_ENDS = tuple((mark.encode(), b"\\u%04x" % ord(mark)) for mark in "\u2028\u2029\x85")
 _encode = msgspec.json.encode
 
 
@@ -108,15 +108,6 @@ def _annotations(citations: Citations) -> list[Annotation]:
 
 def _reason(reason: FinishReason, old_functions: bool) -> FinishReason:
     return "function_call" if old_functions and reason == "tool_calls" else reason
-
-
-def unbroken(said: bytes) -> bytes:
-    """Escape what JSON may hold as it is, but Python's clients take for the end of a line."""
-    if said.isascii():
-        return said
-    for mark, escaped in _LINE_ENDS:
-        said = said.replace(mark, escaped)
-    return said
 
 
 class ChunkWriter:

@@ -4,6 +4,7 @@ import msgspec
 
 from app.core.messages import Message
 from app.errors import InvalidRequest
+from app.wire.thinking import thinking_switch
 
 _EFFORTS = {"none": False, "minimal": False, "low": True, "medium": True, "high": True, "xhigh": True, "max": True}
 
@@ -40,14 +41,5 @@ def thinking_of(
     if thinking is None and budget == 0:
         thinking = False
     if thinking is None:
-        thinking = _EFFORTS[effort] if effort is not None else _switch(messages)
+        thinking = _EFFORTS[effort] if effort is not None else thinking_switch(messages)
     return thinking, budget or None
-
-
-def _switch(messages: tuple[Message, ...]) -> bool | None:
-    """Return what the user's last message says of thinking in its last word, as the model's own templates read it."""
-    for message in reversed(messages):
-        if message.role == "user":
-            end = message.text[-16:].rstrip()
-            return not end.endswith("/no_think") if end.endswith(("/think", "/no_think")) else None
-    return None

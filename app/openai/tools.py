@@ -7,10 +7,7 @@ import msgspec
 from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
-
-_MOST_TOOLS = 512
-_DEEPEST_SCHEMA = 100  # levels; more than a person writes, less than breaks the code that reads it
-_LARGEST_SCHEMA = 50_000  # values in the parameters of all tools; so many take about half a second
+from app.wire.tools import checked, checked_schema
 
 
 class Function(msgspec.Struct):
@@ -50,21 +47,15 @@ def tool_use(
         if isinstance(wanted, dict) or wanted not in {None, "auto", "none"}:
             raise InvalidRequest(f"'{field}' asks for a tool, but none is offered.", param=field)
         return None
-    if len(offered) > _MOST_TOOLS:
-        raise InvalidRequest(f"'tools' holds {len(offered)} tools; at most {_MOST_TOOLS} are possible.", param="tools")
-    names = [function.name for function in offered]
-    if len(set(names)) < len(names) or not all(names):
-        raise InvalidRequest("'tools': every tool needs a name of its own.", param="tools")
-    if fault := _schema_fault([function.parameters for function in offered]):
-        raise InvalidRequest(f"'tools': the parameters are {fault}.", param="tools")
     mode, only = _choice(wanted, field)
-    if only is not None and only not in names:
-        raise InvalidRequest(f"'{field}' names {only!r}, which is not among the tools.", param=field)
-    return ToolUse(
-        tools=tuple(Tool(each.name, each.description or "", each.parameters) for each in offered),
-        mode=mode,
-        only=only,
-        parallel=parallel is not False and field == "tool_choice",
+    return checked(
+        ToolUse(
+            tools=tuple(Tool(each.name, each.description or "", each.parameters) for each in offered),
+            mode=mode,
+            only=only,
+            parallel=parallel is not False and field == "tool_choice",
+        ),
+        field,
     )
 
 
@@ -76,20 +67,6 @@ def _function(tool: OfferedTool, path: str) -> Function:
     if tool.function is None:
         raise InvalidRequest(f"'{path}.function' is missing.", param=f"{path}.function")
     return tool.function
-
-
-def _schema_fault(schemas: list[Any]) -> str | None:
-    """Say how schemas are more than can be read, None if they are not."""
-    level, count = schemas, 0
-    for _ in range(_DEEPEST_SCHEMA):
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        count += sum(map(len, inner))
-        if count > _LARGEST_SCHEMA:
-            return f"larger than {_LARGEST_SCHEMA:,} values"
-        level = [value for values in inner for value in values]
-        if not level:
-            return None
-    return f"nested more than {_DEEPEST_SCHEMA} levels deep"
 
 
 def _choice(choice: Choice, field: str) -> tuple[Literal["auto", "none", "required"], str | None]:
@@ -118,6 +95,4 @@ def json_format(kind: str, schema: dict[str, Any] | None, name: str, *, field: s
         raise InvalidRequest(f"'{field}': {kind!r} must be text, json_object or json_schema.", param=f"{field}.type")
     if schema is None:
         raise InvalidRequest(f"'{place}' is missing.", param=place)
-    if fault := _schema_fault([schema]):
-        raise InvalidRequest(f"'{field}': the schema is {fault}.", param=place)
-    return JsonFormat(schema, name)
+    return JsonFormat(checked_schema(schema, field, place), name)

@@ -10,9 +10,9 @@ from app.core.messages import ChatRequest, Message
 from app.core.ports import Video
 from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai import shapes
-from app.openai.decoding import BodyDecoder, decode_fields
 from app.openai.forms import FormPart, text_fields
 from app.openai.sizes import nearest_ratio
+from app.wire.decoding import BodyDecoder, decode_fields
 
 USUALLY_LISTED, MOST_LISTED = 20, 100
 _STATUS: Mapping[str, shapes.VideoStatus] = {
