@@ -25,7 +25,7 @@ layers =
     serving
     main
     web | tasks | commands
-    openai | upstream | store | telemetry | files
+    openai | anthropic | upstream | store | telemetry | files
     wire
     core
     config
@@ -74,6 +74,7 @@ source_modules =
     app.web
     app.tasks
     app.openai
+    app.anthropic
     app.wire
     app.upstream
     app.store

@@ -12,12 +12,14 @@ from app.core.events import Usage
 class Cut:
     """Watches one answer.
 
-    `reason` is set once the answer is to end: "stop" at a stop sequence, "length" at `max_tokens` tokens of answer
-    (thinking does not count). Text that may still become a stop sequence is held back until that is clear.
+    `reason` is set once the answer is to end: "stop" at a stop sequence, which `stopped_by` names then, "length" at
+    `max_tokens` tokens of answer (thinking does not count). Text that may still become a stop sequence is held back
+    until that is clear.
     """
 
     def __init__(self, stop: tuple[str, ...], max_tokens: int | None) -> None:
         self.reason: Literal["stop", "length"] | None = None
+        self.stopped_by: str | None = None
         self._stop = stop
         self._longest = max(map(len, stop), default=0)
         self._held = ""
@@ -60,10 +62,11 @@ class Cut:
     def _before_stop(self, text: str) -> str:
         """Send on all but the longest tail that a stop sequence may still begin with; cut at a whole one."""
         text = self._held + text
-        ends = [at for sequence in self._stop if (at := text.find(sequence)) >= 0]
+        ends = [(at, sequence) for sequence in self._stop if (at := text.find(sequence)) >= 0]
         if ends:
             self.reason, self._held = "stop", ""
-            return text[: min(ends)]
+            at, self.stopped_by = min(ends)
+            return text[:at]
         keep = next(
             (
                 length

@@ -116,10 +116,14 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Ended(Struct, frozen=True, gc=False):
-    """How a whole answer ended; `usage` is None where upstream did not count."""
+    """How a whole answer ended; `usage` is None where upstream did not count.
+
+    `stop_sequence` is the one that ended it, None where none did.
+    """
 
     finish_reason: FinishReason
     usage: Usage | None
+    stop_sequence: str | None = None
 
 
 AnswerEvent = ReasoningDelta | TextDelta | Picture | CallStarted | CallArguments | VideoTask | Citations

@@ -68,6 +68,11 @@ class Relay:
         return "tool_calls" if self._format.calls else self._cut.reason or "stop"
 
     @property
+    def stop_sequence(self) -> str | None:
+        """The client's stop sequence that ended the answer."""
+        return self._cut.stopped_by
+
+    @property
     def call_ids(self) -> tuple[str, ...]:
         """The calls that were passed on."""
         return tuple([call_id for call_id, _, _ in self._format.calls])

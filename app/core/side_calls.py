@@ -46,6 +46,7 @@ _LOBECHAT_SYSTEMS = (
     "You're an assistant who's good at extracting key takeaways from conversations",
     "你是一名擅长会话的助理，你需要将用户的会话总结为",
 )
+_CLAUDE_TITLE = "Generate a concise, sentence-case title"
 
 
 def _is_naming_input(text: str) -> bool:
@@ -63,6 +64,7 @@ FIRST_SHAPES = (
     FirstShape("Cherry Studio: health check", lambda system, user: user == "hi" and system == "test"),
     FirstShape("Cherry Studio: translation", lambda system, user: user == "follow system instruction" and bool(system)),
     FirstShape("Open WebUI: title, tags, follow-ups, queries", lambda _, user: user.startswith("### Task:")),
+    FirstShape("Claude Code: title", lambda system, user: user.startswith("<session>") and _CLAUDE_TITLE in system),
     FirstShape("LobeChat: title or summary", lambda system, _: system.startswith(_LOBECHAT_SYSTEMS)),
 )
 LAST_SHAPES = (
@@ -78,7 +80,8 @@ def side_call(request: ChatRequest) -> str | None:
     if lone is not None and lone.role == "user":
         if request.max_tokens is not None and request.max_tokens <= _FEW_TOKENS:
             return f"at most {_FEW_TOKENS} tokens"
-        system = "\n\n".join([message.text for message in messages if message is not lone]).strip()
+        systems = [message.text for message in messages if message is not lone]
+        system = "\n\n".join([request.instructions, *systems] if request.instructions else systems).strip()
         user = lone.text.strip()
         for first in FIRST_SHAPES:
             if first.matches(system, user):

@@ -45,7 +45,7 @@ class TurnEnd:
         committed = self.recorded = self.closing = self._close("complete", reason, None)
         self._generation.leave()  # the next request may have the connection
         try:
-            prepared = prepare(Ended(reason, self._record.used))
+            prepared = prepare(Ended(reason, self._record.used, self._relay.stop_sequence))
             await self._around.background.outlast(committed, "commit a node")
         except StoreError:
             self._is_recorded = False  # being abandoned is its second chance

@@ -10,9 +10,9 @@ from app.core.events import AnswerEvent, Ended
 from app.core.turn import Send, Turn
 from app.errors import GatewayError, reason_of
 from app.web.event_stream import EventStream
+from app.web.failures import told
 from app.web.headers import turn_headers
 from app.web.keys import SERVICES, Services
-from app.web.middleware import told
 from app.web.pictures import with_data
 
 

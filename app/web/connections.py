@@ -10,8 +10,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from app import log
 from app.core.ids import new_hex
 from app.errors import InvalidRequest
+from app.web.failures import error_answer, told
 from app.web.forms import words_of
-from app.web.middleware import error_answer, told
 
 _log = logging.getLogger(__name__)
 

@@ -10,26 +10,17 @@ from aiohttp import hdrs, web
 
 from app import log
 from app.core.ids import new_hex
-from app.errors import (
-    BodyTooLarge,
-    ForbiddenOrigin,
-    GatewayError,
-    InvalidRequest,
-    MethodNotAllowed,
-    RouteNotFound,
-    reason_of,
-)
-from app.openai.errors import error_body, error_headers
+from app.errors import GatewayError, reason_of
 from app.telemetry.metrics import OTHER
 from app.web.access_log import Visit
 from app.web.cors import answer_preflight
+from app.web.failures import CLIENT_LEFT, failed, speaks_anthropic
 from app.web.guards import Guards
 from app.web.keys import OWNER, VISIT, Services
 from app.web.stopping import Stopping
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
-_CLIENT_LEFT = 499
 _SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -59,11 +50,11 @@ class Passage:
                 reason = reason_of(problem)
                 if not isinstance(reason, GatewayError) or visit.first_byte is not None:
                     raise
-                response = _failed(request, reason)
+                response = failed(request, reason, visit.request_id)
             except web.HTTPNotFound as problem:
-                response = answer_preflight(request, self._guards.origins) or _failed(request, problem)
+                response = answer_preflight(request, self._guards.origins) or failed(request, problem, visit.request_id)
             except Exception as problem:
-                response = _failed(request, problem)
+                response = failed(request, problem, visit.request_id)
             if self._stopping.has_begun:
                 response.force_close()
             return response
@@ -89,6 +80,8 @@ class Passage:
         visit.first_byte = self._clock.monotonic()
         headers = response.headers
         headers["X-Request-Id"] = visit.request_id
+        if speaks_anthropic(request):
+            headers["request-id"] = visit.request_id  # as its clients look for it
         headers["X-Content-Type-Options"] = "nosniff"
         headers[hdrs.SERVER] = "qwen-thread"
 
@@ -96,7 +89,7 @@ class Passage:
         """Put our error into aiohttp's answer to an `Expect` that it does not know: no middleware sees it."""
         visit = self._arrived(request)
         if isinstance(response, web.HTTPException):
-            ours = _failed(request, response)
+            ours = failed(request, response, visit.request_id)
             response.body = ours.body
             response.headers.update(ours.headers)
             response.headers[hdrs.CONTENT_LENGTH] = str(ours.content_length)  # that of its own text was told before
@@ -106,9 +99,9 @@ class Passage:
 
     def _left(self, request: web.Request, visit: Visit, response: web.StreamResponse | None) -> None:
         """Count a request that is over, log how it went, and write its line where that is asked for."""
-        status = response.status if response is not None else _CLIENT_LEFT
+        status = response.status if response is not None else CLIENT_LEFT
         ended, route = self._clock.monotonic(), route_of(request)
-        self._metrics.answered(route, "client_left" if status == _CLIENT_LEFT else f"{status // 100}xx")
+        self._metrics.answered(route, "client_left" if status == CLIENT_LEFT else f"{status // 100}xx")
         if self._access_log is not None:
             if isinstance(response, web.Response) and request.method != "HEAD":
                 visit.sent = response.content_length or 0
@@ -121,7 +114,7 @@ class Passage:
                 "%s %s: %s in %.0f ms",
                 request.method,
                 path,
-                "client left" if status == _CLIENT_LEFT else status,
+                "client left" if status == CLIENT_LEFT else status,
                 (ended - visit.began) * 1000,
             )
 
@@ -130,53 +123,3 @@ def route_of(request: web.Request) -> str:
     """Return the template of the request's route, such as `/v1/models/{model}`; "other" where there is none."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else OTHER
-
-
-def _failed(request: web.Request, problem: Exception) -> web.Response:
-    """Answer an error, aiohttp's own included, in OpenAI's shape."""
-    if isinstance(problem, web.HTTPException):
-        if problem.status < 400:
-            raise problem
-        problem = _translate(request, problem)
-    elif isinstance(problem, ConnectionError):
-        return web.Response(status=_CLIENT_LEFT)  # nobody reads it, but the log does
-    return error_answer(told(problem))
-
-
-def error_answer(error: GatewayError) -> web.Response:
-    """Write an error in OpenAI's shape."""
-    return web.Response(
-        status=error.status, body=error_body(error), content_type="application/json", headers=error_headers(error)
-    )
-
-
-def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError:
-    """Return aiohttp's own error as one of ours; paths as they were sent, because they may hold any character."""
-    path = request.rel_url.raw_path
-    if isinstance(problem, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(problem.allowed_methods))
-        return MethodNotAllowed(f"{path} does not take {request.method}, but {allowed}.", allowed=allowed)
-    if isinstance(problem, web.HTTPNotFound):
-        meant = _route_meant(request, path)
-        but = f", but {meant}" if meant else ""
-        return RouteNotFound(f"There is no {path} here{but}. A client's base URL ends in /v1; GET / lists the routes.")
-    if isinstance(problem, web.HTTPRequestEntityTooLarge):
-        return BodyTooLarge(f"The request body is larger than {request.client_max_size:,} bytes (MAX_BODY_BYTES).")
-    text = log.on_one_line(problem.text or problem.reason)
-    return ForbiddenOrigin(f"{text}.") if isinstance(problem, web.HTTPForbidden) else InvalidRequest(text)
-
-
-def _route_meant(request: web.Request, path: str) -> str | None:
-    """Find the route that a path ends in: a base URL without /v1, or a slash behind all of it, is soon written."""
-    routes = (resource.canonical for resource in request.app.router.resources())
-    ends = path.rstrip("/")
-    return next((each for each in routes if each.startswith("/v1/") and ends.endswith(each.removeprefix("/v1"))), None)
-
-
-def told(problem: BaseException | None) -> GatewayError:
-    """Log a failure; return what the client is told of it, little of what nobody foresaw."""
-    if isinstance(problem, GatewayError):
-        _log.log(problem.log_level, "%s %s: %s", type(problem).__name__, problem.code or "", problem)
-        return problem
-    _log.error("This is a fault in qwen-thread itself", exc_info=problem)
-    return GatewayError("The server met an unexpected error; its log says more under this request's id.")

@@ -6,6 +6,8 @@ import msgspec
 from aiohttp import web
 
 from app import __version__
+from app.anthropic.requests import MessagesBody
+from app.anthropic.shapes import AnthropicError, AnthropicMessage
 from app.openai.files import FileDeleted, FileList, FileObject, FileUpload
 from app.openai.images import ImageBody
 from app.openai.requests import ChatBody
@@ -43,6 +45,14 @@ _EVENTS = (
     "With `stream`: OpenAI's events from `response.created` on, with `event: ` and `data: ` lines, and comments while "
     "the model is silent. The last is `response.completed`, `response.incomplete`, or, after `error`, "
     "`response.failed`."
+)
+_MESSAGE = (
+    "Answer a conversation in Anthropic's wire format. Fields that are not described here are ignored, and named in "
+    "`X-Ignored-Params`; what the server cannot do is refused."
+)
+_MESSAGE_EVENTS = (
+    "With `stream`: Anthropic's events from `message_start` to `message_stop`, with `event: ` and `data: ` lines, and "
+    "comments while the model is silent. An error after the first byte is an `error` event, the last."
 )
 
 
@@ -93,6 +103,9 @@ _TYPES = (
     ResponseBody,
     Response,
     KeptResponse,
+    MessagesBody,
+    AnthropicMessage,
+    AnthropicError,
     ImageBody,
     MadeImages,
     VideoBody,
@@ -165,6 +178,7 @@ def _paths() -> dict[str, Any]:
         "/v1/models/{model}": {"get": shown},
         "/v1/chat/completions": {"post": chat},
         **_response_paths(),
+        **_message_paths(),
         **media_paths(),
     }
 
@@ -179,6 +193,16 @@ def _response_paths() -> dict[str, Any]:
     show = operation("showResponse", "Show what is kept of a response.", kept, guarded=True)
     show["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
     return {"/v1/responses": {"post": make}, "/v1/responses/{id}": {"get": show}}
+
+
+def _message_paths() -> dict[str, Any]:
+    make = operation("makeMessage", _MESSAGE, json_body("AnthropicMessage", "The answer."), guarded=True)
+    make["requestBody"] = {"required": True, **content("application/json", reference("MessagesBody"))}
+    made = make["responses"]
+    made["200"]["content"]["text/event-stream"] = {"schema": {"type": "string", "description": _MESSAGE_EVENTS}}
+    made["200"]["headers"] = HEADERS
+    made["default"] = json_body("AnthropicError", "What went wrong; docs/errors.md lists the codes.")
+    return {"/v1/messages": {"post": make}}
 
 
 async def openapi(_request: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.web import chat, files, images, info, metrics, models, openapi, responses, videos
+from app.web import chat, files, images, info, messages, metrics, models, openapi, responses, videos
 from app.web.cors import allow_origins
 from app.web.keys import SERVICES, Services
 from app.web.middleware import Handler, Passage
@@ -19,6 +19,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/v1/chat/completions", chat.chat_completions),
     ("POST", "/v1/responses", responses.make_response),
     ("GET", "/v1/responses/{id}", responses.show_response),
+    ("POST", "/v1/messages", messages.make_message),
     ("POST", "/v1/images/generations", images.generate_images),
     ("POST", "/v1/images/edits", images.edit_images),
     ("POST", "/v1/videos", videos.make_video),

@@ -10,12 +10,12 @@ NAMING = '[{"role":"user","mainText":"hi"},{"role":"assistant","mainText":"Hello
 TALK = (("system", "Be kind."), ("user", "hi"), ("assistant", "Hello"))
 
 
-def request(*messages: tuple[str, str], max_tokens: int | None = None) -> ChatRequest:
+def request(*messages: tuple[str, str], max_tokens: int | None = None, instructions: str | None = None) -> ChatRequest:
     said = tuple(
         Message("system" if role == "system" else "assistant" if role == "assistant" else "user", text)
         for role, text in messages
     )
-    return ChatRequest(owner="owner", model="m", messages=said, max_tokens=max_tokens)
+    return ChatRequest(owner="owner", model="m", messages=said, max_tokens=max_tokens, instructions=instructions)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,13 @@ SYSTEMS = [
     "You're an assistant who's good at extracting key takeaways from conversations and summarizing them.",
     "你是一名擅长会话的助理，你需要将用户的会话总结为 10 个字以内的标题",
 ]
+CLAUDE = "You are a Claude agent.\n\nGenerate a concise, sentence-case title (3-7 words) that captures the main topic."
 ALONE = [
     ("Cherry Studio: topic name", "Name the topic.", NAMING),
     ("Cherry Studio: health check", "test", "hi"),
     ("Cherry Studio: translation", "Translate into English: Guten Tag", "follow system instruction"),
     ("Open WebUI: title, tags, follow-ups, queries", "", "### Task:\nGenerate 1-3 broad tags."),
+    ("Claude Code: title", CLAUDE, "<session>\nFix the login page\n</session>\n\nWrite the title in its language."),
     *((LOBECHAT, system, "user: hi\nassistant: Hello") for system in SYSTEMS),
 ]
 LAST = [
@@ -85,6 +87,7 @@ def test_a_request_that_stands_alone_is_told_by_what_a_client_really_sends(name:
     said = [("system", system)] if system else []
     assert side_call(request(*said, ("user", user))) == name
     assert side_call(request(*said, ("user", f"\n {user} \n"))) == name
+    assert side_call(request(("user", user), instructions=system)) == name
     assert side_call(request(*said, ("user", "earlier"), ("assistant", "yes"), ("user", user))) is None
 
 
@@ -118,6 +121,7 @@ def test_whatever_follows_a_known_beginning_is_a_side_call(shape: LastShape, sta
         request(("user", "hi")),
         request(("system", "You are kind."), ("user", "hi")),
         request(("user", "What does ### Task: mean?")),
+        request(("user", "<session> What is this tag?")),
         request(("user", "[1, 2]")),
         request(("user", "[not json")),
         request(("user", "follow system instruction")),

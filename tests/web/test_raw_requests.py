@@ -131,4 +131,4 @@ async def test_what_is_no_request_is_told_so_in_one_line(server: Server, written
     assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
     assert (answer.headers["Server"], answer.headers["x-should-retry"]) == ("qwen-thread", "false")
     (line,) = written.getvalue().splitlines()
-    assert line.endswith(f"[{answer.headers['X-Request-Id']}] app.web.middleware: InvalidRequest : {message}")
+    assert line.endswith(f"[{answer.headers['X-Request-Id']}] app.web.failures: InvalidRequest : {message}")

@@ -1,0 +1,238 @@
+"""Decode a Messages request: once, strictly where it matters, with an error that names the field."""
+
+import re
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from app.anthropic.content import Content, ContentReader, InputBlock
+from app.core.messages import ChatRequest, Message
+from app.core.tools.definitions import Tool, ToolUse
+from app.core.tools.json_output import JsonFormat
+from app.errors import InvalidRequest, UnsupportedFeature
+from app.wire.decoding import MOST_MESSAGES, BodyDecoder
+from app.wire.thinking import thinking_switch
+from app.wire.tools import checked, checked_schema
+
+_SEARCHES = re.compile(r"web_search_\d{8}")
+_MOST_STOPS = 64
+# Claude Code's first system text; part of it is another one in every request, and the model has no use for it.
+_BILLING = "x-anthropic-billing-header:"
+
+
+class InputMessage(msgspec.Struct, gc=False):
+    """A message of the history."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[InputBlock]
+
+
+class InputTool(msgspec.Struct):
+    """An entry of `tools`: one of the client's, or `web_search_...`, whose own fields have no effect."""
+
+    name: str = ""
+    type: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+
+
+class ToolChoice(msgspec.Struct):
+    """How the tools may be used: `auto`, `any`, `none`, or `tool` with a `name`."""
+
+    type: str
+    name: str = ""
+    disable_parallel_tool_use: bool | None = None
+
+
+class ThinkingConfig(msgspec.Struct):
+    """Whether the model is to think: `enabled`, `adaptive` or `disabled`; `display` may leave out what it thought."""
+
+    type: str
+    budget_tokens: int | None = None
+    display: str | None = None
+
+
+class OutputFormat(msgspec.Struct, rename={"definition": "schema"}):
+    """The JSON that the answer has to be."""
+
+    type: str
+    definition: dict[str, Any] | None = None
+
+
+class OutputConfig(msgspec.Struct):
+    """The form of the answer; `effort` has no effect."""
+
+    format: OutputFormat | None = None
+    effort: str | None = None
+
+
+class MessagesBody(msgspec.Struct, gc=False):
+    """The fields that are honoured or refused; every other one is ignored and named."""
+
+    model: str
+    messages: list[InputMessage]
+    system: str | list[InputBlock] | None = None
+    max_tokens: int | None = None
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    thinking: ThinkingConfig | None = None
+    tools: list[InputTool] | None = None
+    tool_choice: ToolChoice | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    container: Any = None
+    mcp_servers: list[Any] | None = None
+
+
+_decoder = BodyDecoder(MessagesBody)
+
+
+class MessagesCall(Struct, frozen=True, gc=False):
+    """A decoded request: what the core answers, and how the answer is written."""
+
+    request: ChatRequest
+    stream: bool
+    shows_thinking: bool
+    ignored: tuple[str, ...]
+
+
+def decode_messages(raw: bytes, owner: str) -> MessagesCall:
+    """Decode a request body. Raises InvalidRequest with `param`, UnsupportedFeature for what does not exist here."""
+    body, ignored = _decoder.decode(raw)
+    _refuse_unsupported(body)
+    reader = ContentReader()
+    messages = _messages(body.messages, reader)
+    thinking, budget = _thinking(body.thinking, messages)
+    tools, searches = _offered(body.tools or [])
+    request = ChatRequest(
+        owner=owner,
+        model=body.model,
+        messages=messages,
+        thinking=thinking,
+        thinking_budget=budget,
+        max_tokens=body.max_tokens,
+        stop=tuple(body.stop_sequences or ()),
+        tool_use=_tool_use(tools, body.tool_choice, searches=searches),
+        json_format=_json_format(body),
+        mode="search" if searches else "chat",
+        instructions=_system(body.system, reader),
+    )
+    shows_thinking = body.thinking is None or body.thinking.display != "omitted"
+    return MessagesCall(request, bool(body.stream), shows_thinking, (*ignored, *_without_effect(body)))
+
+
+def _refuse_unsupported(body: MessagesBody) -> None:
+    if len(body.messages) > MOST_MESSAGES:
+        raise InvalidRequest(
+            f"'messages' holds {len(body.messages):,} messages; at most {MOST_MESSAGES:,} are possible.",
+            param="messages",
+        )
+    if body.max_tokens is not None and body.max_tokens < 1:
+        raise InvalidRequest("'max_tokens' must be 1 or more.", param="max_tokens")
+    stops = body.stop_sequences or []
+    if len(stops) > _MOST_STOPS or not all(stops):
+        raise InvalidRequest(
+            f"'stop_sequences' holds at most {_MOST_STOPS} texts, none of them empty.", param="stop_sequences"
+        )
+    if body.mcp_servers:
+        raise UnsupportedFeature(
+            "'mcp_servers': this server calls no tools by itself; the client has to.", param="mcp_servers"
+        )
+    if body.container is not None:
+        raise UnsupportedFeature("'container': there are no containers here.", param="container")
+
+
+def _messages(wire: list[InputMessage], reader: ContentReader) -> tuple[Message, ...]:
+    messages: list[Message] = []
+    for index, each in enumerate(wire):
+        path = f"messages[{index}].content"
+        if each.role == "user":
+            messages += reader.user(each.content, path)
+        elif each.role == "assistant":
+            messages.append(reader.assistant(each.content, path))
+        else:
+            messages.append(Message("system", reader.system(each.content, path)))
+    if any(message.role != "system" for message in messages):
+        return tuple(messages)
+    raise InvalidRequest("'messages' holds nothing to answer; a user message is needed.", param="messages")
+
+
+def _system(content: Content | None, reader: ContentReader) -> str:
+    """Return the system prompt, without what Claude Code counts its requests by."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = reader.system_texts(content, "system")
+    return "\n\n".join(text for text in texts if not text.startswith(_BILLING))
+
+
+def _thinking(config: ThinkingConfig | None, messages: tuple[Message, ...]) -> tuple[bool, int | None]:
+    """Return whether to think and with how many tokens; in this API a model does so only when it is asked to."""
+    if config is None:
+        return bool(thinking_switch(messages)), None
+    if config.type not in {"enabled", "adaptive", "disabled"}:
+        raise InvalidRequest("'thinking.type' must be enabled, adaptive or disabled.", param="thinking.type")
+    if config.budget_tokens is not None and config.budget_tokens < 0:
+        raise InvalidRequest("'thinking.budget_tokens' must be 0 or more tokens.", param="thinking.budget_tokens")
+    return config.type != "disabled", config.budget_tokens or None
+
+
+def _offered(offered: list[InputTool]) -> tuple[list[Tool], bool]:
+    """Return the client's tools, and whether the web may be searched."""
+    tools, searches = [], False
+    for index, tool in enumerate(offered):
+        if tool.type in {None, "custom"}:
+            tools.append(Tool(tool.name, tool.description or "", tool.input_schema))
+        elif _SEARCHES.fullmatch(tool.type or ""):
+            searches = True
+        else:
+            raise UnsupportedFeature(
+                f"'tools[{index}]': tools of type {tool.type!r} do not exist here; the client's own and web_search do.",
+                param=f"tools[{index}].type",
+            )
+    return tools, searches
+
+
+def _tool_use(tools: list[Tool], choice: ToolChoice | None, *, searches: bool) -> ToolUse | None:
+    """Return the tools and how they may be used, None without any."""
+    wanted = choice or ToolChoice("auto")
+    if wanted.type not in {"auto", "any", "none", "tool"}:
+        raise InvalidRequest("'tool_choice.type' must be auto, any, none or tool.", param="tool_choice.type")
+    if wanted.type == "tool" and not wanted.name:
+        raise InvalidRequest("'tool_choice.name' is missing.", param="tool_choice.name")
+    means_search = searches and wanted.type == "tool" and wanted.name == "web_search"
+    if not tools:
+        if wanted.type in {"any", "tool"} and not searches:
+            raise InvalidRequest("'tool_choice' asks for a tool, but none is offered.", param="tool_choice")
+        return None
+    required = wanted.type in {"any", "tool"} and not means_search
+    return checked(
+        ToolUse(
+            tools=tuple(tools),
+            mode="none" if wanted.type == "none" else "required" if required else "auto",
+            only=wanted.name if wanted.type == "tool" and not means_search else None,
+            parallel=not wanted.disable_parallel_tool_use,
+        ),
+        "tool_choice",
+    )
+
+
+def _json_format(body: MessagesBody) -> JsonFormat | None:
+    """Return the JSON that an answer must be; `output_format` is the field's older place."""
+    config = body.output_config
+    field, wanted = "output_config.format", config.format if config is not None else None
+    if wanted is None:
+        field, wanted = "output_format", body.output_format
+    if wanted is None:
+        return None
+    if wanted.type != "json_schema":
+        raise InvalidRequest(f"'{field}.type' must be json_schema.", param=f"{field}.type")
+    if wanted.definition is None:
+        raise InvalidRequest(f"'{field}.schema' is missing.", param=f"{field}.schema")
+    return JsonFormat(checked_schema(wanted.definition, field, f"{field}.schema"), "")
+
+
+def _without_effect(body: MessagesBody) -> tuple[str, ...]:
+    """Return the fields that are known and have no effect all the same."""
+    has_effort = body.output_config is not None and body.output_config.effort is not None
+    return ("output_config.effort",) if has_effort else ()

@@ -1,0 +1,90 @@
+"""Write messages in Anthropic's shape, whole or as a stream of events."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from app.anthropic.blocks import AnswerBlocks
+from app.anthropic.errors import error_body
+from app.anthropic.shapes import AnthropicMessage, MessageUsage, StopReason
+from app.core.events import AnswerEvent, Ended, Usage
+from app.errors import GatewayError
+from app.wire.frames import unbroken
+
+_encode = msgspec.json.encode
+
+
+def message_usage(usage: Usage | None) -> MessageUsage:
+    """Write upstream's count of tokens: what it had in its cache is no part of `input_tokens` in this API."""
+    if usage is None:
+        return MessageUsage(0, 0, 0, 0)
+    return MessageUsage(usage.input_tokens - usage.cached_tokens, 0, usage.cached_tokens, usage.output_tokens)
+
+
+class MessageWriter:
+    """Writes one message: by `write`, `end` and `fail` as server-sent events, or by `whole`."""
+
+    def __init__(self, message_id: str, model: str, *, request_id: str, shows_thinking: bool) -> None:
+        """`request_id` is told in errors; with `shows_thinking` false what the model thought is left out."""
+        self._message = AnthropicMessage(message_id, "message", "assistant", model, [], None, None, message_usage(None))
+        self._blocks = AnswerBlocks(self._frame, shows_thinking=shows_thinking)
+        self._request_id = request_id
+        self._frames: list[bytes] = []
+        self._begun = False
+
+    def whole(self, events: Iterable[AnswerEvent], end: Ended) -> bytes:
+        """Write a whole message."""
+        for event in events:
+            self._blocks.take(event)
+        self._blocks.close()
+        message = self._message
+        message.content = self._blocks.content
+        message.stop_reason, message.stop_sequence = _reason(end), end.stop_sequence
+        message.usage = message_usage(end.usage)
+        return _encode(message)
+
+    def write(self, events: Sequence[AnswerEvent]) -> bytes:
+        """Write a batch of events as one piece of the stream."""
+        self._begin()
+        for event in events:
+            self._blocks.take(event)
+        return self._written()
+
+    def end(self, end: Ended) -> bytes:
+        """Write the last piece of the stream."""
+        self._begin()
+        self._blocks.close()
+        delta = {"stop_reason": _reason(end), "stop_sequence": end.stop_sequence}
+        self._frame("message_delta", {"delta": delta, "usage": message_usage(end.usage)})
+        self._frame("message_stop", {})
+        return self._written()
+
+    def fail(self, error: GatewayError) -> bytes:
+        """Write an error as the last piece of the stream."""
+        self._frames.append(_event("error", error_body(error, self._request_id)))
+        return self._written()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._frame("message_start", {"message": self._message})
+
+    def _frame(self, kind: str, fields: dict[str, Any]) -> None:
+        self._frames.append(_event(kind, _encode({"type": kind, **fields})))
+
+    def _written(self) -> bytes:
+        frames, self._frames = b"".join(self._frames), []
+        return frames
+
+
+def _event(kind: str, data: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), unbroken(data))
+
+
+def _reason(end: Ended) -> StopReason:
+    if end.finish_reason == "tool_calls":
+        return "tool_use"
+    if end.finish_reason == "length":
+        return "max_tokens"
+    return "end_turn" if end.stop_sequence is None else "stop_sequence"
