@@ -87,7 +87,8 @@ async def test_a_whole_history_knows_the_system_messages_that_came_by_name(clien
         new: list[Any] = [*map(system, texts), user("Go on.")]
         whole += [*said.output, *new]
         said = await say(client, new, said)
-    await say(client, [*whole, *said.output, user("Two.")])
+    whole += [*said.output, user("Two.")]
+    await say(client, whole)
     assert last_sent(server) == "Two."
 
 
