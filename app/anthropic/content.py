@@ -132,7 +132,10 @@ class ContentReader:
             return block.text
         if block.type == "search_result":
             source = block.source if isinstance(block.source, str) else ""
-            return "\n".join(filter(None, (block.title, source, self._given(block.content, f"{path}.content"))))
+            found = block.content if isinstance(block.content, list) else []
+            self._extent.count(len(found), f"{path}.content")
+            texts = [each.text for each in found if each.type == "text"]
+            return "\n".join(filter(None, (block.title, source, apart(texts))))
         raise _unknown(block, path)
 
     def _file(self, block: InputBlock, path: str) -> Attachment:
