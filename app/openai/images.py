@@ -12,7 +12,7 @@ from app.core.file_types import bytes_digest, file_content, safe_name
 from app.core.messages import ChatRequest, Message
 from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.forms import FormPart, text_fields
-from app.openai.shapes import ImageInput, ImageUsage, MadeImage, MadeImages
+from app.openai.media_shapes import ImageInput, ImageUsage, MadeImage, MadeImages
 from app.openai.sizes import nearest_ratio
 from app.wire.decoding import BodyDecoder, decode_fields
 

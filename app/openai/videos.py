@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.core.messages import ChatRequest, Message
 from app.core.ports import Video
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.openai import shapes
+from app.openai import media_shapes as shapes
 from app.openai.forms import FormPart, text_fields
 from app.openai.sizes import nearest_ratio
 from app.wire.decoding import BodyDecoder, decode_fields

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.core.file_types import upload_digest
 from app.core.ports import Branch, Erased, Said, SessionSummary
 from app.errors import StoreError, StoreUnusable
-from app.store import statements
+from app.store import archive_statements as statements
 from app.store.connection import refuse_old_sqlite, store_errors
 from app.store.journal import is_named
 from app.store.lock import is_held

@@ -11,7 +11,7 @@ from app.core.events import AnswerEvent, Ended, Picture
 from app.core.pictures import picture_bytes
 from app.errors import UpstreamError
 from app.openai.images import ImageCall, decode_edit, decode_generation, image_list
-from app.openai.shapes import MadeImage
+from app.openai.media_shapes import MadeImage
 from app.web.forms import read_form, read_json
 from app.web.headers import turn_headers
 from app.web.keys import OWNER, SERVICES, VISIT, Services

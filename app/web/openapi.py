@@ -10,20 +10,11 @@ from app.anthropic.requests import MessagesBody
 from app.anthropic.shapes import AnthropicError, AnthropicMessage
 from app.openai.files import FileDeleted, FileList, FileObject, FileUpload
 from app.openai.images import ImageBody
+from app.openai.media_shapes import DeletedVideo, MadeImages, Video, VideoPage
 from app.openai.requests import ChatBody
 from app.openai.response_requests import ResponseBody
 from app.openai.response_shapes import KeptResponse, Response
-from app.openai.shapes import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    DeletedVideo,
-    Error,
-    MadeImages,
-    Model,
-    ModelList,
-    Video,
-    VideoPage,
-)
+from app.openai.shapes import ChatCompletion, ChatCompletionChunk, Error, Model, ModelList
 from app.openai.videos import VideoBody
 from app.web.openapi_media import media_paths
 from app.web.openapi_operations import HEADERS, SCHEMAS, content, json_body, operation, reference

@@ -6,8 +6,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from app.errors import UnsupportedFeature, UpstreamError
+from app.openai.media_shapes import DeletedVideo
 from app.openai.paging import read_page
-from app.openai.shapes import DeletedVideo
 from app.openai.videos import (
     MOST_LISTED,
     USUALLY_LISTED,
