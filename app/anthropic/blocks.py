@@ -63,7 +63,7 @@ class AnswerBlocks:
             if not text.strip():
                 self._blank = text
                 return
-            block = TextBlock("", None)
+            block = TextBlock("")
             self._texts.append((begin, len(self.content), block))
             self._begin(block)
         self._delta("text_delta", "text", text)

@@ -30,7 +30,7 @@ class TextBlock(msgspec.Struct, gc=False, tag_field="type", tag="text"):
     """A part of the answer in words."""
 
     text: str
-    citations: list[WebCitation] | None
+    citations: list[WebCitation] | msgspec.UnsetType = msgspec.UNSET  # null is refused by some clients
 
 
 class ThinkingBlock(msgspec.Struct, gc=False, tag_field="type", tag="thinking"):
@@ -51,6 +51,12 @@ class ToolUseBlock(msgspec.Struct, gc=False, tag_field="type", tag="tool_use"):
 Block = TextBlock | ThinkingBlock | ToolUseBlock
 
 
+class OutputDetails(msgspec.Struct, gc=False):
+    """What the output tokens were."""
+
+    thinking_tokens: int
+
+
 class MessageUsage(msgspec.Struct, gc=False):
     """Tokens as the site counts them; 0 where it did not, since clients of this API need a number."""
 
@@ -58,6 +64,7 @@ class MessageUsage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: int
     cache_read_input_tokens: int
     output_tokens: int
+    output_tokens_details: OutputDetails
 
 
 class AnthropicMessage(msgspec.Struct, gc=False, rename={"kind": "type"}):

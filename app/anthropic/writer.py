@@ -1,13 +1,13 @@
 """Write messages in Anthropic's shape, whole or as a stream of events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from app.anthropic.blocks import AnswerBlocks
 from app.anthropic.errors import error_body
-from app.anthropic.shapes import AnthropicMessage, MessageUsage, StopReason
+from app.anthropic.shapes import AnthropicMessage, MessageUsage, OutputDetails, StopReason
 from app.core.events import AnswerEvent, Ended, Usage
 from app.errors import GatewayError
 from app.wire.frames import unbroken
@@ -17,19 +17,31 @@ _encode = msgspec.json.encode
 
 def message_usage(usage: Usage | None) -> MessageUsage:
     """Write upstream's count of tokens: what it had in its cache is no part of `input_tokens` in this API."""
-    if usage is None:
-        return MessageUsage(0, 0, 0, 0)
-    return MessageUsage(usage.input_tokens - usage.cached_tokens, 0, usage.cached_tokens, usage.output_tokens)
+    counted = usage or Usage(0, 0)
+    fresh, thinking = counted.input_tokens - counted.cached_tokens, OutputDetails(counted.reasoning_tokens)
+    return MessageUsage(fresh, 0, counted.cached_tokens, counted.output_tokens, thinking)
 
 
 class MessageWriter:
     """Writes one message: by `write`, `end` and `fail` as server-sent events, or by `whole`."""
 
-    def __init__(self, message_id: str, model: str, *, request_id: str, shows_thinking: bool) -> None:
-        """`request_id` is told in errors; with `shows_thinking` false what the model thought is left out."""
+    def __init__(
+        self,
+        message_id: str,
+        model: str,
+        *,
+        request_id: str,
+        shows_thinking: bool,
+        used: Callable[[], Usage | None],
+    ) -> None:
+        """`request_id` is told in errors; with `shows_thinking` false what the model thought is left out.
+
+        `used` tells what upstream counted so far, which is where some clients take the count of the input from.
+        """
         self._message = AnthropicMessage(message_id, "message", "assistant", model, [], None, None, message_usage(None))
         self._blocks = AnswerBlocks(self._frame, shows_thinking=shows_thinking)
         self._request_id = request_id
+        self._used = used
         self._frames: list[bytes] = []
         self._begun = False
 
@@ -68,6 +80,7 @@ class MessageWriter:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
+            self._message.usage = message_usage(self._used())
             self._frame("message_start", {"message": self._message})
 
     def _frame(self, kind: str, fields: dict[str, Any]) -> None:

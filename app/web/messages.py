@@ -22,6 +22,7 @@ async def make_message(request: web.Request) -> web.StreamResponse:
             turn.draft.node.model,
             request_id=visit.request_id,
             shows_thinking=call.shows_thinking,
+            used=lambda: turn.used,
         )
         if call.stream:
             return await answer_as_stream(request, turn, writer, call.ignored)

@@ -40,19 +40,19 @@ ALL: list[AnswerEvent] = [
 ]
 BLOCKS = [
     {"type": "thinking", "thinking": "hm", "signature": ""},
-    {"type": "text", "text": '\nHello "you"', "citations": None},
+    {"type": "text", "text": '\nHello "you"'},
     {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}},
     {"type": "tool_use", "id": "call_2", "name": "g", "input": {}},
 ]
 EVENT: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 
 
-def writer(*, shows_thinking: bool = True) -> MessageWriter:
-    return MessageWriter("msg_1", "qwen3.7-plus", request_id="req_1", shows_thinking=shows_thinking)
+def writer(*, shows_thinking: bool = True, used: Usage | None = None) -> MessageWriter:
+    return MessageWriter("msg_1", "qwen3.7-plus", request_id="req_1", shows_thinking=shows_thinking, used=lambda: used)
 
 
-def whole(events: Sequence[AnswerEvent], end: Ended = END, **options: bool) -> Any:
-    written = writer(**options).whole(events, end)
+def whole(events: Sequence[AnswerEvent], end: Ended = END, *, shows_thinking: bool = True) -> Any:
+    written = writer(shows_thinking=shows_thinking).whole(events, end)
     Message.model_validate_json(written, strict=True)
     return json.loads(written)
 
@@ -65,9 +65,9 @@ def events_of(stream: bytes) -> list[Any]:
     return events
 
 
-def streamed(events: Sequence[AnswerEvent], end: Ended = END, **options: bool) -> list[Any]:
+def streamed(events: Sequence[AnswerEvent], end: Ended = END, *, shows_thinking: bool = True) -> list[Any]:
     """Write each event by itself; return what the stream tells, in the shape of the client's own types."""
-    written = writer(**options)
+    written = writer(shows_thinking=shows_thinking)
     told = events_of(b"".join([*(written.write([event]) for event in events), written.end(end)]))
     for event in told:
         EVENT.validate_python(event)
@@ -102,7 +102,7 @@ def _add(block: Any, delta: Any) -> None:
     elif delta["type"] == "input_json_delta":
         block["json"] = block.get("json", "") + delta["partial_json"]
     elif delta["type"] == "citations_delta":
-        block["citations"] = [*(block["citations"] or []), delta["citation"]]
+        block["citations"] = [*block.get("citations", ()), delta["citation"]]
     else:
         assert delta == {"type": "signature_delta", "signature": ""}
 
@@ -121,6 +121,7 @@ def test_a_whole_message_has_its_blocks_in_order() -> None:
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 4,
             "output_tokens": 36,
+            "output_tokens_details": {"thinking_tokens": 25},
         },
     }
 
@@ -170,7 +171,14 @@ def test_tokens_that_nobody_counted_are_none() -> None:
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": 0,
+        "output_tokens_details": {"thinking_tokens": 0},
     }
+
+
+def test_a_stream_begins_with_what_was_counted_by_then() -> None:
+    begun = writer(used=Usage(20, 1, cached_tokens=4)).write([TextDelta("x")])
+    usage = events_of(begun)[0]["message"]["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (16, 4, 1)
 
 
 def test_pages_are_cited_by_the_text_that_names_them() -> None:

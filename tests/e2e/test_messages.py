@@ -95,6 +95,22 @@ async def test_a_conversation_goes_on_in_its_chat(client: AsyncAnthropic, server
     assert len(server.emulator.chats) == 1
 
 
+async def test_a_stream_tells_its_input_at_once_and_what_was_thought_of_its_output(client: AsyncAnthropic) -> None:
+    wanted: Any = {
+        "model": MODEL,
+        "max_tokens": 4000,
+        "thinking": THINK,
+        "messages": [{"role": "user", "content": DOG}],
+    }
+    async with client.messages.stream(**wanted) as stream:
+        begun = [event.message.usage async for event in stream if event.type == "message_start"]
+        said = await stream.get_final_message()
+    details = said.usage.output_tokens_details
+    assert details is not None
+    assert 0 < details.thinking_tokens < said.usage.output_tokens
+    assert begun[0].input_tokens == said.usage.input_tokens > 0
+
+
 async def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
     async with emulating() as emulator:
         async with serving(tmp_path, emulator) as server, client_of(server) as client:
