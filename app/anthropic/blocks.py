@@ -1,30 +1,28 @@
 """The content of a message as it comes: an answer in blocks, each step told as an event of Anthropic's stream."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from app.anthropic.shapes import Block, TextBlock, ThinkingBlock, ToolUseBlock, WebCitation
 from app.core.events import AnswerEvent, CallArguments, CallStarted, Citations, ReasoningDelta, TextDelta
+from app.wire.frames import EventFrames
+from app.wire.texts import Texts
 
 _NO_INPUT = msgspec.Raw(b"{}")
-Tell = Callable[[str, dict[str, Any]], None]
-"""Is told of a step: the event's name, and its fields."""
 
 
 class AnswerBlocks:
     """Puts the events of an answer into blocks; only the last of `content` may be open."""
 
-    def __init__(self, tell: Tell, *, shows_thinking: bool) -> None:
+    def __init__(self, frames: EventFrames | None, *, shows_thinking: bool) -> None:
+        """`frames` are told of each step; None for an answer that is written whole."""
         self.content: list[Block] = []
-        self._tell = tell
+        self._frames = frames
         self._shows_thinking = shows_thinking
         self._open: Block | None = None
         self._said: list[str] = []  # by the open block
-        self._blank = ""  # what was said between blocks: no block by itself, which the API refuses
-        self._length = 0  # characters of the answer's text so far, which its citations count
-        self._texts: list[tuple[int, int, TextBlock]] = []  # where they begin in that, and in `content`
+        self._texts: Texts[tuple[int, TextBlock]] = Texts()  # with their places in `content`
 
     def take(self, event: AnswerEvent) -> None:
         """Take what comes next. A picture is shown by the text, as Markdown; this API has no other form for it."""
@@ -56,17 +54,15 @@ class AnswerBlocks:
         self._open = None
 
     def _say(self, text: str) -> None:
-        begin = self._length - len(self._blank)
-        self._length += len(text)
-        if not isinstance(self._open, TextBlock):
-            text, self._blank = self._blank + text, ""
-            if not text.strip():
-                self._blank = text
-                return
+        is_open = isinstance(self._open, TextBlock)
+        said = self._texts.take(text, is_open=is_open)
+        if not said:
+            return
+        if not is_open:
             block = TextBlock("")
-            self._texts.append((begin, len(self.content), block))
+            self._texts.begin((len(self.content), block))
             self._begin(block)
-        self._delta("text_delta", "text", text)
+        self._delta("text_delta", "text", said)
 
     def _think(self, text: str) -> None:
         if not isinstance(self._open, ThinkingBlock):
@@ -76,15 +72,14 @@ class AnswerBlocks:
     def _cite(self, citations: Citations) -> None:
         """Cite in the block that holds the place; of one that ended before, a stream can tell nothing any more."""
         for cited in citations.cited:
-            held = [text for text in self._texts if text[0] <= cited.start]
-            if not held:
+            held = self._texts.at(cited.start)
+            if held is None:
                 continue  # only a text cites
-            _, index, block = held[-1]
+            _, (index, block) = held
             citation = WebCitation(cited.url, cited.title, "", "")
             block.citations = [*(block.citations or ()), citation]
             if block is self._open:
-                delta = {"type": "citations_delta", "citation": citation}
-                self._tell("content_block_delta", {"index": index, "delta": delta})
+                self._tell("content_block_delta", index, {"delta": {"type": "citations_delta", "citation": citation}})
 
     def _begin(self, block: Block) -> None:
         self.close()
@@ -97,4 +92,8 @@ class AnswerBlocks:
         self._step("content_block_delta", {"delta": {"type": kind, field: text}})
 
     def _step(self, name: str, fields: dict[str, Any]) -> None:
-        self._tell(name, {"index": len(self.content) - 1, **fields})
+        self._tell(name, len(self.content) - 1, fields)
+
+    def _tell(self, name: str, index: int, fields: dict[str, Any]) -> None:
+        if self._frames is not None:
+            self._frames.add(name, {"index": index, **fields})

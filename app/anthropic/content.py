@@ -14,8 +14,9 @@ from app.wire.sources import by_url, fault, from_base64, inline, stored
 _KNOWN = "text, image, document, search_result, tool_use and tool_result"
 _FILES: dict[str, FileKind] = {"image": "image", "document": "document"}
 # Not told again: what the model thought, and what its own tools did, whose outcome is in the words that follow.
-_LEFT_OUT = frozenset({"thinking", "redacted_thinking", "fallback", "compaction"})
-_FAILED = "The tool failed and said nothing."
+_LEFT_OUT = frozenset({"thinking", "redacted_thinking", "server_tool_use", "mcp_tool_use"})
+_FAILED = "The tool failed."
+_NO_INPUT = msgspec.Raw(b"{}")
 
 
 class Source(msgspec.Struct):
@@ -30,7 +31,10 @@ class Source(msgspec.Struct):
 
 
 class InputBlock(msgspec.Struct, gc=False):
-    """A block of a message; which fields count is said by `type`."""
+    """A block of a message; which fields count is said by `type`.
+
+    `source` is a text in `search_result`, `content` an object in what Anthropic's own tools gave, which is left out.
+    """
 
     type: str
     text: str = ""
@@ -39,7 +43,7 @@ class InputBlock(msgspec.Struct, gc=False):
     context: str | None = None
     id: str = ""
     name: str = ""
-    input: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
+    input: msgspec.Raw = msgspec.field(default_factory=lambda: _NO_INPUT)
     tool_use_id: str = ""
     content: "str | list[InputBlock] | dict[str, msgspec.Raw] | None" = None
     is_error: bool | None = None
@@ -110,7 +114,8 @@ class ContentReader:
         if not block.tool_use_id:
             raise _missing(f"{path}.tool_use_id")
         text = self._given(block.content, f"{path}.content")
-        return Message("tool", text or (_FAILED if block.is_error else ""), tool_call_id=block.tool_use_id)
+        failed = [_FAILED] if block.is_error else []
+        return Message("tool", "\n".join([*failed, text] if text else failed), tool_call_id=block.tool_use_id)
 
     def _given(self, content: str | list[InputBlock] | dict[str, msgspec.Raw] | None, path: str) -> str:
         if isinstance(content, dict):
@@ -134,8 +139,8 @@ class ContentReader:
             source = block.source if isinstance(block.source, str) else ""
             found = block.content if isinstance(block.content, list) else []
             self._extent.count(len(found), f"{path}.content")
-            texts = [each.text for each in found if each.type == "text"]
-            return "\n".join(filter(None, (block.title, source, apart(texts))))
+            said = block.content if isinstance(block.content, str) else apart([each.text for each in found])
+            return "\n".join(filter(None, (block.title, source, said)))
         raise _unknown(block, path)
 
     def _file(self, block: InputBlock, path: str) -> Attachment:
@@ -148,7 +153,9 @@ class ContentReader:
             return inline(from_base64(source.data, f"{where}.data"), source.media_type, name, f"{where}.data")
         if source.type == "url":
             return by_url(kind, source.url, name, f"{where}.url")
-        if source.type == "file" and source.file_id:
+        if source.type == "file":
+            if not source.file_id:
+                raise _missing(f"{where}.file_id")
             return stored(kind, source.file_id, name)
         if source.type == "text" and kind == "document":
             return inline(source.data.encode(errors="replace"), "text/plain", name, f"{where}.data")
@@ -170,11 +177,14 @@ def _call(block: InputBlock, path: str) -> ToolCall:
     for field, value in (("id", block.id), ("name", block.name)):
         if not value:
             raise _missing(f"{path}.{field}")
-    return ToolCall(block.id, block.name, bytes(block.input).decode())
+    arguments = bytes(block.input).decode()
+    if not arguments.startswith("{"):
+        raise InvalidRequest(f"'{path}.input' must be an object.", param=f"{path}.input")
+    return ToolCall(block.id, block.name, arguments)
 
 
 def _is_left_out(block: InputBlock) -> bool:
-    return block.type in _LEFT_OUT or block.type.startswith("server_tool_") or block.type.endswith("_tool_result")
+    return block.type in _LEFT_OUT or block.type.endswith("_tool_result")
 
 
 def _missing(path: str) -> InvalidRequest:

@@ -11,7 +11,7 @@ from app.core.messages import ChatRequest, Message
 from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.wire.decoding import MOST_MESSAGES, BodyDecoder
+from app.wire.decoding import BodyDecoder, check_count, check_limit
 from app.wire.thinking import thinking_switch
 from app.wire.tools import checked, checked_schema
 
@@ -85,7 +85,7 @@ class MessagesBody(msgspec.Struct, gc=False):
     mcp_servers: list[Any] | None = None
 
 
-_decoder = BodyDecoder(MessagesBody)
+_decoder = BodyDecoder(MessagesBody, roles="user, assistant and system")
 
 
 class MessagesCall(Struct, frozen=True, gc=False):
@@ -115,7 +115,7 @@ def decode_messages(raw: bytes, owner: str) -> MessagesCall:
         stop=tuple(body.stop_sequences or ()),
         tool_use=_tool_use(tools, body.tool_choice, searches=searches),
         json_format=_json_format(body),
-        mode="search" if searches else "chat",
+        mode="search" if searches and (body.tool_choice is None or body.tool_choice.type != "none") else "chat",
         instructions=_system(body.system, reader),
     )
     shows_thinking = body.thinking is None or body.thinking.display != "omitted"
@@ -123,13 +123,8 @@ def decode_messages(raw: bytes, owner: str) -> MessagesCall:
 
 
 def _refuse_unsupported(body: MessagesBody) -> None:
-    if len(body.messages) > MOST_MESSAGES:
-        raise InvalidRequest(
-            f"'messages' holds {len(body.messages):,} messages; at most {MOST_MESSAGES:,} are possible.",
-            param="messages",
-        )
-    if body.max_tokens is not None and body.max_tokens < 1:
-        raise InvalidRequest("'max_tokens' must be 1 or more.", param="max_tokens")
+    check_count(len(body.messages), "messages", "messages")
+    check_limit(body.max_tokens, "max_tokens")
     stops = body.stop_sequences or []
     if len(stops) > _MOST_STOPS or not all(stops):
         raise InvalidRequest(
@@ -153,9 +148,16 @@ def _messages(wire: list[InputMessage], reader: ContentReader) -> tuple[Message,
             messages.append(reader.assistant(each.content, path))
         else:
             messages.append(Message("system", reader.system(each.content, path)))
-    if any(message.role != "system" for message in messages):
-        return tuple(messages)
-    raise InvalidRequest("'messages' holds nothing to answer; a user message is needed.", param="messages")
+    last = next((message.role for message in reversed(messages) if message.role != "system"), None)
+    if last is None:
+        raise InvalidRequest("'messages' holds nothing to answer; a user message is needed.", param="messages")
+    if last == "assistant":
+        raise UnsupportedFeature(
+            "'messages' ends with words of the assistant, which the site cannot go on from: the last message has to be "
+            "the user's.",
+            param="messages",
+        )
+    return tuple(messages)
 
 
 def _system(content: Content | None, reader: ContentReader) -> str:
@@ -200,10 +202,10 @@ def _tool_use(tools: list[Tool], choice: ToolChoice | None, *, searches: bool) -
         raise InvalidRequest("'tool_choice.type' must be auto, any, none or tool.", param="tool_choice.type")
     if wanted.type == "tool" and not wanted.name:
         raise InvalidRequest("'tool_choice.name' is missing.", param="tool_choice.name")
-    means_search = searches and wanted.type == "tool" and wanted.name == "web_search"
+    means_search = searches and (wanted.name == "web_search" or (wanted.type == "any" and not tools))
     if not tools:
-        if wanted.type in {"any", "tool"} and not searches:
-            raise InvalidRequest("'tool_choice' asks for a tool, but none is offered.", param="tool_choice")
+        if wanted.type in {"any", "tool"} and not means_search:
+            raise InvalidRequest("'tool_choice' asks for a tool that is not offered.", param="tool_choice")
         return None
     required = wanted.type in {"any", "tool"} and not means_search
     return checked(

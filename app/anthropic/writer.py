@@ -1,7 +1,6 @@
 """Write messages in Anthropic's shape, whole or as a stream of events."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -10,7 +9,7 @@ from app.anthropic.errors import error_body
 from app.anthropic.shapes import AnthropicMessage, MessageUsage, OutputDetails, StopReason
 from app.core.events import AnswerEvent, Ended, Usage
 from app.errors import GatewayError
-from app.wire.frames import unbroken
+from app.wire.frames import EventFrames, event_frame
 
 _encode = msgspec.json.encode
 
@@ -39,19 +38,19 @@ class MessageWriter:
         `used` tells what upstream counted so far, which is where some clients take the count of the input from.
         """
         self._message = AnthropicMessage(message_id, "message", "assistant", model, [], None, None, message_usage(None))
-        self._blocks = AnswerBlocks(self._frame, shows_thinking=shows_thinking)
+        self._frames = EventFrames()
+        self._blocks = AnswerBlocks(self._frames, shows_thinking=shows_thinking)
+        self._shows_thinking = shows_thinking
         self._request_id = request_id
         self._used = used
-        self._frames: list[bytes] = []
-        self._begun = False
 
     def whole(self, events: Iterable[AnswerEvent], end: Ended) -> bytes:
         """Write a whole message."""
+        blocks, message = AnswerBlocks(None, shows_thinking=self._shows_thinking), self._message
         for event in events:
-            self._blocks.take(event)
-        self._blocks.close()
-        message = self._message
-        message.content = self._blocks.content
+            blocks.take(event)
+        blocks.close()
+        message.content = blocks.content
         message.stop_reason, message.stop_sequence = _reason(end), end.stop_sequence
         message.usage = message_usage(end.usage)
         return _encode(message)
@@ -61,38 +60,25 @@ class MessageWriter:
         self._begin()
         for event in events:
             self._blocks.take(event)
-        return self._written()
+        return self._frames.take()
 
     def end(self, end: Ended) -> bytes:
         """Write the last piece of the stream."""
         self._begin()
         self._blocks.close()
         delta = {"stop_reason": _reason(end), "stop_sequence": end.stop_sequence}
-        self._frame("message_delta", {"delta": delta, "usage": message_usage(end.usage)})
-        self._frame("message_stop", {})
-        return self._written()
+        self._frames.add("message_delta", {"delta": delta, "usage": message_usage(end.usage)})
+        self._frames.add("message_stop", {})
+        return self._frames.take()
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error as the last piece of the stream."""
-        self._frames.append(_event("error", error_body(error, self._request_id)))
-        return self._written()
+        return event_frame("error", error_body(error, self._request_id))
 
     def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
+        if not self._frames.count:
             self._message.usage = message_usage(self._used())
-            self._frame("message_start", {"message": self._message})
-
-    def _frame(self, kind: str, fields: dict[str, Any]) -> None:
-        self._frames.append(_event(kind, _encode({"type": kind, **fields})))
-
-    def _written(self) -> bytes:
-        frames, self._frames = b"".join(self._frames), []
-        return frames
-
-
-def _event(kind: str, data: bytes) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), unbroken(data))
+            self._frames.add("message_start", {"message": self._message})
 
 
 def _reason(end: Ended) -> StopReason:

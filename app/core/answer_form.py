@@ -48,10 +48,10 @@ def refuse_unfit(request: ChatRequest, choice: Choice) -> None:
     if choice.mode in {"chat", "search"}:
         return
     has_tools = request.tool_use is not None and request.tool_use.mode != "none"
-    field = "tools" if has_tools else "response_format" if request.json_format is not None else None
-    if field:
+    if has_tools or request.json_format is not None:
+        unfit = "tools" if has_tools else "form of JSON"
         raise UnsupportedFeature(
-            f"An answer that is to {ABILITIES[choice.mode]} has no '{field}'; leave it out, or take the model without "
+            f"An answer that is to {ABILITIES[choice.mode]} has no {unfit}; leave that out, or take the model without "
             "that suffix.",
-            param=field,
+            param="tools" if has_tools else "response_format",
         )

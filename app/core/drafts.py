@@ -19,6 +19,7 @@ from app.core.ports import Match, NewNode, NewSession, NodeFile, Place, Prompt
 from app.core.prompts import prompt_for, thinking_for
 from app.core.system_text import is_same_prompt
 from app.core.telling import Telling
+from app.core.title import title_of
 from app.core.token_scale import Weight, continued_weight, opened_weight
 from app.core.told import Told
 from app.core.tools.scheme import SCHEME
@@ -34,7 +35,6 @@ from app.core.transcript import (
 )
 from app.errors import FileLimit
 
-_TITLE_CHARS = 80
 SIDE_CALL = "side call"
 IS_DELETE = "IS_DELETE"
 
@@ -126,7 +126,7 @@ def opening(
     before = past.written if past is not None else ""
     system = instructions(history.system)
     words = _words(request, telling, attached, fits, system=system, closing=SO_FAR, before=before)
-    title = _title(history, attached)
+    title = title_of(history.spoken, attached)
     session = NewSession(_new_id("session"), request.owner, account, "", choice.id, title, delete_because)
     node = _node(
         history,
@@ -264,14 +264,6 @@ def _beyond(words: _Words) -> str | None:
     if words.sent == words.said:
         return None
     return words.whole if words.whole != words.said else words.sent
-
-
-def _title(history: History, attached: Attached) -> str:
-    """Return the beginning of the first user text, on one line; without words, the names of the files."""
-    first = next((message.text for message in history.spoken if message.role == "user"), "")
-    first = first if first.strip() else ", ".join(attached.shown.values())
-    line = " ".join(first.split(maxsplit=_TITLE_CHARS))  # what is not split then is behind the end
-    return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
 
 
 def _new_id(kind: str) -> str:

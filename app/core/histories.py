@@ -1,7 +1,7 @@
 """Reads the histories of requests: clients send all of a conversation again at every turn, and only the new is read."""
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
+from itertools import accumulate
 from sys import getsizeof
 from typing import NamedTuple
 
@@ -27,7 +27,22 @@ class _Prompt(NamedTuple):
     teaches: bool
 
 
+class _Lasting(NamedTuple):
+    """What is known of system messages that stay: names of each, and of all up to each; whether any teaches tools."""
+
+    texts: tuple[str, ...]
+    digests: tuple[str, ...]
+    chain: tuple[str, ...]
+    teach: bool
+
+    @property
+    def digest(self) -> str:
+        """The name of them all."""
+        return self.chain[-1] if self.chain else ""
+
+
 _NO_PROMPT = _Prompt("", teaches=False)
+_NONE_LAST = _Lasting((), (), (), teach=False)
 
 
 class Histories:
@@ -64,29 +79,26 @@ class Histories:
             keys = self._keys[owner, account] = Keys.of(owner, account)
         systems = [message.text for message in messages if message.role == "system"]
         spoken = tuple([message for message in messages if message.role != "system"]) if systems else messages
-        stays: list[_Prompt] = []
-        lasting: tuple[str, ...] = ()
+        lasting = _NONE_LAST
         if instructions is not None:
-            lasting, systems = tuple([text for text in systems if text.strip()]), [instructions]
-            stays = [self._prompt(text) for text in lasting]
+            lasting, systems = self._lasting(systems), [instructions]
         system = joined([*systems, taught]) if systems or taught else ""
         prompt = self._prompt(system) if system else _NO_PROMPT
-        is_taught = not taught and (prompt.teaches or any(each.teaches for each in stays))  # else we read the calls
-        named = tuple([each.digest for each in stays])
-        name = prompt.digest if instructions is None else parts_digest(reduce(chained, named, ""), prompt.digest)
+        is_taught = (prompt.teaches or lasting.teach) and not taught  # else we teach them, and read the calls
         reading = self._read(keys, spoken, _UNREAD_AND_TAUGHT if is_taught else _UNREAD, keep=keep)
         return History(
             keys=keys,
             system=system,
-            system_digest=name,
+            system_digest=prompt.digest if instructions is None else parts_digest(lasting.digest, prompt.digest),
             spoken=spoken,
             turns=reading.turns,
             anchors=reading.anchors(),
             told=reading.told,
             answered=reading.answered,
             keys_before=reading.keys_before,
-            lasting=lasting,
-            lasting_digests=named,
+            lasting=lasting.texts,
+            lasting_digests=lasting.digests,
+            lasting_chain=lasting.chain,
         )
 
     def _read(self, keys: Keys, spoken: tuple[Message, ...], unread: Reading, *, keep: bool) -> Reading:
@@ -108,6 +120,15 @@ class Histories:
                 self._readings.drop(_place(keys, followed.marks, is_taught=is_taught))
             self._readings.put(_place(keys, marks, is_taught=is_taught), reading, reading.size)
         return reading
+
+    def _lasting(self, systems: Sequence[str]) -> _Lasting:
+        texts = tuple([text for text in systems if text.strip()])
+        if not texts:
+            return _NONE_LAST
+        prompts = [self._prompt(text) for text in texts]
+        digests = tuple([prompt.digest for prompt in prompts])
+        teach = any(prompt.teaches for prompt in prompts)
+        return _Lasting(texts, digests, tuple(accumulate(digests, chained)), teach)
 
     def _prompt(self, system: str) -> _Prompt:
         known = self._prompts.get(system)

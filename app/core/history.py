@@ -6,7 +6,6 @@ user text, over the whole tool loop.
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
-from itertools import accumulate
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from app.core.canonical import canonical_assistant, canonical_user
 from app.core.keys import Keys
 from app.core.messages import Message
-from app.core.system_text import chained, is_in_parts, is_same_prompt, joined, parts_of
+from app.core.system_text import is_in_parts, is_same_prompt, joined, parts_of
 from app.core.told import ToldByPlace
 
 
@@ -68,7 +67,8 @@ class History(Struct, frozen=True, gc=False):
     hold steps without any text, which some clients leave out. The likeliest comes first. `told` is what the messages
     told beside their texts, `answered` the canonical text of the answers in the last turn. `keys_before` name the
     conversation before each turn. `system` is the system prompt; where it is in two parts (system_text.py) it is what
-    holds for one answer, `lasting` are the system messages that stay, each named by its digest.
+    holds for one answer, `lasting` are the system messages that stay, each named by its digest; `lasting_chain` names
+    them up to each.
     """
 
     keys: Keys
@@ -82,6 +82,7 @@ class History(Struct, frozen=True, gc=False):
     keys_before: tuple[str, ...]
     lasting: tuple[str, ...] = ()
     lasting_digests: tuple[str, ...] = ()
+    lasting_chain: tuple[str, ...] = ()
 
     @property
     def whole_system(self) -> str:
@@ -100,7 +101,7 @@ class History(Struct, frozen=True, gc=False):
         return is_in_parts(known) and parts_of(known)[0] not in {
             "",
             parts_of(self.system_digest)[0],
-            *accumulate(self.lasting_digests, chained),
+            *self.lasting_chain,
         }
 
     def changed_system(self, known: str) -> str | None:
@@ -114,10 +115,10 @@ class History(Struct, frozen=True, gc=False):
         """Return those of the system messages that stay which a chat that goes by this digest was not told."""
         if is_same_prompt(self.system_digest, known):
             return ()
-        chain, told = [*accumulate(self.lasting_digests, chained)], parts_of(known)[0]
-        if self.revokes(known) or told not in chain:
+        told = parts_of(known)[0]
+        if self.revokes(known) or told not in self.lasting_chain:
             return self.lasting
-        return self.lasting[chain.index(told) + 1 :]
+        return self.lasting[self.lasting_chain.index(told) + 1 :]
 
     def user_of(self, turn: TurnRead) -> str:
         """Return the text of a turn's user in canonical form."""

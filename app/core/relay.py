@@ -69,8 +69,8 @@ class Relay:
 
     @property
     def stop_sequence(self) -> str | None:
-        """The client's stop sequence that ended the answer."""
-        return self._cut.stopped_by
+        """The client's stop sequence that ended the answer; None where it ends with calls."""
+        return None if self._format.calls else self._cut.stopped_by
 
     @property
     def call_ids(self) -> tuple[str, ...]:

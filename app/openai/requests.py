@@ -12,7 +12,7 @@ from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.parts import Contents, Part
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Function, OfferedTool, json_format, tool_use
-from app.wire.decoding import MOST_MESSAGES, BodyDecoder
+from app.wire.decoding import BodyDecoder, check_count, check_limit
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -84,7 +84,7 @@ class ChatBody(msgspec.Struct, gc=False):
     audio: Any = None
 
 
-_decoder = BodyDecoder(ChatBody)
+_decoder = BodyDecoder(ChatBody, roles="system, developer, user, assistant, tool and function")
 
 
 class ChatCall(Struct, frozen=True, gc=False):
@@ -146,11 +146,7 @@ def decode_chat(body: bytes, owner: str) -> ChatCall:
 def _refuse_unsupported(body: ChatBody) -> None:
     if not body.messages:
         raise InvalidRequest("'messages' is empty; at least one message is needed.", param="messages")
-    if len(body.messages) > MOST_MESSAGES:
-        raise InvalidRequest(
-            f"'messages' holds {len(body.messages):,} messages; at most {MOST_MESSAGES:,} are possible.",
-            param="messages",
-        )
+    check_count(len(body.messages), "messages", "messages")
     if body.n not in {None, 1}:
         raise InvalidRequest("'n' must be 1: the site gives one answer at a time.", param="n")
     if body.audio is not None or (body.modalities and any(kind != "text" for kind in body.modalities)):
@@ -196,8 +192,7 @@ def _limit(body: ChatBody) -> int | None:
     for name, value in (("max_completion_tokens", body.max_completion_tokens), ("max_tokens", body.max_tokens)):
         if value is None:
             continue
-        if value < 1:
-            raise InvalidRequest(f"'{name}' must be 1 or more.", param=name)
+        check_limit(value, name)
         limit = value if limit is None else min(limit, value)
     return limit
 

@@ -19,7 +19,7 @@ def kept_response(id_of_response: str, kept: KeptAnswer, text: str, reasoning: s
     status: Literal["completed", "incomplete"] = (
         "completed" if kept.state == "complete" and not is_cut else "incomplete"
     )
-    output = ResponseOutput(id_of_response.removeprefix("resp_"), lambda *_: None)
+    output = ResponseOutput(id_of_response.removeprefix("resp_"), None)
     for event in _events(text, reasoning, kept.calls):
         output.take(event)
     output.close(status)

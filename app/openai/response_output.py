@@ -1,6 +1,5 @@
 """The output of a response as it comes: an answer in items, each step told as an event of OpenAI's stream."""
 
-from collections.abc import Callable
 from typing import Any
 
 from app.core.events import (
@@ -23,24 +22,24 @@ from app.openai.response_shapes import (
     ResponseCitation,
     SummaryText,
 )
-
-Tell = Callable[[str, dict[str, Any]], None]
-"""Is told of a step: the event's name without `response.`, and its fields."""
+from app.wire.frames import EventFrames
+from app.wire.texts import Texts
 
 
 class ResponseOutput:
     """Puts the events of an answer into items; only the last of `items` may be open."""
 
-    def __init__(self, digits: str, tell: Tell) -> None:
-        """`digits` are those of the response's id, of which the ids of its items are made."""
+    def __init__(self, digits: str, frames: EventFrames | None) -> None:
+        """`digits` are those of the response's id, of which the ids of its items are made.
+
+        `frames` are told of each step; None for an answer that is written whole.
+        """
         self.items: list[OutputItem] = []
         self._digits = digits
-        self._tell = tell
+        self._frames = frames
         self._open: OutputItem | None = None
         self._said: list[str] = []  # by the open item
-        self._blank = ""  # what was said between items: no item by itself
-        self._length = 0  # characters of the answer's text so far, which its citations count
-        self._texts: list[tuple[int, int, OutputMessage]] = []  # messages: where they begin in that, and in `items`
+        self._texts: Texts[tuple[int, OutputMessage]] = Texts()  # with their places in `items`
 
     def take(self, event: AnswerEvent) -> None:
         """Take what comes next."""
@@ -90,19 +89,17 @@ class ResponseOutput:
             item.arguments = said
 
     def _say(self, text: str) -> None:
-        begin = self._length - len(self._blank)
-        self._length += len(text)
-        if not isinstance(self._open, OutputMessage):
-            text, self._blank = self._blank + text, ""
-            if not text.strip():
-                self._blank = text
-                return
+        is_open = isinstance(self._open, OutputMessage)
+        said = self._texts.take(text, is_open=is_open)
+        if not said:
+            return
+        if not is_open:
             message = OutputMessage(self._next_id("msg"), "in_progress", "assistant", [])
+            self._texts.begin((len(self.items), message))
             self._begin(message)
-            self._texts.append((begin, len(self.items) - 1, message))
             message.content.append(OutputText("", [], []))
             self._step("content_part.added", {"content_index": 0, "part": message.content[0]})
-        self._delta("output_text.delta", text, {"content_index": 0, "logprobs": []})
+        self._delta("output_text.delta", said, {"content_index": 0, "logprobs": []})
 
     def _think(self, text: str) -> None:
         if not isinstance(self._open, OutputReasoning):
@@ -122,10 +119,10 @@ class ResponseOutput:
     def _cite(self, citations: Citations) -> None:
         """Cite in the message that holds the place, also where a call or a picture followed it."""
         for cited in citations.cited:
-            held = [text for text in self._texts if text[0] <= cited.start]
-            if not held:
+            held = self._texts.at(cited.start)
+            if held is None:
                 continue  # only a text cites
-            begin, index, message = held[-1]
+            begin, (index, message) = held
             citation = ResponseCitation(cited.url, cited.title, cited.start - begin, cited.end - begin)
             annotations = message.content[0].annotations
             annotations.append(citation)
@@ -158,3 +155,7 @@ class ResponseOutput:
     def _step(self, name: str, fields: dict[str, Any]) -> None:
         item = self.items[-1]
         self._tell(name, {"item_id": item.id, "output_index": len(self.items) - 1, **fields})
+
+    def _tell(self, name: str, fields: dict[str, Any]) -> None:
+        if self._frames is not None:
+            self._frames.add(f"response.{name}", fields)

@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from app.core.messages import ChatRequest, Message
 from app.core.tools.json_output import JsonFormat
-from app.errors import InvalidRequest, PreviousResponseNotFound, UnsupportedFeature
+from app.errors import PreviousResponseNotFound, UnsupportedFeature
 from app.openai.response_items import InputItem, read_items
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Choice, Function, OfferedTool, json_format, tool_use
-from app.wire.decoding import MOST_MESSAGES, BodyDecoder
+from app.wire.decoding import BodyDecoder, check_count, check_limit
 
 _ID = re.compile(r"resp_([0-9a-f]{32})")
 _SEARCHES = re.compile(r"web_search(_preview)?(_\d{4}_\d{2}_\d{2})?")
@@ -171,12 +171,9 @@ def _refuse_unsupported(body: ResponseBody) -> None:
         )
     if body.prompt is not None:
         raise UnsupportedFeature("'prompt': no prompts are stored here; send 'instructions'.", param="prompt")
-    if not isinstance(body.input, str) and len(body.input) > MOST_MESSAGES:
-        raise InvalidRequest(
-            f"'input' holds {len(body.input):,} items; at most {MOST_MESSAGES:,} are possible.", param="input"
-        )
-    if body.max_output_tokens is not None and body.max_output_tokens < 1:
-        raise InvalidRequest("'max_output_tokens' must be 1 or more.", param="max_output_tokens")
+    if not isinstance(body.input, str):
+        check_count(len(body.input), "input", "items")
+    check_limit(body.max_output_tokens, "max_output_tokens")
 
 
 def _offered(tools: list[ResponseTool]) -> tuple[list[OfferedTool], bool]:

@@ -20,7 +20,7 @@ from app.openai.response_shapes import (
     ResponseUsage,
 )
 from app.openai.responses import Heading
-from app.wire.frames import unbroken
+from app.wire.frames import EventFrames
 
 _encode = msgspec.json.encode
 
@@ -39,13 +39,15 @@ class ResponseWriter:
 
     def __init__(self, heading: Heading, call: ResponseCall) -> None:
         self._response = _begun(heading, call)
-        self._output = ResponseOutput(heading.id.removeprefix("resp_"), self._tell)
+        self._digits = heading.id.removeprefix("resp_")
+        self._frames = EventFrames(numbered=True)
+        self._output = ResponseOutput(self._digits, self._frames)
         self._response.output = self._output.items
-        self._frames: list[bytes] = []
-        self._number = 0
 
     def whole(self, events: Iterable[AnswerEvent], end: Ended) -> bytes:
         """Write a whole response."""
+        self._output = ResponseOutput(self._digits, None)
+        self._response.output = self._output.items
         for event in events:
             self._output.take(event)
         self._finish(end)
@@ -56,14 +58,14 @@ class ResponseWriter:
         self._begin()
         for event in events:
             self._output.take(event)
-        return self._written()
+        return self._frames.take()
 
     def end(self, end: Ended) -> bytes:
         """Write the last piece of the stream."""
         self._begin()
         self._finish(end)
         self._tell(self._response.status, {"response": self._response})
-        return self._written()
+        return self._frames.take()
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error as the last piece of the stream: as an event of its own, then as the response's end."""
@@ -74,12 +76,12 @@ class ResponseWriter:
         self._response.error = ResponseFault(code, error.message)
         fault = {"code": code, "message": error.message, "param": error.param}
         # documented flat, sent by OpenAI in an object, which is what its clients raise
-        self._frame("error", {**fault, "error": {"type": error.type, **fault}})
+        self._frames.add("error", {**fault, "error": {"type": error.type, **fault}})
         self._tell("failed", {"response": self._response})
-        return self._written()
+        return self._frames.take()
 
     def _begin(self) -> None:
-        if not self._number:
+        if not self._frames.count:
             self._tell("created", {"response": self._response})
             self._tell("in_progress", {"response": self._response})
 
@@ -91,16 +93,7 @@ class ResponseWriter:
         self._response.usage = response_usage(end.usage)
 
     def _tell(self, name: str, fields: dict[str, Any]) -> None:
-        self._frame(f"response.{name}", fields)
-
-    def _frame(self, kind: str, fields: dict[str, Any]) -> None:
-        data = _encode({"type": kind, "sequence_number": self._number, **fields})
-        self._frames.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), unbroken(data)))
-        self._number += 1
-
-    def _written(self) -> bytes:
-        frames, self._frames = b"".join(self._frames), []
-        return frames
+        self._frames.add(f"response.{name}", fields)
 
 
 def _begun(heading: Heading, call: ResponseCall) -> Response:

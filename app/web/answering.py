@@ -1,14 +1,15 @@
 """Bring the answer of a turn to the client, whole or as it comes, whichever wire format it is written in."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from aiohttp import web
 
 from app.core.events import AnswerEvent, Ended
+from app.core.messages import ChatRequest
 from app.core.turn import Send, Turn
-from app.errors import GatewayError, reason_of
+from app.errors import GatewayError, InvalidRequest, reason_of
 from app.web.event_stream import EventStream
 from app.web.failures import told
 from app.web.headers import turn_headers
@@ -30,6 +31,15 @@ class StreamWriter(Protocol):
     def fail(self, error: GatewayError) -> bytes:
         """Write an error as the last piece of the stream."""
         ...
+
+
+async def begin(services: Services, request: ChatRequest, fields: Mapping[str, str]) -> Turn:
+    """Begin a turn; what is wrong is told by the names that the route has for `fields` of chat completions."""
+    try:
+        return await services.gateway.answer(request)
+    except InvalidRequest as problem:
+        problem.param = fields.get(problem.param or "", problem.param)
+        raise
 
 
 async def answer_whole(

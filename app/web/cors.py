@@ -11,6 +11,7 @@ _EXPOSED = (
     "X-Session-Id",
     "X-Session-Match",
     "X-Request-Id",
+    "request-id",  # the same at /v1/messages
     "X-Ignored-Params",
     "Retry-After",
     "X-Should-Retry",  # a page whose client cannot read it says an accepted prompt again

@@ -56,8 +56,10 @@ def _translate(request: web.Request, problem: web.HTTPException) -> GatewayError
     if isinstance(problem, web.HTTPNotFound):
         meant = _route_meant(request, path)
         but = f", but {meant}" if meant else ""
-        base = "of Anthropic's clients has no /v1" if speaks_anthropic(request) else "of a client ends in /v1"
-        return RouteNotFound(f"There is no {path} here{but}. The base URL {base}; GET / lists the routes.")
+        base = "A client's base URL ends in /v1; "
+        if speaks_anthropic(request):
+            base = "" if path.startswith(_ANTHROPIC) else "The base URL of Anthropic's clients has no /v1; "
+        return RouteNotFound(f"There is no {path} here{but}. {base}GET / lists the routes.")
     if isinstance(problem, web.HTTPRequestEntityTooLarge):
         return BodyTooLarge(f"The request body is larger than {request.client_max_size:,} bytes (MAX_BODY_BYTES).")
     text = log.on_one_line(problem.text or problem.reason)

@@ -2,20 +2,20 @@
 
 from aiohttp import web
 
-from app.anthropic.requests import MessagesCall, decode_messages
+from app.anthropic.requests import decode_messages
 from app.anthropic.writer import MessageWriter
-from app.core.turn import Turn
-from app.errors import InvalidRequest
-from app.web.answering import answer_as_stream, answer_whole
+from app.web.answering import answer_as_stream, answer_whole, begin
 from app.web.forms import read_json
-from app.web.keys import OWNER, SERVICES, VISIT, Services
+from app.web.keys import OWNER, SERVICES, VISIT
+
+_FIELDS = {"response_format": "output_config.format"}
 
 
 async def make_message(request: web.Request) -> web.StreamResponse:
     """Answer a conversation, as one JSON object or as a stream."""
     services, visit = request.app[SERVICES], request[VISIT]
     call = decode_messages(await read_json(request), request[OWNER])
-    with await _begun(services, call) as turn:
+    with await begin(services, call.request, _FIELDS) as turn:
         visit.turn = turn
         writer = MessageWriter(
             f"msg_{turn.name.removeprefix('node_')}",
@@ -27,12 +27,3 @@ async def make_message(request: web.Request) -> web.StreamResponse:
         if call.stream:
             return await answer_as_stream(request, turn, writer, call.ignored)
         return await answer_whole(services, turn, writer.whole, call.ignored)
-
-
-async def _begun(services: Services, call: MessagesCall) -> Turn:
-    try:
-        return await services.gateway.answer(call.request)
-    except InvalidRequest as problem:
-        if problem.param == "response_format":  # as chat completions call it
-            problem.param = "output_config.format"
-        raise

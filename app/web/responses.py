@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from app.core.messages import Message
 from app.core.ports import KeptAnswer
 from app.core.turn import Turn
-from app.errors import InvalidRequest, PreviousResponseNotFound, ResponseNotFound, ResponseUnfinished, TextsNotKept
+from app.errors import PreviousResponseNotFound, ResponseNotFound, ResponseUnfinished, TextsNotKept
 from app.openai.response_items import references
 from app.openai.response_kept import kept_item, kept_response
 from app.openai.response_requests import (
@@ -20,7 +20,7 @@ from app.openai.response_requests import (
 )
 from app.openai.response_writer import ResponseWriter
 from app.openai.responses import Heading
-from app.web.answering import answer_as_stream, answer_whole
+from app.web.answering import answer_as_stream, answer_whole, begin
 from app.web.forms import read_json
 from app.web.keys import OWNER, SERVICES, VISIT, Services
 
@@ -91,9 +91,6 @@ async def _kept(
 
 async def _begun(request: web.Request, call: ResponseCall) -> Turn:
     try:
-        return await request.app[SERVICES].gateway.answer(call.request)
+        return await begin(request.app[SERVICES], call.request, _FIELDS)
     except PreviousResponseNotFound:
         raise previous_not_found(call.body.previous_response_id or "") from None
-    except InvalidRequest as problem:
-        problem.param = _FIELDS.get(problem.param or "", problem.param)
-        raise

@@ -8,7 +8,7 @@ import msgspec
 
 from app.errors import InvalidRequest
 
-MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
+_MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 _HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F])")
 _KINDS = {
@@ -37,7 +37,9 @@ class BodyDecoder(Generic[_Body]):
     Two passes: whatever is ignored stays bytes, however large it is, and a fault is told with its place.
     """
 
-    def __init__(self, kind: type[_Body]) -> None:
+    def __init__(self, kind: type[_Body], *, roles: str = "") -> None:
+        """`roles` are those that messages may have, in words."""
+        self._roles = roles
         self._decoder = msgspec.json.Decoder(kind)
         self._known = frozenset(kind.__struct_fields__)
 
@@ -47,7 +49,7 @@ class BodyDecoder(Generic[_Body]):
             names = _names_decoder.decode(body)
             parsed = self._decoder.decode(body)
         except msgspec.ValidationError as problem:
-            _refuse_shape(problem)
+            _refuse_shape(problem, self._roles)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             half = _HALF_CHARACTER.search(body)
             hint = " A text in it may have been cut in the middle of a character, such as an emoji." if half else ""
@@ -56,6 +58,18 @@ class BodyDecoder(Generic[_Body]):
             raise InvalidRequest("The request body is nested too deeply.") from None
         known = self._known
         return parsed, tuple([name for name, value in names.items() if name not in known and not _is_null(value)])
+
+
+def check_count(count: int, field: str, kind: str) -> None:
+    """Raise InvalidRequest for more messages or items than can be read."""
+    if count > _MOST_MESSAGES:
+        raise InvalidRequest(f"'{field}' holds {count:,} {kind}; at most {_MOST_MESSAGES:,} are possible.", param=field)
+
+
+def check_limit(tokens: int | None, field: str) -> None:
+    """Raise InvalidRequest for a limit of an answer that leaves no room for one."""
+    if tokens is not None and tokens < 1:
+        raise InvalidRequest(f"'{field}' must be 1 or more.", param=field)
 
 
 def decode_fields(fields: Mapping[str, str], kind: type[_Body]) -> tuple[_Body, tuple[str, ...]]:
@@ -71,7 +85,7 @@ def _is_null(value: msgspec.Raw) -> bool:
     return bytes(memoryview(value)[:5]) == b"null"  # not all of it, which may be large
 
 
-def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
+def _refuse_shape(problem: msgspec.ValidationError, roles: str = "") -> NoReturn:
     """Say which field is wrong, in the words of the decoder."""
     text, _, path = str(problem).partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
@@ -80,8 +94,8 @@ def _refuse_shape(problem: msgspec.ValidationError) -> NoReturn:
         path = f"{path}.{missing[1]}".lstrip(".")
         raise InvalidRequest(f"'{path}' is missing.", param=path) from None
     where = f"'{path}': " if path else "The request body: "
-    if path.endswith(".role"):
-        text = f"{text}; the roles are system, developer, user, assistant, tool and function"
+    if roles and path.endswith(".role"):
+        text = f"{text}; the roles are {roles}"
     for name, words in _KINDS.items():
         text = text.replace(f"`{name}`", words)
     raise InvalidRequest(f"{where}{text[:1].lower()}{text[1:]}.", param=path or None) from None

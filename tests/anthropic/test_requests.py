@@ -81,6 +81,8 @@ def test_an_answer_has_its_words_and_calls_and_nothing_of_what_was_thought() -> 
         text("I "),
         text("look."),
         {"type": "server_tool_use", "id": "srv", "name": "web_search", "input": {"query": "x"}},
+        {"type": "mcp_tool_use", "id": "mcp", "name": "f", "server_name": "s", "input": {}},
+        {"type": "mcp_tool_result", "tool_use_id": "mcp", "content": "x"},
         {"type": "web_search_tool_result", "tool_use_id": "srv", "content": {"type": "web_search_tool_result_error"}},
         {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
         {"type": "tool_use", "id": "c2", "name": "g"},
@@ -108,15 +110,15 @@ def test_results_and_words_keep_their_order() -> None:
         Message("tool", "two\n[image not passed on]", tool_call_id="c2"),
         Message("user", "And now?"),
         Message("tool", "", tool_call_id="c3"),
-        Message("tool", "The tool failed and said nothing.", tool_call_id="c4"),
-        Message("tool", "It broke.", tool_call_id="c5"),
+        Message("tool", "The tool failed.", tool_call_id="c4"),
+        Message("tool", "The tool failed.\nIt broke.", tool_call_id="c5"),
     )
 
 
 def test_what_a_search_found_is_text() -> None:
     found = {"type": "search_result", "title": "T", "source": "https://example.org", "content": [text("words")]}
     result = {"type": "tool_result", "tool_use_id": "c1", "content": [found]}
-    messages = decode(user(result, found)).request.messages
+    messages = decode(user(result, {**found, "content": "words"})).request.messages
     assert [message.text for message in messages] == ["T\nhttps://example.org\nwords"] * 2
 
 
@@ -180,6 +182,7 @@ def test_the_web_search_is_the_sites_own() -> None:
     assert (both.mode, both.tool_use) == ("search", ToolUse((F,)))
     alone = decode(tools=[SEARCH], tool_choice={"type": "any"}).request
     assert (alone.mode, alone.tool_use) == ("search", None)
+    assert decode(tools=[SEARCH], tool_choice={"type": "none"}).request.mode == "chat"
     assert decode().request.mode == "chat"
 
 
@@ -200,7 +203,8 @@ def test_what_has_no_effect_is_named() -> None:
     [
         ([], {}, "messages", "nothing to answer"),
         ([{"role": "system", "content": "S"}], {}, "messages", "nothing to answer"),
-        ([{"role": "tool", "content": "x"}], {}, "messages[0].role", "role"),
+        ([{"role": "tool", "content": "x"}], {}, "messages[0].role", "the roles are user, assistant and system."),
+        ([*HI, {"role": "assistant", "content": "{"}], {}, "messages", "the last message has to be the user's"),
         (HI * 20_001, {}, "messages", "at most 20,000"),
         (HI, {"max_tokens": 0}, "max_tokens", "1 or more"),
         (HI, {"stop_sequences": [""]}, "stop_sequences", "none of them empty"),
@@ -214,7 +218,8 @@ def test_what_has_no_effect_is_named() -> None:
         (HI, {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "g"}}, "tool_choice", "'g'"),
         (HI, {"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice.name", "missing"),
         (HI, {"tools": [TOOL], "tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any"),
-        (HI, {"tool_choice": {"type": "any"}}, "tool_choice", "none is offered"),
+        (HI, {"tool_choice": {"type": "any"}}, "tool_choice", "not offered"),
+        (HI, {"tools": [SEARCH], "tool_choice": {"type": "tool", "name": "g"}}, "tool_choice", "not offered"),
         (HI, {"output_config": {"format": {"type": "xml"}}}, "output_config.format.type", "json_schema"),
         (HI, {"output_format": {"type": "json_schema"}}, "output_format.schema", "missing"),
         (user({"type": "container_upload"}), {}, "messages[0].content[0].type", "container_upload"),
@@ -227,6 +232,7 @@ def test_what_has_no_effect_is_named() -> None:
         ),
         (user({"type": "image"}), {}, "messages[0].content[0].source", "missing"),
         (user({"type": "image", "source": {"type": "text"}}), {}, "messages[0].content[0].source", "'text'"),
+        (user({"type": "image", "source": {"type": "file"}}), {}, "messages[0].content[0].source.file_id", "missing"),
         (
             user({"type": "image", "source": {"type": "base64", "data": "?"}}),
             {},
@@ -238,6 +244,12 @@ def test_what_has_no_effect_is_named() -> None:
             {},
             "messages[0].content[0].name",
             "missing",
+        ),
+        (
+            [{"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": "oops"}]}],
+            {},
+            "messages[0].content[0].input",
+            "must be an object",
         ),
         (
             [{"role": "assistant", "content": [{"type": "image"}]}],

@@ -105,6 +105,21 @@ async def test_a_turn_below_a_named_response_goes_to_the_database_no_more_often(
                 assert not number or (reply.match, ways.take().total()) == ("exact", 2)
 
 
+async def test_a_turn_in_anthropics_wire_format_goes_to_the_database_no_more_often(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    ways = Calls(asyncio.BaseEventLoop.call_soon_threadsafe)
+    with ways.in_new_threads():
+        async with serving(tmp_path, emulator, FakeClock()) as server:
+            messages: list[Any] = []
+            for number in range(4):
+                messages.append(user(f"Text {number}."))
+                ways.take()
+                reply = await server.client.post("/v1/messages", {"model": MODEL, "messages": messages})
+                messages.append({"role": "assistant", "content": reply.body["content"]})
+                assert not number or (reply.match, ways.take().total()) == ("exact", 2)
+
+
 async def test_a_step_of_a_tool_loop_goes_to_the_database_no_more_often(tmp_path: Path, emulator: Emulator) -> None:
     ways = Calls(asyncio.BaseEventLoop.call_soon_threadsafe)
     with ways.in_new_threads():
@@ -130,8 +145,27 @@ async def quick_server(folder: Path, emulator: Emulator) -> AsyncIterator[Server
     site.close()
 
 
+async def ask(server: Server, route: str, text: str, *, stream: bool) -> None:
+    """Ask a question in the wire format of a route, and take the answer."""
+    messages = [user(text)]
+    bodies = {
+        "/v1/chat/completions": {"messages": messages, "enable_thinking": False},
+        "/v1/responses": {"input": text, "enable_thinking": False},
+        "/v1/messages": {"messages": messages, "max_tokens": 1000},
+    }
+    client = server.client
+    async with client.session.post(
+        client.url + route, json={"model": MODEL, "stream": stream, **bodies[route]}
+    ) as reply:
+        assert reply.status == 200
+        await reply.read()
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_a_turn_that_is_over_holds_no_memory_until_the_collector_looks(server: Server, *, stream: bool) -> None:
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+async def test_a_turn_that_is_over_holds_no_memory_until_the_collector_looks(
+    server: Server, route: str, *, stream: bool
+) -> None:
     """What a turn refers to may be a long history; in a circle it would stay until thousands of objects are new."""
     turns, begin = [], Turn.__init__
 
@@ -139,12 +173,11 @@ async def test_a_turn_that_is_over_holds_no_memory_until_the_collector_looks(ser
         begin(turn, *arguments, **named)
         turns.append(weakref.ref(turn))
 
-    talk = server.conversation(stream=stream, enable_thinking=False)
     gc.disable()
     try:
         with mock.patch.object(Turn, "__init__", noted):
             for number in range(5):
-                await talk.say(f"Question {number}.")
+                await ask(server, route, f"Question {number}.", stream=stream)
         await eventually(lambda: [turn() for turn in turns[:-1]] == [None] * 4)  # the connection knows its last one
     finally:
         gc.enable()

@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic import AsyncAnthropic
-from anthropic.types import Message, MessageParam, TextBlockParam, ToolParam, ToolUseBlock
+from anthropic.types import Message, TextBlockParam, ToolParam, ToolUseBlock
 
 from tests.e2e.harness import MODEL, Server, emulating, eventually, serving
 from tests.samples import PNG
@@ -81,6 +81,17 @@ def call_text(*cities: str) -> str:
         f'<tool_use>\n<name>get_weather</name>\n<arguments>{{"city": "{city}"}}</arguments>\n</tool_use>'
         for city in cities
     )
+
+
+def plain(messages: Iterable[Any]) -> list[Any]:
+    """Return messages with texts in the place of blocks."""
+    return [
+        {**each, "content": each["content"] if isinstance(each["content"], str) else _text(each)} for each in messages
+    ]
+
+
+def _text(message: Any) -> str:
+    return "".join(block["text"] for block in message["content"] if block["type"] == "text")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -223,7 +234,8 @@ async def test_claude_code_is_told_nothing_twice(client: AsyncAnthropic, server:
     assert "<system>\nAgents: one.\n</system>" in second
     assert not any(told in second for told in ("Use tools.", "Skills", "Monday", "how warm it is in"))
     assert third == "Thanks"
-    assert len(server.emulator.chats) == 1
+    (chat,) = server.emulator.chats.values()
+    await eventually(lambda: chat.title == "How warm is it?")
 
 
 async def test_claude_code_s_title_leaves_no_chat(client: AsyncAnthropic, server: Server) -> None:
@@ -267,6 +279,15 @@ async def test_an_answer_says_why_it_ended(
     assert text in {None, text_of(said)}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_calls_end_an_answer_also_before_a_stop_sequence(
+    client: AsyncAnthropic, server: Server, stream: bool
+) -> None:
+    server.emulator.script.answer(f"I look.\n\n{call_text('Rome')}\nEND")
+    said = await Talk(client, stream=stream, tools=[WEATHER], stop_sequences=["END"]).say("How warm is it?")
+    assert (said.stop_reason, said.stop_sequence, len(calls_of(said))) == ("tool_use", None, 1)
+
+
 async def test_an_answer_has_the_form_that_was_asked_for(client: AsyncAnthropic, server: Server) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     server.emulator.script.answer('```json\n{"name": "Waldo"}\n```')
@@ -286,6 +307,20 @@ async def test_a_web_search_is_cited(client: AsyncAnthropic) -> None:
         (block,) = [block for block in said.content if block.type == "text"]
         assert block.citations
         assert all(cited.type == "web_search_result_location" for cited in block.citations)
+
+
+async def test_a_prompt_in_another_form_takes_the_place_of_what_was_told(
+    client: AsyncAnthropic, server: Server
+) -> None:
+    talk = Talk(client, system="Be kind.")
+    await talk.say(DOG)
+    talk.messages.append({"role": "system", "content": "French."})
+    await talk.say("One.")
+    spoken = [message for message in plain(talk.messages) if message["role"] != "system"]
+    asked: Any = {"role": "user", "content": "Two."}
+    reply = await server.client.chat([{"role": "system", "content": "Be kind.\n\nFrench."}, *spoken, asked])
+    assert reply.match == "exact"
+    assert sent(server)[-1].startswith("None of the instructions and system messages given earlier apply any longer.")
 
 
 async def test_both_wire_formats_go_on_in_one_conversation(client: AsyncAnthropic, server: Server) -> None:
@@ -372,18 +407,8 @@ async def test_a_route_that_is_none_is_told_in_anthropics_shape(server: Server, 
 
 
 async def test_histories_of_plain_texts_are_the_same_conversation(client: AsyncAnthropic, server: Server) -> None:
-    def plain(messages: Iterable[Any]) -> list[MessageParam]:
-        return [
-            {"role": each["role"], "content": each["content"] if isinstance(each["content"], str) else _text(each)}
-            for each in messages
-        ]
-
     talk = Talk(client)
     await talk.say([{"type": "text", "text": DOG, "cache_control": {"type": "ephemeral"}}])
     talk.messages = plain(talk.messages)
     assert text_of(await talk.say(ASK)) == "Your dog is Waldo."
     assert (sent(server), talk.match) == ([DOG, ASK], "exact")
-
-
-def _text(message: Any) -> str:
-    return "".join(block["text"] for block in message["content"] if block["type"] == "text")

@@ -108,6 +108,23 @@ async def test_a_response_has_its_shape_also_where_it_is_kept(server: Server) ->
     assert not problems("KeptResponse", (await server.client.get(f"/v1/responses/{made.body['id']}")).body)
 
 
+async def test_a_message_and_its_error_have_their_shapes(server: Server) -> None:
+    tool = {"name": "weather", "input_schema": {"type": "object"}}
+    body = {"model": MODEL, "max_tokens": 1000, "messages": HI, "tools": [tool], "thinking": {"type": "adaptive"}}
+    assert not problems("MessagesBody", body)
+    server.emulator.script.answer(f"I look.\n{CALL}", thinking=["Hm."])
+    made = await server.client.post("/v1/messages", body)
+    assert [block["type"] for block in made.body["content"]] == ["thinking", "text", "tool_use"]
+    assert not problems("AnthropicMessage", made.body)
+    searching = {**body, "messages": [{"role": "user", "content": "Search the web for tides"}]}
+    found = await server.client.post("/v1/messages", {**searching, "tools": [{"type": "web_search_20250305"}]})
+    assert any(block.get("citations") for block in found.body["content"])
+    assert not problems("AnthropicMessage", found.body)
+    refused = await server.client.post("/v1/messages", {**body, "max_tokens": 0})
+    assert refused.status == 400
+    assert not problems("AnthropicError", refused.body)
+
+
 @pytest.mark.parametrize("fault", ["error_in_stream_text", "rate_limited"])
 async def test_an_error_has_its_shape_also_in_a_stream(server: Server, fault: str) -> None:
     server.emulator.script.answer("One two.", pieces=["One ", "two."], fault=fault)

@@ -89,7 +89,7 @@ async def test_unknown_routes_and_methods_are_openai_errors(
 )
 async def test_a_wrong_base_url_is_told_by_the_route_that_was_meant(server: Server, path: str, meant: str) -> None:
     _, _, body = await send(server, "POST", path)
-    told = f"There is no {path} here{meant}. The base URL of a client ends in /v1; GET / lists the routes."
+    told = f"There is no {path} here{meant}. A client's base URL ends in /v1; GET / lists the routes."
     assert body["error"]["message"] == told
 
 
