@@ -1,3 +1,3 @@
-"""qwen-thread: a Qwen Chat account as a local OpenAI API that never loses the thread."""
+"""qwen-thread: a Qwen Chat account as a local OpenAI and Anthropic API that never loses the thread."""
 
 __version__ = "0.1.0"

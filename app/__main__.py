@@ -26,7 +26,7 @@ INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py",
-        description="Your own Qwen Chat account as a local OpenAI API that never loses the thread.",
+        description="Your own Qwen Chat account as a local OpenAI and Anthropic API that never loses the thread.",
         epilog="Settings are in config.toml, .env and the environment; docs/configuration.md lists them.",
     )
     parser.add_argument("--version", action="version", version=f"qwen-thread {__version__}")

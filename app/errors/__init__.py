@@ -2,7 +2,7 @@
 
     GatewayError
     ├── InvalidRequest              400  what the client sent cannot be served
-    │   ├── UnsupportedFeature      400  a part of the OpenAI API that does not exist here
+    │   ├── UnsupportedFeature      400  a part of the API that does not exist here
     │   └── ContextTooLong          400  context_length_exceeded
     │       └── ChatFull            400  the same, for what the chat holds already; replayed where that is less
     ├── InvalidApiKey               401

@@ -14,7 +14,7 @@ class InvalidRequest(GatewayError):
 
 
 class UnsupportedFeature(InvalidRequest):
-    """A part of the OpenAI API that this server does not have, refused rather than pretended."""
+    """A part of the API that this server does not have, refused rather than pretended."""
 
     code = "unsupported_parameter"
 
@@ -37,8 +37,8 @@ class InvalidApiKey(InvalidRequest):
 
     status = 401
     code = "invalid_api_key"
-    advice = "Send one of the keys in API_KEYS as `Authorization: Bearer KEY`."
-    advice_zh = "请用 `Authorization: Bearer KEY` 发送 API_KEYS 中的一个密钥。"
+    advice = "Send one of the keys in API_KEYS as `Authorization: Bearer KEY` or `x-api-key: KEY`."
+    advice_zh = "请用 `Authorization: Bearer KEY` 或 `x-api-key: KEY` 发送 API_KEYS 中的一个密钥。"
 
 
 class ForbiddenHost(InvalidRequest):

@@ -120,7 +120,8 @@ def description() -> dict[str, Any]:
         "info": {
             "title": "qwen-thread",
             "version": __version__,
-            "description": "Your own Qwen Chat account as a local OpenAI API that never loses the thread.",
+            "description": "Your own Qwen Chat account as a local API, OpenAI's and Anthropic's, that never loses the "
+            "thread.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": _paths(),
@@ -191,7 +192,7 @@ def _message_paths() -> dict[str, Any]:
     make["requestBody"] = {"required": True, **content("application/json", reference("MessagesBody"))}
     made = make["responses"]
     made["200"]["content"]["text/event-stream"] = {"schema": {"type": "string", "description": _MESSAGE_EVENTS}}
-    made["200"]["headers"] = HEADERS
+    made["200"]["headers"] = {**HEADERS, "request-id": HEADERS["X-Request-Id"]}
     made["default"] = json_body("AnthropicError", "What went wrong; docs/errors.md lists the codes.")
     return {"/v1/messages": {"post": make}}
 
