@@ -11,7 +11,8 @@ from app.errors import InvalidRequest, UnsupportedFeature
 from app.wire.contents import Extent, apart
 from app.wire.sources import by_url, fault, from_base64, inline, stored
 
-_KNOWN = "text, image, document, search_result, tool_use and tool_result"
+_OF_USERS = "text, image, document, search_result and tool_result"
+_OF_ANSWERS = "text and tool_use"
 _FILES: dict[str, FileKind] = {"image": "image", "document": "document"}
 # Not told again: what the model thought, and what its own tools did, whose outcome is in the words that follow.
 _LEFT_OUT = frozenset({"thinking", "redacted_thinking", "server_tool_use", "mcp_tool_use"})
@@ -85,7 +86,7 @@ class ContentReader:
             elif block.type == "tool_use":
                 calls.append(_call(block, f"{path}[{index}]"))
             elif not _is_left_out(block):
-                raise _unknown(block, f"{path}[{index}]")
+                raise _unknown(block, f"{path}[{index}]", _OF_ANSWERS)
         return Message("assistant", "".join(texts), tuple(calls))
 
     def user(self, content: Content, path: str) -> list[Message]:
@@ -141,14 +142,16 @@ class ContentReader:
             self._extent.count(len(found), f"{path}.content")
             said = block.content if isinstance(block.content, str) else apart([each.text for each in found])
             return "\n".join(filter(None, (block.title, source, said)))
-        raise _unknown(block, path)
+        raise _unknown(block, path, _OF_USERS)
 
     def _file(self, block: InputBlock, path: str) -> Attachment:
         self._extent.count_file(path)
         kind, name, source = _FILES[block.type], safe_name(block.title or ""), block.source
         where = f"{path}.source"
-        if not isinstance(source, Source):
+        if source is None:
             raise _missing(where)
+        if isinstance(source, str):
+            raise InvalidRequest(f"'{where}' must be an object.", param=where)
         if source.type == "base64":
             return inline(from_base64(source.data, f"{where}.data"), source.media_type, name, f"{where}.data")
         if source.type == "url":
@@ -191,7 +194,7 @@ def _missing(path: str) -> InvalidRequest:
     return InvalidRequest(f"'{path}' is missing.", param=path)
 
 
-def _unknown(block: InputBlock, path: str) -> UnsupportedFeature:
+def _unknown(block: InputBlock, path: str, known: str) -> UnsupportedFeature:
     return UnsupportedFeature(
-        f"'{path}': blocks of type {block.type!r} do not exist here; {_KNOWN} do.", param=f"{path}.type"
+        f"'{path}': a block of type {block.type!r} cannot stand here; {known} can.", param=f"{path}.type"
     )

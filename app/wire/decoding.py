@@ -34,11 +34,11 @@ _names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class BodyDecoder(Generic[_Body]):
     """Decodes the bodies of one route, and names the fields that its struct does not have.
 
-    Two passes: whatever is ignored stays bytes, however large it is, and a fault is told with its place.
+    `roles` are those that its messages may have. Two passes: whatever is ignored stays bytes, however large it is, and
+    a fault is told with its place.
     """
 
     def __init__(self, kind: type[_Body], *, roles: str = "") -> None:
-        """`roles` are those that messages may have, in words."""
         self._roles = roles
         self._decoder = msgspec.json.Decoder(kind)
         self._known = frozenset(kind.__struct_fields__)
