@@ -89,11 +89,15 @@ _decoder = BodyDecoder(MessagesBody, roles="user, assistant and system")
 
 
 class MessagesCall(Struct, frozen=True, gc=False):
-    """A decoded request: what the core answers, and how the answer is written."""
+    """A decoded request: what the core answers, and how the answer is written.
+
+    `form_field` is where the client asked for JSON, or would have to.
+    """
 
     request: ChatRequest
     stream: bool
     shows_thinking: bool
+    form_field: str
     ignored: tuple[str, ...]
 
 
@@ -105,6 +109,7 @@ def decode_messages(raw: bytes, owner: str) -> MessagesCall:
     messages = _messages(body.messages, reader)
     thinking, budget = _thinking(body.thinking, messages)
     tools, searches = _offered(body.tools or [])
+    form_field, form = _form(body)
     request = ChatRequest(
         owner=owner,
         model=body.model,
@@ -114,12 +119,12 @@ def decode_messages(raw: bytes, owner: str) -> MessagesCall:
         max_tokens=body.max_tokens,
         stop=tuple(body.stop_sequences or ()),
         tool_use=_tool_use(tools, body.tool_choice, searches=searches),
-        json_format=_json_format(body),
+        json_format=_json_format(form, form_field),
         mode="search" if searches and (body.tool_choice is None or body.tool_choice.type != "none") else "chat",
         instructions=_system(body.system, reader),
     )
     shows_thinking = body.thinking is None or body.thinking.display != "omitted"
-    return MessagesCall(request, bool(body.stream), shows_thinking, (*ignored, *_without_effect(body)))
+    return MessagesCall(request, bool(body.stream), shows_thinking, form_field, (*ignored, *_without_effect(body)))
 
 
 def _refuse_unsupported(body: MessagesBody) -> None:
@@ -219,12 +224,16 @@ def _tool_use(tools: list[Tool], choice: ToolChoice | None, *, searches: bool) -
     )
 
 
-def _json_format(body: MessagesBody) -> JsonFormat | None:
-    """Return the JSON that an answer must be; `output_format` is the field's older place."""
+def _form(body: MessagesBody) -> tuple[str, OutputFormat | None]:
+    """Return the form that an answer must have, and the field that says so; `output_format` is its older place."""
     config = body.output_config
-    field, wanted = "output_config.format", config.format if config is not None else None
-    if wanted is None:
-        field, wanted = "output_format", body.output_format
+    if body.output_format is not None and (config is None or config.format is None):
+        return "output_format", body.output_format
+    return "output_config.format", config.format if config is not None else None
+
+
+def _json_format(wanted: OutputFormat | None, field: str) -> JsonFormat | None:
+    """Return the JSON that an answer must be."""
     if wanted is None:
         return None
     if wanted.type != "json_schema":

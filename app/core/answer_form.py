@@ -48,10 +48,11 @@ def refuse_unfit(request: ChatRequest, choice: Choice) -> None:
     if choice.mode in {"chat", "search"}:
         return
     has_tools = request.tool_use is not None and request.tool_use.mode != "none"
-    if has_tools or request.json_format is not None:
-        unfit = "tools" if has_tools else "form of JSON"
-        raise UnsupportedFeature(
-            f"An answer that is to {ABILITIES[choice.mode]} has no {unfit}; leave that out, or take the model without "
-            "that suffix.",
-            param="tools" if has_tools else "response_format",
-        )
+    if not has_tools and request.json_format is None:
+        return
+    lacks = "no tools" if has_tools else "no form of JSON"  # in words, as each wire format has its own fields
+    raise UnsupportedFeature(
+        f"An answer that is to {ABILITIES[choice.mode]} has {lacks}; ask for none, or take the model without that "
+        "suffix.",
+        param="tools" if has_tools else "response_format",
+    )

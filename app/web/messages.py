@@ -8,14 +8,12 @@ from app.web.answering import answer_as_stream, answer_whole, begin
 from app.web.forms import read_json
 from app.web.keys import OWNER, SERVICES, VISIT
 
-_FIELDS = {"response_format": "output_config.format"}
-
 
 async def make_message(request: web.Request) -> web.StreamResponse:
     """Answer a conversation, as one JSON object or as a stream."""
     services, visit = request.app[SERVICES], request[VISIT]
     call = decode_messages(await read_json(request), request[OWNER])
-    with await begin(services, call.request, _FIELDS) as turn:
+    with await begin(services, call.request, {"response_format": call.form_field}) as turn:
         visit.turn = turn
         writer = MessageWriter(
             f"msg_{turn.name.removeprefix('node_')}",

@@ -188,8 +188,12 @@ def test_the_web_search_is_the_sites_own() -> None:
 
 def test_the_form_of_an_answer_has_two_places() -> None:
     form = {"type": "json_schema", "schema": SCHEMA}
-    for fields in ({"output_config": {"format": form, "effort": "high"}}, {"output_format": form}):
-        assert decode(**fields).request.json_format == JsonFormat(SCHEMA, "")
+    for fields, field in (
+        ({"output_config": {"format": form, "effort": "high"}}, "output_config.format"),
+        ({"output_config": {"effort": "high"}, "output_format": form}, "output_format"),
+    ):
+        call = decode(**fields)
+        assert (call.request.json_format, call.form_field) == (JsonFormat(SCHEMA, ""), field)
 
 
 def test_what_has_no_effect_is_named() -> None:

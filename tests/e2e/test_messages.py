@@ -363,6 +363,21 @@ async def test_what_cannot_be_served_is_an_error_of_anthropics(
     assert (error["type"], error["code"]) == (kind, code)
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"output_format": {"type": "json_schema", "schema": {}}}, "output_format"),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {}}}}, "output_config.format"),
+    ],
+)
+async def test_a_form_that_an_answer_cannot_have_is_named_as_the_client_named_it(
+    client: AsyncAnthropic, fields: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="has no form of JSON") as refused:
+        await Talk(client, model=f"{MODEL}-image", extra_body=fields).say("A fox")
+    assert error_of(refused.value)["param"] == param
+
+
 async def test_a_prompt_that_is_too_long_is_told_in_the_words_that_clients_know(tmp_path: Path) -> None:
     async with (
         emulating() as emulator,

@@ -166,12 +166,12 @@ async def test_pictures_come_as_data_where_the_setting_says_so(tmp_path: Path) -
         (
             {"model": "artist-image", "response_format": {"type": "json_object"}},
             "response_format",
-            "no 'response_format'",
+            "no form of JSON",
         ),
         (
             {"model": "artist-video", "tools": [{"type": "function", "function": {"name": "f"}}]},
             "tools",
-            "no 'tools'",
+            "no tools",
         ),
     ],
 )
