@@ -19,6 +19,7 @@ _SEARCHES = re.compile(r"web_search_\d{8}")
 _MOST_STOPS = 64
 # Claude Code's first system text; part of it is another one in every request, and the model has no use for it.
 _BILLING = "x-anthropic-billing-header:"
+_NOTHING = msgspec.Raw(b"null")
 
 
 class InputMessage(msgspec.Struct, gc=False):
@@ -28,10 +29,10 @@ class InputMessage(msgspec.Struct, gc=False):
     content: str | list[InputBlock]
 
 
-class InputTool(msgspec.Struct):
+class InputTool(msgspec.Struct, gc=False):
     """An entry of `tools`: one of the client's, or `web_search_...`, whose own fields have no effect."""
 
-    name: str = ""
+    name: str
     type: str | None = None
     description: str | None = None
     input_schema: dict[str, Any] | None = None
@@ -81,8 +82,8 @@ class MessagesBody(msgspec.Struct, gc=False):
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
-    container: Any = None
-    mcp_servers: list[Any] | None = None
+    container: msgspec.Raw = msgspec.field(default_factory=lambda: _NOTHING)  # bytes, as it is refused, not read
+    mcp_servers: msgspec.Raw = msgspec.field(default_factory=lambda: _NOTHING)
 
 
 _decoder = BodyDecoder(MessagesBody, roles="user, assistant and system")
@@ -135,12 +136,16 @@ def _refuse_unsupported(body: MessagesBody) -> None:
         raise InvalidRequest(
             f"'stop_sequences' holds at most {_MOST_STOPS} texts, none of them empty.", param="stop_sequences"
         )
-    if body.mcp_servers:
+    if _compact(body.mcp_servers) not in {b"null", b"[]"}:
         raise UnsupportedFeature(
             "'mcp_servers': this server calls no tools by itself; the client has to.", param="mcp_servers"
         )
-    if body.container is not None:
+    if _compact(body.container) != b"null":
         raise UnsupportedFeature("'container': there are no containers here.", param="container")
+
+
+def _compact(value: msgspec.Raw) -> bytes:
+    return bytes(value).translate(None, b" \t\r\n")
 
 
 def _messages(wire: list[InputMessage], reader: ContentReader) -> tuple[Message, ...]:

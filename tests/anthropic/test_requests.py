@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -202,6 +203,21 @@ def test_what_has_no_effect_is_named() -> None:
     assert call.request.stop == ("a", "b")
 
 
+def test_what_is_refused_may_be_there_without_anything_in_it() -> None:
+    assert decode(container=None, mcp_servers=None).ignored == decode(mcp_servers=[]).ignored == ()
+
+
+def test_fields_that_are_refused_are_not_read_however_much_they_hold() -> None:
+    for field in ("container", "mcp_servers", "tools"):
+        body = json.dumps({"model": "qwen", "messages": HI, field: [{}] * 500_000}).encode()
+        began = time.process_time()
+        json.loads(body)
+        reading = time.process_time() - began
+        with pytest.raises(InvalidRequest):
+            decode_messages(body, "owner")
+        assert time.process_time() - began < reading * 1.5, "nobody else is served meanwhile"
+
+
 @pytest.mark.parametrize(
     ("messages", "fields", "param", "words"),
     [
@@ -219,6 +235,7 @@ def test_what_has_no_effect_is_named() -> None:
         (HI, {"system": [{"type": "image"}]}, "system[0].type", "text only"),
         (HI, {"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type", "bash_20250124"),
         (HI, {"tools": [TOOL, TOOL]}, "tools", "name of its own"),
+        (HI, {"tools": [TOOL, {"input_schema": {}}]}, "tools[1].name", "missing"),
         (HI, {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "g"}}, "tool_choice", "'g'"),
         (HI, {"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice.name", "missing"),
         (HI, {"tools": [TOOL], "tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any"),
