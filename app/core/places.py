@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from app.core.history import History
 from app.core.ports import Place
-from app.core.system_text import is_same_prompt
 from app.core.told import may_be
 from app.core.window import Doubt, enough_said
 
@@ -28,7 +27,7 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     possible = [place for place in places if may_be(client, place.told, keeps_loops=keeps_loops)]
     if not possible:
         return Doubt("the stored conversation with these texts had other tool calls, results or pictures")
-    same_prompt = [place for place in possible if is_same_prompt(place.system_digest, history.system_digest)]
+    same_prompt = _of_prompt(possible, history)
     # by ids of ours, which are in one conversation only; a place of before they were kept was compared with nothing
     is_named = (client.call_ids or client.answered_ids) and all(place.told for place in possible)
     if not same_prompt and not is_named and not enough_said(history, min(turn + 1, 2)):  # two are enough to copy
@@ -41,6 +40,17 @@ def alike_places(places: Sequence[Place], history: History, turn: int, end: int)
     if len({(holds, place.system_digest) for place, holds in zip(best, held, strict=True)}) > 1:
         return Doubt("several stored conversations have these texts, with other tool results, pictures or prompts")
     return best
+
+
+def _of_prompt(places: Sequence[Place], history: History) -> Sequence[Place]:
+    """Return the places whose chats know the client's prompt, or most of it, as system messages are added to it."""
+    untold = {
+        place.node_id: len(history.new_lasting(place.system_digest))
+        for place in places
+        if history.changed_system(place.system_digest) is None
+    }
+    fewest = min(untold.values(), default=0)
+    return [place for place in places if untold.get(place.node_id) == fewest]
 
 
 def _held(place: Place) -> tuple[str, frozenset[str]]:

@@ -238,6 +238,21 @@ async def test_claude_code_is_told_nothing_twice(client: AsyncAnthropic, server:
     await eventually(lambda: chat.title == "How warm is it?")
 
 
+async def test_a_system_message_that_is_added_goes_to_the_chat_whose_prompt_it_adds_to(
+    client: AsyncAnthropic, server: Server
+) -> None:
+    talks = [Talk(client, system=system) for system in ("Be kind.", "Be brief.")]
+    for talk in talks:
+        server.emulator.script.answer("Hello!")
+        await talk.say("hi")
+    for talk, added in zip(talks, ("Mind the cat.", "Mind the dog."), strict=True):
+        talk.messages.append({"role": "system", "content": added})
+        await talk.say("Go on.")
+        assert (sent(server)[-1], talk.match) == (f"<system>\n{added}\n</system>\n\nGo on.", "exact")
+    kind, brief, kind_again, brief_again = (shown.chat_id for shown in server.emulator.shown)
+    assert (kind, brief) == (kind_again, brief_again)
+
+
 async def test_claude_code_s_title_leaves_no_chat(client: AsyncAnthropic, server: Server) -> None:
     system = "You are an agent.\n\nGenerate a concise, sentence-case title (3-7 words) that captures the main topic."
     talk = Talk(client, system=system)
