@@ -15,7 +15,7 @@ from app.core.messages import Message, ToolCall
 from app.core.places import OTHER_PROMPT, alike_places, choose_place
 from app.core.ports import CutAnswer, Match, NamedAnswer, Place, SessionStore
 from app.core.system_text import is_same_prompt
-from app.core.window import MOST_TAILS, Doubt, agrees, choose_tail, enough_said
+from app.core.window import Doubt, agrees, choose_tail, enough_said, most_tails
 
 _UNKNOWN = "no stored answer has this history"
 _KEYS_AT_ONCE = 64  # of the longest beginnings first: the rest is seldom looked for
@@ -164,11 +164,11 @@ class Ladder:
         if not enough_said(history, turns):
             return Doubt("too little was said to know it by")
         newest_first = history.turns[turns - 1 :: -1]
-        doubt = Doubt("no conversation was looked at")
+        doubt, most = Doubt("no conversation was looked at"), most_tails(turns)
         for same_user in (True, False):
             root = history.keys.root
-            tails = await self._store.find_tails(newest_first, root, same_user=same_user, limit=MOST_TAILS)
-            if len(tails) >= MOST_TAILS:
+            tails = await self._store.find_tails(newest_first, root, same_user=same_user, limit=most)
+            if len(tails) >= most:
                 return Doubt("too many conversations end like it")
             choice = choose_tail(history, newest_first, tails)
             if not isinstance(choice, Doubt):

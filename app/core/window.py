@@ -11,7 +11,8 @@ from app.core.canonical import canonical_user
 from app.core.history import History, TurnRead
 
 ENOUGH_CHARS = 40  # canonical, of an answer that may decide alone; shorter ones come up in many conversations
-MOST_TAILS = 256  # conversations that are looked through; if that many end alike, the end says too little
+_MOST_TAILS = 256  # conversations that are looked through; if that many end alike, the end says too little
+_MOST_STEPS = 100_000  # from turn to turn, in all of them: half a second, in which nothing else is looked up
 
 
 class TailTurn(Struct, frozen=True):
@@ -48,6 +49,11 @@ def enough_said(history: History, turns: int) -> bool:
         return turns >= 2
     first = history.turns[0]
     return first.has_user and len(history.answer_of(first)) >= ENOUGH_CHARS
+
+
+def most_tails(turns: int) -> int:
+    """Return how many conversations are looked through for the end that so many turns are."""
+    return min(_MOST_TAILS, _MOST_STEPS // turns)
 
 
 def choose_tail(history: History, newest_first: Sequence[TurnRead], tails: Sequence[Tail]) -> Tail | Doubt:

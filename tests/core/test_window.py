@@ -4,7 +4,7 @@ import pytest
 
 from app.core.history import History
 from app.core.messages import Message
-from app.core.window import Doubt, Tail, TailTurn, choose_tail
+from app.core.window import Doubt, Tail, TailTurn, choose_tail, most_tails
 from tests.core.fakes import read_history
 from tests.core.messages import assistant, user
 
@@ -72,3 +72,7 @@ def test_a_conversation_with_another_text_is_none_of_them() -> None:
     choice = choose_tail(history, history.turns[1::-1], [other])
     assert choice == Doubt("no stored conversation ends with these turns")
     assert chosen(tail("longer", False, False)) == "longer"
+
+
+def test_the_longer_a_window_the_fewer_conversations_are_looked_through() -> None:
+    assert [most_tails(turns) for turns in (1, 390, 10_000, 50_000)] == [256, 256, 10, 2]
