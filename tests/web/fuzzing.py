@@ -51,6 +51,33 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "max_tokens": st.sampled_from([1, 100, 2**63, 10**300]),
     "max_completion_tokens": st.sampled_from([1, 100]),
 }
+_TEXT = st.sampled_from(["", "hi", "My dog is called Rex.", "/think"])
+_BLOCKS = st.one_of(
+    st.builds(lambda text: {"type": "text", "text": text}, _TEXT),
+    st.builds(lambda text: {"type": "tool_result", "tool_use_id": "c", "content": text}, _TEXT),
+    st.builds(lambda name: {"type": "tool_use", "id": "c", "name": name, "input": {}}, st.sampled_from(["f", "g"])),
+    st.builds(lambda kind: {"type": kind}, st.sampled_from(["thinking", "image", "web_search_tool_result", "x"])),
+)
+_TOOLS = st.sampled_from(
+    [{"name": "f"}, {"name": "g", "input_schema": {}}, {"name": "s", "type": "web_search_20250305"}]
+)
+LIKELY_BLOCKS: dict[str, st.SearchStrategy[Any]] = {
+    "model": LIKELY["model"],
+    "content": _TEXT | st.lists(_BLOCKS, max_size=3),
+    "system": st.none() | _TEXT,
+    "role": st.sampled_from(["user", "user", "assistant", "system"]),
+    "stream": st.booleans(),
+    "max_tokens": LIKELY["max_tokens"],
+    "thinking": st.none()
+    | st.builds(lambda budget: {"type": "enabled", "budget_tokens": budget}, st.integers(-1, 2**70)),
+    "tools": st.none() | st.lists(_TOOLS, max_size=2),
+    "tool_choice": st.none() | st.sampled_from([{"type": "auto"}, {"type": "none", "disable_parallel_tool_use": True}]),
+    "output_config": st.none() | st.just({"effort": "high"}),
+    "output_format": st.none() | st.just({"type": "json_schema", "schema": {"type": "object"}}),
+    "stop_sequences": st.none() | st.just(["a", "\0"]),
+    "container": st.none(),
+    "mcp_servers": st.just([]),
+}
 
 
 def nested(levels: int) -> Schema:
@@ -60,18 +87,20 @@ def nested(levels: int) -> Schema:
     return inner
 
 
-def matching(schema: Schema, schemas: dict[str, Schema]) -> st.SearchStrategy[Any]:
+def matching(
+    schema: Schema, schemas: dict[str, Schema], likely: dict[str, st.SearchStrategy[Any]]
+) -> st.SearchStrategy[Any]:
     """Return values that a schema allows."""
     if "$ref" in schema:
-        return matching(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+        return matching(schemas[schema["$ref"].rpartition("/")[2]], schemas, likely)
     if "anyOf" in schema:
-        return st.one_of([matching(each, schemas) for each in schema["anyOf"]])
+        return st.one_of([matching(each, schemas, likely) for each in schema["anyOf"]])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     match schema.get("type"):
         case "object" if "properties" in schema:
             inner = {
-                name: LIKELY[name] if name in LIKELY else matching(each, schemas)
+                name: likely[name] if name in likely else matching(each, schemas, likely)
                 for name, each in schema["properties"].items()
             }
             needed = {name: inner.pop(name) for name in [*schema["required"], "content", "function"] if name in inner}
@@ -80,7 +109,7 @@ def matching(schema: Schema, schemas: dict[str, Schema]) -> st.SearchStrategy[An
             loose = st.dictionaries(st.sampled_from(["type", "properties", "$ref", "a"]), ANYTHING, max_size=3)
             return loose | st.sampled_from([2, 150, 450]).map(nested)
         case "array":
-            return st.lists(matching(schema["items"], schemas), min_size=1, max_size=3)
+            return st.lists(matching(schema["items"], schemas, likely), min_size=1, max_size=3)
         case "string":
             return st.text(st.characters(codec="utf-8", exclude_characters="#"), max_size=12)
         case "integer":
@@ -141,10 +170,22 @@ def encoded(body: Any) -> bytes:
 
 _DOCUMENT = description()
 _SCHEMAS: dict[str, Schema] = _DOCUMENT["components"]["schemas"]
-ALLOWED = matching({"$ref": "#/components/schemas/ChatBody"}, _SCHEMAS)
-BODIES = (
-    ALLOWED.map(encoded) | ALLOWED.map(encoded) | spoilt(ALLOWED).map(encoded) | torn(ALLOWED) | ANYTHING.map(encoded)
-)
+
+
+def bodies_of(schema: str, likely: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[bytes]:
+    """Return bodies that a route takes, and such as are spoilt in any way."""
+    allowed = matching({"$ref": f"#/components/schemas/{schema}"}, _SCHEMAS, likely)
+    return (
+        allowed.map(encoded)
+        | allowed.map(encoded)
+        | spoilt(allowed).map(encoded)
+        | torn(allowed)
+        | ANYTHING.map(encoded)
+    )
+
+
+BODIES = bodies_of("ChatBody", LIKELY)
+MESSAGES_BODIES = bodies_of("MessagesBody", LIKELY_BLOCKS)
 VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
 HEADERS = st.fixed_dictionaries(
     {"Content-Type": st.sampled_from(["application/json"] * 30 + ["text/plain", "application/json; charset=odd", "x"])},
