@@ -117,7 +117,9 @@ async def test_a_message_and_its_error_have_their_shapes(server: Server) -> None
     assert [block["type"] for block in made.body["content"]] == ["thinking", "text", "tool_use"]
     assert not problems("AnthropicMessage", made.body)
     searching = {**body, "messages": [{"role": "user", "content": "Search the web for tides"}]}
-    found = await server.client.post("/v1/messages", {**searching, "tools": [{"type": "web_search_20250305"}]})
+    found = await server.client.post(
+        "/v1/messages", {**searching, "tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+    )
     assert any(block.get("citations") for block in found.body["content"])
     assert not problems("AnthropicMessage", found.body)
     refused = await server.client.post("/v1/messages", {**body, "max_tokens": 0})
