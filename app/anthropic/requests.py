@@ -136,16 +136,12 @@ def _refuse_unsupported(body: MessagesBody) -> None:
         raise InvalidRequest(
             f"'stop_sequences' holds at most {_MOST_STOPS} texts, none of them empty.", param="stop_sequences"
         )
-    if _compact(body.mcp_servers) not in {b"null", b"[]"}:
+    if bytes(body.mcp_servers) not in {b"null", b"[]", b"[ ]"}:
         raise UnsupportedFeature(
             "'mcp_servers': this server calls no tools by itself; the client has to.", param="mcp_servers"
         )
-    if _compact(body.container) != b"null":
+    if bytes(body.container) != b"null":
         raise UnsupportedFeature("'container': there are no containers here.", param="container")
-
-
-def _compact(value: msgspec.Raw) -> bytes:
-    return bytes(value).translate(None, b" \t\r\n")
 
 
 def _messages(wire: list[InputMessage], reader: ContentReader) -> tuple[Message, ...]:
