@@ -134,9 +134,12 @@ def test(arguments: "list[str]") -> None:
         print(TEST_HELP)
         sys.exit(0 if arguments[0] in {"-h", "--help"} else 2)
     prepare([*RUNTIME, ROOT / "tests" / "requirements.lock"])
+    # What was compiled is kept, whatever the shell says: the tests start hundreds of processes, and each would compile
+    # all of the program anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for command in CHECKS:
         print("$", *command, flush=True)
-        if code := subprocess.run([str(PYTHON), "-m", *command], cwd=ROOT).returncode:
+        if code := subprocess.run([str(PYTHON), "-m", *command], cwd=ROOT, env=environment).returncode:
             sys.exit(code)
     # Only told: what is found out about a package tomorrow must not fail what is unchanged since today.
     subprocess.run([str(PYTHON), "-m", "tests.audit"], cwd=ROOT)
