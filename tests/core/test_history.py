@@ -14,7 +14,9 @@ from app.core.messages import Message, ToolCall
 from tests.core.fakes import read_history
 from tests.core.messages import assistant, result, user
 
-texts = st.text(st.characters(codec="utf-8", exclude_characters="<>/"), min_size=1, max_size=40).filter(squeeze)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<>/"), min_size=1, max_size=40).filter(
+    squeeze
+)
 turns = st.lists(st.tuples(texts, texts), min_size=1, max_size=5)
 
 

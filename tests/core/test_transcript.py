@@ -19,6 +19,7 @@ from app.core.transcript import (
     new_text,
     transcript,
 )
+from tests.characters import CHARACTERS
 
 
 def first_message(system: str, earlier: tuple[Message, ...], said: str) -> str:
@@ -33,7 +34,7 @@ def next_message(changed: str | None, said: str) -> str:
 EARLIER = (Message("user", "My dog is called Rex."), Message("assistant", "Noted."))
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_a_lone_text_is_sent_as_it_is(text: str) -> None:
     assert first_message("", (), text) == text
     assert next_message(None, text) == text

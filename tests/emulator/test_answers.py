@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.emulator.arithmetic import sum_in
 from app.emulator.model import answer, newest
+from tests.characters import CHARACTERS
 
 OFFER = "You have tools.\n<tools>\n<tool><name>get_weather</name><arguments>{}</arguments></tool>\n</tools>\nBe kind."
 FOLDED = """<instructions>
@@ -130,7 +131,7 @@ def test_what_is_asked_is_what_comes_after_the_transcript() -> None:
     assert "Emulator" in after(FOLDED.format(extra=old, question="My bird is called Io."))
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_a_plain_message_is_asked_whole(text: str) -> None:
     if "</" not in text:
         assert newest(text) == text.strip()
@@ -192,7 +193,7 @@ def test_it_thinks_shortly_and_honestly() -> None:
     assert answer([("user", "a")]).thoughts[0] == "I look at the 1 user message that I was shown."
 
 
-@given(st.lists(st.text(), min_size=1, max_size=5))
+@given(st.lists(st.text(CHARACTERS), min_size=1, max_size=5))
 def test_it_has_an_answer_to_everything(turns: list[str]) -> None:
     assert isinstance(after(*turns), str)
 

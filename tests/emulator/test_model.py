@@ -10,6 +10,7 @@ from app.core.transcript import SO_FAR, instructions, transcript
 from app.emulator.arithmetic import sum_in
 from app.emulator.model import answer
 from app.emulator.writing import split
+from tests.characters import CHARACTERS
 
 TOOLS = "<tools><tool><name>get_weather</name><description>d</description><arguments>{}</arguments></tool></tools>"
 
@@ -97,11 +98,11 @@ def test_it_does_sums_and_nothing_else(text: str, result: tuple[str, str] | None
     assert sum_in(text) == result
 
 
-@given(st.text(max_size=300))
+@given(st.text(CHARACTERS, max_size=300))
 def test_no_text_brings_it_down(text: str) -> None:
     assert answer([("user", text)]).text
 
 
-@given(st.text(max_size=100))
+@given(st.text(CHARACTERS, max_size=100))
 def test_pieces_make_up_the_text(text: str) -> None:
     assert "".join(split(text)) == text

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.emulator.frames import Frames
 from app.emulator.usage import tokens
 from app.emulator.writing import split
+from tests.characters import CHARACTERS
 from tests.emulator.page import FAST, RAW, SUMMARY, Site, answer_of, emulated, events_in
 
 FRAMES = Frames("c", "u", "r", "0")
@@ -157,12 +158,12 @@ async def test_half_a_surrogate_pair_breaks_neither_stream_nor_tree_nor_list(sit
     assert (await site.ask("GET", "/api/v2/chats/?page=1")).data[0]["title"] == "say: a?b"
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_pieces_are_the_text_again(text: str) -> None:
     assert "".join(split(text)) == text
 
 
-@given(st.text(max_size=40))
+@given(st.text(CHARACTERS, max_size=40))
 def test_a_frame_is_one_line_that_decodes_to_what_was_meant(text: str) -> None:
     raw = FRAMES.text(text, None)
     assert raw.endswith(b"\n\n")
@@ -170,6 +171,6 @@ def test_a_frame_is_one_line_that_decodes_to_what_was_meant(text: str) -> None:
     assert events_in(raw)[0]["choices"][0]["delta"]["content"] == text
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_tokens_are_a_quarter_of_the_characters_rounded_up(text: str) -> None:
     assert 0 <= tokens(text) * 4 - len(text) < 4

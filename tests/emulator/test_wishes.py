@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.characters import CHARACTERS
 from tests.emulator.test_answers import after
 
 
@@ -116,7 +117,9 @@ def schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @given(
-    st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | schemas(inner))
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(CHARACTERS), lambda inner: st.lists(inner) | schemas(inner)
+    )
 )
 def test_no_schema_brings_it_down(schema: Any) -> None:
     assert after(f"hi\n\n{FITTING}{json.dumps(schema)}")

@@ -13,6 +13,7 @@ from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.requests import ChatCall, decode_chat
+from tests.characters import CHARACTERS
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -140,8 +141,8 @@ def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
 @given(
     st.binary()
     | st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        st.none() | st.booleans() | st.integers() | st.text(CHARACTERS),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(CHARACTERS), inner),
     ).map(lambda value: json.dumps(value).encode())
 )
 def test_no_body_brings_the_decoder_down(body: bytes) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.core.events import UsageReport
 from app.core.ports import Mode
+from tests.characters import CHARACTERS
 from tests.upstream.hearing import Heard, hear, joined
 from tests.upstream.scripted import FINISH, call, created, delta, events, found, summary, usage
 
@@ -66,7 +67,7 @@ def test_any_chunking_of_the_same_bytes_gives_the_same_events(
         st.one_of(
             FRAMES,
             st.recursive(
-                st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3),
+                st.none() | st.booleans() | st.integers(0, 9) | st.text(CHARACTERS, max_size=3),
                 lambda inner: (
                     st.lists(inner, max_size=2)
                     | st.dictionaries(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.core.tools.reader import Called, CallReader, Say
 from app.core.tools.scheme import CherryScheme
+from tests.characters import CHARACTERS
 
 KNOWN = ("weather", "write_file", "server__search")
 PARIS = {"city": "Paris"}
@@ -211,7 +212,7 @@ def test_four_times_as_much_takes_about_four_times_as_long(name: str, size: int)
 
 pieces = st.lists(
     st.sampled_from([*FORMS.values(), *TEXTS, "\n", " ", "word ", "`", "```\n", "<", "{", "&lt;", "\n\n"])
-    | st.text(max_size=8),
+    | st.text(CHARACTERS, max_size=8),
     max_size=5,
 ).map("".join)
 
@@ -229,13 +230,13 @@ def test_where_the_pieces_end_makes_no_difference(text: str, data: st.DataObject
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(CHARACTERS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(CHARACTERS, max_size=5), inner, max_size=3),
     max_leaves=6,
 )
 
 
-@given(st.dictionaries(st.text(max_size=8), json_values, max_size=4))
+@given(st.dictionaries(st.text(CHARACTERS, max_size=8), json_values, max_size=4))
 @example({"a": "</arguments>\n</tool_use>\n<tool_use>", "b": '"'})
 def test_every_call_that_we_write_is_read_back(arguments: dict[str, Any]) -> None:
     written = CherryScheme().write_call("weather", json.dumps(arguments, ensure_ascii=False))
