@@ -11,7 +11,7 @@ from app.core.messages import ChatRequest, Message
 from app.core.tools.definitions import Tool, ToolUse
 from app.core.tools.json_output import JsonFormat
 from app.errors import InvalidRequest, UnsupportedFeature
-from app.wire.decoding import BodyDecoder, check_count, check_limit
+from app.wire.decoding import BodyDecoder, check_count, check_limit, checked_stops
 from app.wire.thinking import thinking_switch
 from app.wire.tools import checked, checked_schema
 
@@ -118,7 +118,7 @@ def decode_messages(raw: bytes, owner: str) -> MessagesCall:
         thinking=thinking,
         thinking_budget=budget,
         max_tokens=body.max_tokens,
-        stop=tuple(body.stop_sequences or ()),
+        stop=checked_stops(body.stop_sequences or (), "stop_sequences", _MOST_STOPS),
         tool_use=_tool_use(tools, body.tool_choice, searches=searches),
         json_format=_json_format(form, form_field),
         mode="search" if searches and (body.tool_choice is None or body.tool_choice.type != "none") else "chat",
@@ -131,11 +131,6 @@ def decode_messages(raw: bytes, owner: str) -> MessagesCall:
 def _refuse_unsupported(body: MessagesBody) -> None:
     check_count(len(body.messages), "messages", "messages")
     check_limit(body.max_tokens, "max_tokens")
-    stops = body.stop_sequences or []
-    if len(stops) > _MOST_STOPS or not all(stops):
-        raise InvalidRequest(
-            f"'stop_sequences' holds at most {_MOST_STOPS} texts, none of them empty.", param="stop_sequences"
-        )
     if bytes(body.mcp_servers) not in {b"null", b"[]", b"[ ]"}:
         raise UnsupportedFeature(
             "'mcp_servers': this server calls no tools by itself; the client has to.", param="mcp_servers"

@@ -17,7 +17,7 @@ _encode = msgspec.json.encode
 def message_usage(usage: Usage | None) -> MessageUsage:
     """Write upstream's count of tokens: what it had in its cache is no part of `input_tokens` in this API."""
     counted = usage or Usage(0, 0)
-    fresh, thinking = counted.input_tokens - counted.cached_tokens, OutputDetails(counted.reasoning_tokens)
+    fresh, thinking = max(counted.input_tokens - counted.cached_tokens, 0), OutputDetails(counted.reasoning_tokens)
     return MessageUsage(fresh, 0, counted.cached_tokens, counted.output_tokens, thinking)
 
 

@@ -9,7 +9,7 @@ from app.core.history import History
 from app.core.messages import ToolCall
 from app.core.ports import Place, SessionStore
 from app.core.told import written_calls
-from app.core.tools.arguments import canonical_arguments
+from app.core.tools.arguments import plain_arguments
 
 
 async def calls_changed_since(
@@ -35,7 +35,7 @@ def changed_calls(shown: Sequence[ToolCall], made: Sequence[str], text: str | No
     written = written_calls(text) if text else []
     first = len(written) - len(made)  # before them, calls may stand as examples
     said = dict(zip(made, written[first:], strict=True)) if made and first >= 0 else {}
-    return tuple([call for call in shown if call.id not in said or _plain(call.arguments) != _plain(said[call.id][1])])
+    return tuple([call for call in shown if call.id not in said or _form(call.arguments) != _form(said[call.id][1])])
 
 
 def note_of(changed: Sequence[ToolCall]) -> str:
@@ -46,11 +46,8 @@ def note_of(changed: Sequence[ToolCall]) -> str:
     return "\n".join(lines)
 
 
-def _plain(arguments: str) -> str:
-    try:
-        return canonical_arguments(arguments or "{}")
-    except ValueError:
-        return arguments
+def _form(arguments: str) -> str:
+    return plain_arguments(arguments or "{}")
 
 
 def _one_line(arguments: str) -> str:

@@ -18,6 +18,7 @@ _CLOCK = r"\d{1,2}[:：]\d{2}(?:[:：]\d{2}(?:[.,]\d{1,9})?)?"
 _ZONE = r"(?:z|utc|gmt)?(?:\s*[+-]\d{1,2}(?::?\d{2})?)?(?![a-z0-9])"
 _TIME = rf"{_CLOCK}(?:\s*[ap]\.?m\.?(?![a-z]))?(?:\s*{_ZONE})?"
 _YEAR = r"(?:\s*(?:,\s*)?\d{4})?"  # blanks twice in a row would be shared out in every way
+_MOST_MASKED = 500_000  # characters; they take up to a second, in which nobody else is served
 _FORMS = {  # by how they begin
     r"(?=\d)": (
         rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}(?:[t\s]+{_TIME})?",
@@ -78,6 +79,6 @@ def is_in_parts(digest_of_prompt: str) -> bool:
 
 def system_digest(text: str) -> str:
     """Return the identity of a system prompt; "" for none."""
-    masked = squeeze(_DATE_OR_TIME.sub("\0", text))
+    masked = squeeze(_DATE_OR_TIME.sub("\0", text) if len(text) <= _MOST_MASKED else text)
     masked = re.sub("\0[,，]?(?=\0)", "", masked)
     return digest("system-1", masked) if masked else ""

@@ -12,7 +12,7 @@ from app.errors import InvalidRequest, UnsupportedFeature
 from app.openai.parts import Contents, Part
 from app.openai.thinking import TemplateArguments, thinking_of
 from app.openai.tools import Function, OfferedTool, json_format, tool_use
-from app.wire.decoding import BodyDecoder, check_count, check_limit
+from app.wire.decoding import BodyDecoder, check_count, check_limit, checked_stops
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -22,7 +22,7 @@ _ROLES: Mapping[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
-_MAX_STOPS = 4
+_MOST_STOPS = 4
 
 
 class _CalledFunction(msgspec.Struct, gc=False):
@@ -200,9 +200,4 @@ def _limit(body: ChatBody) -> int | None:
 def _stops(body: ChatBody) -> tuple[str, ...]:
     if body.stop is None:
         return ()
-    stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
-    if len(stops) > _MAX_STOPS or not all(stops):
-        raise InvalidRequest(
-            f"'stop' must be a text or a list of at most {_MAX_STOPS}, none of them empty.", param="stop"
-        )
-    return stops
+    return checked_stops((body.stop,) if isinstance(body.stop, str) else body.stop, "stop", _MOST_STOPS)

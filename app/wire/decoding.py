@@ -1,7 +1,7 @@
 """Decode bodies once, strictly, with errors that name the field."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, NoReturn, TypeVar
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from app.errors import InvalidRequest
 
 _MOST_MESSAGES = 20_000  # reading so many takes about half a second, in which nobody else is served
+_LONGEST_STOP = 1_000  # characters; every piece of an answer is looked through for the beginning of one
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 _HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F])")
 _KINDS = {
@@ -70,6 +71,13 @@ def check_limit(tokens: int | None, field: str) -> None:
     """Raise InvalidRequest for a limit of an answer that leaves no room for one."""
     if tokens is not None and tokens < 1:
         raise InvalidRequest(f"'{field}' must be 1 or more.", param=field)
+
+
+def checked_stops(stops: Sequence[str], field: str, most: int) -> tuple[str, ...]:
+    """Return the texts that end an answer. Raises InvalidRequest for more than can be looked for."""
+    if len(stops) > most or not all(0 < len(stop) <= _LONGEST_STOP for stop in stops):
+        raise InvalidRequest(f"'{field}' holds at most {most} texts of 1 to {_LONGEST_STOP:,} characters.", param=field)
+    return tuple(stops)
 
 
 def decode_fields(fields: Mapping[str, str], kind: type[_Body]) -> tuple[_Body, tuple[str, ...]]:

@@ -227,7 +227,7 @@ def test_fields_that_are_refused_are_not_read_however_much_they_hold() -> None:
         ([*HI, {"role": "assistant", "content": "{"}], {}, "messages", "the last message has to be the user's"),
         (HI * 20_001, {}, "messages", "at most 20,000"),
         (HI, {"max_tokens": 0}, "max_tokens", "1 or more"),
-        (HI, {"stop_sequences": [""]}, "stop_sequences", "none of them empty"),
+        (HI, {"stop_sequences": [""]}, "stop_sequences", "1 to 1,000 characters"),
         (HI, {"mcp_servers": [{"type": "url"}]}, "mcp_servers", "calls no tools by itself"),
         (HI, {"container": "c"}, "container", "no containers"),
         (HI, {"thinking": {"type": "loud"}}, "thinking.type", "enabled, adaptive or disabled"),

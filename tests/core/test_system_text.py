@@ -68,3 +68,10 @@ def test_blanks_behind_a_date_take_no_longer_than_others(date: str) -> None:
     began = time.process_time()
     assert system_digest(f"{date}{' ' * 30_000}x") == system_digest(f"{date} x")
     assert time.process_time() - began < 2, "two parts that share out the blanks take minutes"
+
+
+def test_a_prompt_of_a_megabyte_is_named_at_once_and_known_by_all_of_its_words() -> None:
+    long = "1234567890 " * 100_000
+    began = time.process_time()
+    assert system_digest(f"{long} 12:00") != system_digest(f"{long} 13:00")
+    assert time.process_time() - began < 1, "dates are looked for in shorter ones"

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from app.core.answer import AnswerEnd, AnswerFormat, Piece
 from app.core.events import CallArguments, CallStarted, TextDelta
-from app.core.tools.arguments import canonical_arguments
+from app.core.tools.arguments import plain_arguments
 from app.core.tools.checking import Checked, check
 from app.core.tools.definitions import ToolUse
 from app.core.tools.json_output import JsonFormat
@@ -75,7 +75,7 @@ class ToolAnswer:
 
     def again(self) -> None:
         """Begin anew for another answer; calls that were passed on stay."""
-        self._earlier = frozenset((name, canonical_arguments(arguments)) for _, name, arguments in self.calls)
+        self._earlier = frozenset((name, plain_arguments(arguments)) for _, name, arguments in self.calls)
         self._before = self._held, self._wrong
         self._begin(holds_words=True)
 
@@ -117,7 +117,7 @@ class ToolAnswer:
             return ()
         if self.calls and not self._use.parallel:
             return ()
-        if self._earlier and (checked.name, canonical_arguments(checked.arguments)) in self._earlier:
+        if self._earlier and (checked.name, plain_arguments(checked.arguments)) in self._earlier:
             return ()  # told to write only what was wrong, the model wrote all of it again
         if checked.mended:
             _log.info("A call of %s was mended: %s", checked.name, ", ".join(checked.mended))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.tools.arguments import canonical_arguments
+from app.core.tools.arguments import canonical_arguments, plain_arguments
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,12 @@ def test_what_is_no_json_is_told(text: str) -> None:
 @pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 5000, "1e999", "NaN"])
 def test_numbers_that_nobody_can_hold_have_a_form(text: str) -> None:
     assert canonical_arguments(text)
+
+
+def test_what_would_hold_everybody_up_is_compared_as_it_is() -> None:
+    long = '{"b": "%s", "a": 1}' % ("x" * 2_000_000)
+    with pytest.raises(ValueError, match="longer than 2,000,000"):
+        canonical_arguments(long)
+    assert plain_arguments(long) == long
+    assert plain_arguments("not JSON") == "not JSON"
+    assert plain_arguments('{"b": 2, "a": 1}') == canonical_arguments('{"a":1,"b":2}')
