@@ -17,6 +17,7 @@ from app.errors import InvalidRequest
 from tests.e2e.harness import Client, emulating
 from tests.e2e.processes import ROOT, environment, server_process
 
+pytestmark = pytest.mark.measured
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6ImFiYyIsImV4cCI6MX0.c2lnbmF0dXJlMTIzNDU2"
 PASTES = {
     "the token": (TOKEN, ""),

@@ -34,6 +34,7 @@ def test_one_pass_cuts_what_the_expressions_cut(text: str) -> None:
         assert canonical_assistant(text) == squeeze(plain)
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.parametrize(
     "text",
     [

@@ -79,6 +79,7 @@ def requests(draw: st.DrawFn) -> list[tuple[Said, str, str, bool]]:
     return [(said, draw(owners), draw(accounts), draw(st.sampled_from([True, True, False]))) for said in sent]
 
 
+@pytest.mark.no_cover  # for its volume
 @given(requests(), st.sampled_from([ENOUGH, ENOUGH, 4000, 0]))
 def test_a_history_reads_the_same_whatever_was_read_before(asked: list[tuple[Said, str, str, bool]], most: int) -> None:
     histories = Histories(most)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-# Settings of a process whose coverage is not measured, which doubles the time of a start: what is killed tells nothing.
-UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
 
 
 @dataclass

@@ -159,6 +159,7 @@ async def test_a_clock_in_the_system_prompt_is_no_change(server: Server, again: 
     assert sent(server)[2] == "And again?"
 
 
+@pytest.mark.no_cover  # for its volume
 async def test_many_turns_of_every_habit_at_once(server: Server) -> None:
     """A client that trims, joins and re-wraps at every turn, over thirty turns in one chat."""
     history: list[dict[str, object]] = []

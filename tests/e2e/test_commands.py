@@ -24,7 +24,7 @@ import pytest
 from app.__main__ import main
 from app.emulator import Emulator
 from tests.e2e.harness import AGE_SESSIONS, Client, Conversation, emulating, eventually, serving
-from tests.e2e.processes import ROOT, UNMEASURED, environment, server_process
+from tests.e2e.processes import ROOT, environment, server_process
 from tests.samples import data_url
 from tests.upstream.scripted import CHAT, good, refusal, reply, running_site
 
@@ -107,7 +107,7 @@ async def test_a_chat_of_the_browser_continues_in_a_client_that_shows_its_histor
     await emulator.browse(chat_id, "Tell me about birds.", "They sing.", parent_id=first)
     code, told = await shell.run("pull")
     assert (code, "Chats listed: 1, read: 1, new answers: 3, passed over: 0." in told) == (0, True)
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         client = Client(session, server.url)
         for turns in (
             ((DOG, "A fine name."), ("Tell me about cats.", "They purr.")),
@@ -148,7 +148,7 @@ async def test_a_pull_ends_where_the_site_repeats_a_page_past_the_end_of_its_lis
 async def test_our_own_chat_that_was_continued_in_the_browser(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         talk = Conversation(Client(session, server.url), system="Be brief.")
         await talk.say(DOG)
         code, told = await shell.run("pull")
@@ -158,7 +158,7 @@ async def test_our_own_chat_that_was_continued_in_the_browser(
     await emulator.browse(chat_id, "Is that a good name?", "The best.")
     emulator.chats[chat_id].updated_at += 60
     assert "new answers: 1" in (await shell.run("pull"))[1]
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         talk.client.url = server.url
         talk.messages += shown(("Is that a good name?", "The best."))
         reply = await talk.say(ASK)
@@ -182,7 +182,7 @@ async def test_a_chat_of_the_browser_is_never_deleted_upstream(
 async def test_sessions_are_listed_shown_and_exported(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         talk = Conversation(Client(session, server.url))
         await talk.say(DOG)
         await talk.say("Say something.")
@@ -239,6 +239,7 @@ async def test_every_character_reaches_a_pipe_whatever_the_encoding_of_the_syste
     assert "Ebbe 🌊" in await shell.run_apart("sessions", "show", "session_", PYTHONIOENCODING="cp1252")
 
 
+@pytest.mark.measured
 async def test_where_the_shell_closed_the_input_nobody_is_asked(shell: Shell, emulator: Emulator) -> None:
     await emulator.browse(None, DOG, "A fine name.")
     await shell.run("pull")
@@ -250,7 +251,7 @@ async def test_where_the_shell_closed_the_input_nobody_is_asked(shell: Shell, em
 async def test_an_answer_that_failed_is_shown_with_its_reason(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         emulator.script.fault("inspection")
         reply = await Client(session, server.url).chat([{"role": "user", "content": DOG}])
         assert reply.status == 400
@@ -271,7 +272,7 @@ async def test_only_what_is_not_kept_is_shown_as_not_kept(
     await emulator.browse(None, "", "An answer to nothing.")
     await shell.run("pull")
     assert "not kept" not in (await shell.run("sessions", "list"))[1]
-    async with server_process(shell.folder, **shell.settings, STORE_TEXT="0", **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings, STORE_TEXT="0") as server:
         reply = await Conversation(Client(session, server.url)).say(DOG)
         await server.stop()
     assert (await shell.run("sessions", "list"))[1].count("(not kept: STORE_TEXT=0)") == 1
@@ -306,7 +307,7 @@ for name in os.listdir("/proc/self/fd"):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the open files of a process as Linux shows them")
 async def test_what_sqlite_notes_on_the_disk_in_passing_is_beside_the_database(tmp_path: Path) -> None:
-    settings = environment(tmp_path, **UNMEASURED)  # what measures coverage loads SQLite first
+    settings = environment(tmp_path)  # what measures coverage loads SQLite first
     settings.pop("SQLITE_TMPDIR", None)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", NOTES_IN_PASSING, cwd=ROOT, env=settings, stdout=asyncio.subprocess.PIPE
@@ -359,6 +360,7 @@ def is_waiting(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
+@pytest.mark.measured
 @pytest.mark.skipif(not shutil.which("setsid"), reason="nothing here gives a process a terminal")
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
 async def test_ctrl_c_or_ctrl_d_instead_of_an_answer_erases_nothing(
@@ -401,7 +403,7 @@ async def test_ctrl_c_or_ctrl_d_instead_of_an_answer_erases_nothing(
 async def test_a_session_is_erased_here_and_on_the_site(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         client = Client(session, server.url)
         kept, gone = Conversation(client), Conversation(client)
         await kept.say("Keep this.")
@@ -417,7 +419,7 @@ async def test_a_session_is_erased_here_and_on_the_site(
     assert len(emulator.chats) == 1
     assert b"Erase this." not in (shell.folder / "qwen-thread.db").read_bytes()
     assert shell.rows("SELECT count(*) FROM sessions") == [(1,)]
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         kept.client.url = server.url
         assert (await kept.say("And now?")).match == "exact"
 
@@ -425,7 +427,7 @@ async def test_a_session_is_erased_here_and_on_the_site(
 async def test_what_the_site_was_given_of_files_goes_with_the_last_session_that_has_them(
     shell: Shell, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         client = Client(session, server.url)
         await client.chat([with_files("Keep these.", "kept.txt", "shared.txt")])
         erased = await client.chat([with_files("Erase these.", "erased.txt", "shared.txt")])
@@ -447,7 +449,7 @@ def with_files(text: str, *names: str) -> dict[str, Any]:
 async def test_what_the_site_was_given_is_forgotten_at_the_start_where_it_has_ended(
     shell: Shell, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         await Client(session, server.url).chat([with_files("Look.", "ended.txt", "good.txt")])
         await server.stop()
     with contextlib.closing(sqlite3.connect(shell.folder / "qwen-thread.db", isolation_level=None)) as database:
@@ -470,7 +472,7 @@ async def test_a_file_that_cannot_be_used_is_not_taken_for_the_emulator_s(
 async def test_a_session_is_erased_while_the_server_runs(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         talk = Conversation(Client(session, server.url))
         await talk.say(DOG)
         reply = await talk.say(ASK)
@@ -491,7 +493,7 @@ async def test_a_session_is_erased_while_the_server_runs(
 async def test_a_session_whose_chat_is_gone_leaves_nothing_behind_when_erased(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         talk = Conversation(Client(session, server.url))
         lost = await talk.say(DOG)
         await emulator.delete_chat(emulator.shown[0].chat_id)
@@ -506,7 +508,7 @@ async def test_a_session_whose_chat_is_gone_leaves_nothing_behind_when_erased(
 async def test_a_deletion_that_the_site_blocked_is_told_with_the_time_of_the_next_try(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         asked = await Conversation(Client(session, server.url)).say(DOG)
         await server.stop()
     emulator.script.fault("anti_bot", target="delete")
@@ -563,7 +565,7 @@ async def test_a_chat_gets_the_title_that_a_person_expects(tmp_path: Path) -> No
 async def test_what_was_said_in_the_browser_before_our_last_turn_is_brought_in_too(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         talk = Conversation(Client(session, server.url))
         await talk.say(DOG)
         (chat_id,) = emulator.chats
@@ -578,13 +580,13 @@ async def test_a_chat_of_another_owner_is_left_alone(
     shell: Shell, emulator: Emulator, session: aiohttp.ClientSession
 ) -> None:
     shell.settings["API_KEYS"] = "alice:sk-alice-key-0000000000,bob:sk-bob-key-000000000000"
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         await Conversation(Client(session, server.url, "sk-alice-key-0000000000")).say(DOG)
         await server.stop()
     (chat_id,) = emulator.chats
     await emulator.browse(chat_id, "Tell me about birds.", "They sing.", parent_id="")
     emulator.chats[chat_id].updated_at += 60
     assert "passed over: 1" in (await shell.run("pull", "--owner", "bob"))[1]
-    async with server_process(shell.folder, **shell.settings, **UNMEASURED) as server:
+    async with server_process(shell.folder, **shell.settings) as server:
         history = [*shown(("Tell me about birds.", "They sing.")), {"role": "user", "content": "More."}]
         assert (await Client(session, server.url, "sk-bob-key-000000000000").chat(history)).match == "new"

@@ -15,7 +15,7 @@ from app.emulator import Emulator
 from bench.crashes import kill_under_load
 from tests.e2e.habits import call_text
 from tests.e2e.harness import MODEL, Client, Messages, Reply, emulating, eventually, serving
-from tests.e2e.processes import UNMEASURED, server_process
+from tests.e2e.processes import server_process
 
 DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
@@ -47,6 +47,7 @@ async def stream(
     return ended
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.timeout(120)
 async def test_ten_kills_under_load_damage_nothing_and_lose_no_answer_whose_end_was_seen(tmp_path: Path) -> None:
     report = await kill_under_load(tmp_path, 10, seed=2026)
@@ -63,7 +64,7 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_seen(tmp_path: Path) 
     async with emulating(lock_seconds=0.0) as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         for number in range(4):
-            async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+            async with server_process(tmp_path, **settings) as server:
                 client = Client(session, server.url)
                 reply = await client.chat([*history, {"role": "user", "content": DOG if not number else ASK}])
                 assert (reply.status, reply.match) == (200, "exact" if number else "new"), number
@@ -80,7 +81,7 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_seen(tmp_path: Path) 
             if "".join(got).strip():
                 history = [*asked, said("".join(got))]
                 assert ended <= ("".join(got) == "".join(WORDS))
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             reply = await Client(session, server.url).chat([*history, {"role": "user", "content": ASK}])
             assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
             assert len(emulator.chats) == 1
@@ -95,7 +96,7 @@ def said(text: str) -> dict[str, Any]:
 async def cut_by_a_kill(folder: Path, emulator: Emulator, session: aiohttp.ClientSession, **settings: str) -> Messages:
     """Have a server killed in mid-answer, after four words; return the history as the client has it."""
     history: Messages = [{"role": "user", "content": DOG}]
-    async with server_process(folder, **settings, **UNMEASURED) as server:
+    async with server_process(folder, **settings) as server:
         first = await Client(session, server.url).chat(history)
         history += [said(first.text), {"role": "user", "content": "Count."}]
         hold = emulator.script.hold("", pieces=WORDS, before=4, name="counting")
@@ -117,7 +118,7 @@ async def test_an_answer_that_went_on_upstream_is_read_back_whole(tmp_path: Path
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
         emulator.script.holds["counting"].release()
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             reply = await again(server.url, session, history)
         assert (reply.match, reply.text, len(emulator.chats)) == ("exact", "Your dog is Waldo.", 1)
         told = stored(tmp_path, "SELECT role, text FROM v_history WHERE state = 'recovered'")
@@ -128,7 +129,7 @@ async def test_an_answer_that_is_still_being_written_is_stopped(tmp_path: Path) 
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             reply = await again(server.url, session, history)
         assert (reply.match, reply.text, len(emulator.chats)) == ("exact", "Your dog is Waldo.", 1)
         assert emulator.stops
@@ -141,12 +142,12 @@ async def test_a_video_that_was_made_meanwhile_is_read_back_as_a_link(tmp_path: 
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         emulator.script.task("running", "running", "success")
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             asking = asyncio.create_task(Client(session, server.url).chat([film], model=f"{MODEL}-video"))
             await eventually(lambda: any("/tasks/status/" in request.path for request in emulator.requests))
             server.process.kill()
             await asyncio.gather(asking, return_exceptions=True)
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             await eventually(lambda: stored(tmp_path, "SELECT 1 FROM nodes WHERE recovered"))
             [chat] = emulator.chats.values()
             link = f"[video]({list(chat.nodes.values())[-1].text})"
@@ -158,7 +159,7 @@ async def test_a_video_that_was_made_meanwhile_is_read_back_as_a_link(tmp_path: 
 async def killed_while_it_counts(folder: Path, session: aiohttp.ClientSession, history: Messages) -> str:
     """Ask a server with an emulator of its own, and kill both after some words; return these."""
     got: list[str] = []
-    async with server_process(folder, **UNMEASURED) as server:
+    async with server_process(folder) as server:
         reading = asyncio.create_task(stream(session, server.url, history, got))
         await eventually(lambda: len("".join(got).split()) > 4)
         server.process.kill()
@@ -174,7 +175,7 @@ async def test_a_kill_together_with_the_embedded_emulator_cuts_no_answer(tmp_pat
             heard = await killed_while_it_counts(tmp_path, session, history)
             assert numbers.startswith(heard)
             history += [said(heard), {"role": "user", "content": "How many messages?"}]
-            async with server_process(tmp_path, **UNMEASURED) as server:
+            async with server_process(tmp_path) as server:
                 reply = await again(server.url, session, history)
             assert reply.match == "exact"
             history += [said(reply.text), {"role": "user", "content": "Please count to 60"}]
@@ -193,7 +194,7 @@ async def test_an_answer_that_was_asked_for_again_is_read_back_with_the_words_be
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         emulator.script.answer("", pieces=["I look again at it. ", call_text(arguments="{}")])
         hold = emulator.script.hold("", pieces=[rest], before=0)
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             got: list[str] = []
             reading = asyncio.create_task(stream(session, server.url, [asked], got, tools=[WEATHER]))
             await hold.reached()
@@ -205,7 +206,7 @@ async def test_an_answer_that_was_asked_for_again_is_read_back_with_the_words_be
             await reading
         hold.release()
         assert "".join(got) == "I look again at it."
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             after = [asked, said("".join(got)), {"role": "user", "content": "Go on."}]
             assert (await Client(session, server.url).chat(after, tools=[WEATHER])).match == "exact"
     told = stored(tmp_path, "SELECT answer_text FROM nodes WHERE recovered")
@@ -217,12 +218,12 @@ async def test_a_site_that_cannot_be_read_at_the_start_delays_nothing(tmp_path: 
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
         emulator.script.fault("server_error", target="read")
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             other = await Client(session, server.url).chat([{"role": "user", "content": DOG}])
             reply = await again(server.url, session, history)
             assert (other.match, reply.match, reply.text) == ("new", "branch", "Your dog is Waldo.")
         assert stored(tmp_path, "SELECT state FROM nodes WHERE user_text = 'Count.'") == [("open",)]
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             await again(server.url, session, history)
         assert stored(tmp_path, "SELECT count(*) FROM nodes WHERE recovered") == [(1,)]
 
@@ -232,7 +233,7 @@ async def test_a_chat_that_was_deleted_meanwhile_closes_its_node(tmp_path: Path)
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         history = await cut_by_a_kill(tmp_path, emulator, session, **settings)
         await emulator.delete_chat(emulator.shown[0].chat_id)
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             reply = await again(server.url, session, history)
         assert (reply.match, reply.text) == ("new", "Your dog is Waldo.")
         assert stored(tmp_path, "SELECT state, recovered FROM nodes WHERE user_text = 'Count.'") == [("failed", 0)]
@@ -262,12 +263,12 @@ async def test_a_first_message_that_was_never_answered_leaves_no_chat(tmp_path: 
     async with emulating() as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         hold = emulator.script.hold("", pieces=WORDS, before=0, name="thinking")
-        async with server_process(tmp_path, **settings, **UNMEASURED) as killed:
+        async with server_process(tmp_path, **settings) as killed:
             reading = asyncio.create_task(stream(session, killed.url, [{"role": "user", "content": DOG}], []))
             await hold.reached()
             killed.process.kill()
             await reading
-        async with server_process(tmp_path, **settings, **UNMEASURED):
+        async with server_process(tmp_path, **settings):
             await eventually(lambda: stored(tmp_path, "SELECT state FROM sessions") == [("deleted",)])
         assert not emulator.chats
     assert stored(tmp_path, "SELECT state FROM nodes") == [("failed",)]

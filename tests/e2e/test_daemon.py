@@ -46,6 +46,7 @@ class Manager:
         self._socket.close()
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("abstract", [False, True])
 async def test_systemd_hears_that_the_server_is_ready_lives_and_stops(tmp_path: Path, abstract: bool) -> None:
     address = f"@qwen-thread-{tmp_path.name}-{os.getpid()}" if abstract else str(tmp_path / "notify")

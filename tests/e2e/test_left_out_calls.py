@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.habits import assistant, call_text, user
 from tests.e2e.harness import Client, Messages, Server, emulating
-from tests.e2e.processes import UNMEASURED, server_process
+from tests.e2e.processes import server_process
 from tests.e2e.test_equal_texts import LONG, ask, asked_the_weather, give_up, visible
 from tests.e2e.test_tools import ASK, TIME, WEATHER, echo, ids_of, result
 
@@ -76,7 +76,7 @@ async def test_of_two_loops_of_equal_words_the_one_is_taken_whose_call_the_clien
 async def test_an_answer_with_a_call_that_a_kill_cut_goes_on_behind_an_earlier_loop(tmp_path: Path) -> None:
     async with emulating(lock_seconds=0.0) as emulator, aiohttp.ClientSession() as session:
         settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             client = Client(session, server.url)
             emulator.script.answer(call_text())
             first = await client.chat([user(ASK)], tools=TOOLS)
@@ -91,7 +91,7 @@ async def test_an_answer_with_a_call_that_a_kill_cut_goes_on_behind_an_earlier_l
             assert isinstance(asking.exception(), aiohttp.ClientError)
         hold.release()
         history += [assistant("I look again."), user("Never mind.")]
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             emulator.script.answer("Well.")
             reply = await Client(session, server.url).chat(history, tools=TOOLS)
         assert (reply.match, emulator.shown[-1].text) == ("exact", "Never mind.")

@@ -11,7 +11,7 @@ import pytest
 from app.emulator import Emulator
 from app.web import event_stream
 from tests.e2e.harness import MODEL, Client, Server, emulating, serving
-from tests.e2e.processes import UNMEASURED, server_process
+from tests.e2e.processes import server_process
 
 HI = [{"role": "user", "content": "hi"}]
 STREAMS = 500
@@ -23,6 +23,7 @@ def request(body: dict[str, Any]) -> bytes:
     return f"{head}Content-Length: {len(raw)}\r\nConnection: close\r\n\r\n".encode() + raw
 
 
+@pytest.mark.no_cover  # for its volume
 async def test_five_hundred_streams_at_once_all_come_whole(tmp_path: Path) -> None:
     async with emulating(chunk_delay=0.01) as emulator:
         settings = {
@@ -32,7 +33,7 @@ async def test_five_hundred_streams_at_once_all_come_whole(tmp_path: Path) -> No
             "LOG_LEVEL": "error",
         }
         async with (
-            server_process(tmp_path, **settings, **UNMEASURED) as server,
+            server_process(tmp_path, **settings) as server,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
         ):
             client = Client(session, server.url)
@@ -93,6 +94,7 @@ async def test_a_client_that_sends_byte_by_byte_is_served_and_stalls_nobody(serv
     assert answer.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.no_cover  # for its volume
 async def test_conversations_side_by_side_keep_to_themselves(server: Server) -> None:
     """Thirty-two clients with histories of their own, all at the same time: every chat holds one client's words."""
 

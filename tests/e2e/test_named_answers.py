@@ -9,7 +9,7 @@ import pytest
 
 from app.core.events import Picture, Source, Sources, TextDelta
 from tests.e2e.harness import MODEL, Client, Reply, Server, emulating, eventually, serving
-from tests.e2e.processes import UNMEASURED, server_process
+from tests.e2e.processes import server_process
 from tests.e2e.studio import SITE, Studio, studio_server
 
 DOG = "My dog is called Waldo."
@@ -61,7 +61,7 @@ async def begin(client: Client, given: str, after: str) -> Stream:
 @pytest.mark.timeout(60)
 async def test_a_response_that_a_kill_cut_is_gone_on_from_by_the_id_that_its_stream_began_with(tmp_path: Path) -> None:
     async with emulating() as emulator, aiohttp.ClientSession() as session:
-        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token(), **UNMEASURED}
+        settings = {"QWEN_BASE_URL": emulator.url, "QWEN_AUTH_TOKEN": emulator.mint_token()}
         async with server_process(tmp_path, **settings) as server:
             client = Client(session, server.url)
             first = (await respond(client, DOG)).body["id"]

@@ -37,6 +37,7 @@ async def test_with_nothing_but_python_a_newcomer_holds_a_conversation_that_surv
         assert (reply.match, reply.text) == ("exact", "Your dog is Waldo.")
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_lets_a_running_answer_end(
     tmp_path: Path, session: aiohttp.ClientSession, number: signal.Signals
@@ -55,6 +56,7 @@ async def test_a_signal_lets_a_running_answer_end(
             assert await asyncio.wait_for(server.process.wait(), 10) == 0
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("seconds", ["0.2", "0"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_stop_that_cannot_wait_cuts_the_answer_and_says_why(
@@ -88,6 +90,7 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
         return response.status, await response.text()
 
 
+@pytest.mark.measured
 async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     async with emulating() as emulator:
         token = emulator.mint_token()
@@ -170,6 +173,7 @@ async def test_is_delete_leaves_no_chat_behind_when_the_delete_fails_and_the_dae
         assert emulator.delete_all_calls == 0
 
 
+@pytest.mark.measured
 async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     async with emulating() as emulator:
         settings = {
@@ -197,6 +201,7 @@ async def test_a_sweep_by_hand_deletes_what_is_due(tmp_path: Path, session: aioh
         assert not emulator.chats
 
 
+@pytest.mark.measured
 async def test_a_second_daemon_on_the_same_database_is_refused(tmp_path: Path) -> None:
     async with server_process(tmp_path) as server:
         for settings, own in (
@@ -209,6 +214,7 @@ async def test_a_second_daemon_on_the_same_database_is_refused(tmp_path: Path) -
             assert f"process {server.process.pid}. Stop that one first, or give this one another {own}" in told.decode()
 
 
+@pytest.mark.measured
 async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     async with server_process(tmp_path) as server:
         port = server.url.rsplit(":", 1)[1]
@@ -219,6 +225,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         assert "set PORT to another number" in told.decode()
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("command", ["serve", "sweep"])
 async def test_a_file_that_cannot_be_made_is_not_taken_for_the_port(tmp_path: Path, command: str) -> None:
     process = await launch(tmp_path, command, EMULATOR_FILE="/dev/null/emulator.jsonl")
@@ -228,6 +235,7 @@ async def test_a_file_that_cannot_be_made_is_not_taken_for_the_port(tmp_path: Pa
     assert "Cannot listen" not in told.decode()
 
 
+@pytest.mark.measured
 async def test_a_host_that_is_not_this_machine_is_told(tmp_path: Path) -> None:
     process = await launch(tmp_path, HOST="host.invalid", ALLOW_OPEN="1")
     _, told = await process.communicate()
@@ -235,6 +243,7 @@ async def test_a_host_that_is_not_this_machine_is_told(tmp_path: Path) -> None:
     assert "this is no address of this machine. Set HOST" in told.decode()
 
 
+@pytest.mark.measured
 async def test_a_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
     process = await launch(tmp_path, PORT="many", IS_DELETE="perhaps")
     _, told = await process.communicate()
@@ -263,6 +272,7 @@ async def test_a_token_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
     assert token not in (said + told).decode()
 
 
+@pytest.mark.measured
 async def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "qwen-thread.db"
     path.write_bytes(b"This is no database at all." * 100)

@@ -12,7 +12,7 @@ from app.emulator import Emulator
 from app.emulator.hosted import Tool
 from tests.e2e.habits import call_text
 from tests.e2e.harness import MODEL, Client, Messages, Reply, Server, emulating, eventually, serving
-from tests.e2e.processes import ROOT, UNMEASURED, server_process
+from tests.e2e.processes import ROOT, server_process
 from tests.e2e.test_crashes import said, stream
 from tests.e2e.test_tools import WEATHER
 
@@ -140,14 +140,14 @@ async def test_an_answer_with_links_that_a_kill_cut_is_found_again(tmp_path: Pat
         tools = [Tool("web_search", docs=PAGES)]
         hold = emulator.script.hold("", pieces=pieces, before=2, name="searching", tools=tools)
         got: list[str] = []
-        async with server_process(tmp_path, **settings, **UNMEASURED) as killed:
+        async with server_process(tmp_path, **settings) as killed:
             reading = asyncio.create_task(stream(session, killed.url, history, got, model=SEARCH))
             await eventually(lambda: "".join(got).endswith(" More"))
             killed.process.kill()
             await reading
         hold.release()
         history += [said("".join(got)), {"role": "user", "content": "Go on."}]
-        async with server_process(tmp_path, **settings, **UNMEASURED) as server:
+        async with server_process(tmp_path, **settings) as server:
             reply = await Client(session, server.url).chat(history)
         assert "[1](https://example.org/one)" in "".join(got)
         assert (reply.match, len(emulator.chats)) == ("exact", 1)

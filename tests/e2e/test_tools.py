@@ -275,6 +275,7 @@ async def test_in_prompt_mode_the_text_ends_with_its_last_call(server: Server) -
     assert reply.text == f"Look: {call_text()} and so on."
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.parametrize("stream", [False, True])
 async def test_thirty_steps_send_their_results_only(server: Server, stream: bool) -> None:
     script, history = server.emulator.script, [user(ASK)]

@@ -11,6 +11,7 @@ DOG = "My dog is called Waldo."
 ASK = "What is my dog called?"
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.parametrize("window", [7, 5, 3])
 async def test_a_window_stays_in_its_chat_for_many_turns(server: Server, window: int) -> None:
     topic = Topic(server.client, window=window)

@@ -232,6 +232,7 @@ async def test_a_disk_that_fails_cuts_the_answer_and_says_so(tmp_path: Path, cap
         assert (await site.say(chat, "hi")).is_finished
 
 
+@pytest.mark.no_cover  # for its volume
 async def test_records_do_not_grow_without_end(site: Site) -> None:
     for _ in range(2001):
         await site.stop("never-was")

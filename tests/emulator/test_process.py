@@ -21,6 +21,7 @@ from app.emulator.storage import ChatStorage
 from tests.e2e.processes import server_process
 from tests.emulator.page import completion, emulated
 
+pytestmark = pytest.mark.measured
 ROOT = Path(__file__).parents[2]
 
 

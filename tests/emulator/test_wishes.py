@@ -116,6 +116,7 @@ def schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+@pytest.mark.no_cover  # for its volume
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(CHARACTERS), lambda inner: st.lists(inner) | schemas(inner)

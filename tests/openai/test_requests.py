@@ -139,6 +139,7 @@ def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
         decode_chat(body, "owner")
 
 
+@pytest.mark.no_cover  # for its volume
 @given(
     st.binary()
     | st.recursive(

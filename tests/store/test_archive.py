@@ -50,6 +50,7 @@ async def converse(store: SessionStore, name: str, path: str, told: int) -> None
         await store.finish_turn(replace(end(asked.id), turn=here), minute(number))
 
 
+@pytest.mark.no_cover  # for its volume
 @settings(max_examples=25, deadline=None)
 @given(paths, st.data())
 def test_the_turns_of_sessions_that_are_not_erased_stay_and_all_others_go(

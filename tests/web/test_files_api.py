@@ -164,6 +164,7 @@ async def test_a_form_that_is_not_whole_is_refused_and_leaves_nothing(
     assert await asyncio.to_thread(stored, server) == []
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.usefixtures("client")  # which deletes what was stored
 async def test_a_form_is_read_wherever_its_pieces_end(server: Server) -> None:
     fields = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'

@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def check(status: int, kind: str, raw: bytes, error: str = "Error") -> None:
         assert not problems(error, json.loads(raw))
 
 
+@pytest.mark.no_cover  # for its volume
 @FUZZ
 @given(requests=st.lists(st.tuples(BODIES, HEADERS), min_size=1, max_size=4))
 async def test_any_body_with_any_headers_is_answered(
@@ -53,6 +55,7 @@ async def test_any_body_with_any_headers_is_answered(
         check(*answer)
 
 
+@pytest.mark.no_cover  # for its volume
 @FUZZ
 @given(requests=st.lists(st.tuples(MESSAGES_BODIES, HEADERS), min_size=1, max_size=4))
 async def test_any_body_of_anthropics_is_answered(server: Server, requests: list[tuple[bytes, dict[str, str]]]) -> None:

@@ -115,6 +115,7 @@ async def test_what_cannot_be_served_is_refused_by_name(server: Server, name: st
     assert words in answer["error"]["message"]
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.parametrize("name", SERVED)
 async def test_what_only_looks_hostile_is_served(server: Server, name: str) -> None:
     status, answer = await post(server, SERVED[name])

@@ -182,6 +182,7 @@ def test_a_bucket_holds_what_lies_in_those_before_it_and_on_its_bound() -> None:
     assert told["gen_ai_server_time_to_first_token_seconds_count m"] == 4
 
 
+@pytest.mark.no_cover  # for its volume
 def test_models_that_come_and_go_do_not_add_up() -> None:
     metrics = Metrics("qwen")
     for number in range(1000):

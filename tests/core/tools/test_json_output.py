@@ -195,6 +195,7 @@ def test_an_answer_of_one_endless_text_takes_no_longer_than_others() -> None:
     assert time.process_time() - began < 2, "looking for the end of the text from each quotation mark takes minutes"
 
 
+@pytest.mark.no_cover  # for its volume
 @pytest.mark.parametrize(
     "piece", ["{x} ", "[1] ", "{x} } ", "[", "{", '{"a', "]", "[x] ]", '{"a":[1,{"b":', "```\n", "```\n{}\n```\n", "'"]
 )
@@ -205,6 +206,7 @@ def test_an_answer_of_many_pieces_is_read_once(piece: str) -> None:
     assert time.process_time() - began < 5, "beginning anew at each bracket takes minutes"
 
 
+@pytest.mark.no_cover  # for its volume
 def test_prompt_mode_reads_a_line_of_many_calls_once() -> None:
     call = "<tool_use><name>a</name><arguments>{}</arguments></tool_use>"
     began = time.process_time()

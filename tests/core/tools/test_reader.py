@@ -192,7 +192,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("size", [24, 10**6])
+@pytest.mark.parametrize("size", [pytest.param(24, marks=pytest.mark.no_cover), 10**6])  # the smaller is the slower
 @pytest.mark.parametrize("name", FLOODS)
 def test_four_times_as_much_takes_about_four_times_as_long(name: str, size: int) -> None:
     """Sixteen times would be the sign of a text that is read again for every piece, or for everything in it."""
@@ -207,7 +207,7 @@ def test_four_times_as_much_takes_about_four_times_as_long(name: str, size: int)
 
     flood = FLOODS[name]
     quarter = min(seconds(flood[: len(flood) // 4]) for _ in range(2))
-    assert min(seconds(flood) for _ in range(2)) < 10 * quarter + 0.05
+    assert any(seconds(flood) < 10 * quarter + 0.01 for _ in range(2))
 
 
 pieces = st.lists(
