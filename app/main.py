@@ -171,7 +171,7 @@ async def sweep(settings: Settings) -> str:
     async with open_program(settings, SystemClock()) as program:
         report = await program.cleaner.sweep()
         services = program.services
-        due = await services.store.next_deletion_due(await services.upstream.account_now())
+        due = await services.store.deletions.next_due(await services.upstream.account_now())
     told = (
         f"Chats deleted on the site: {report.deleted}, failed: {report.failed}, "
         f"still waiting for their time: {report.waiting}."

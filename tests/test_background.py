@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -121,13 +121,17 @@ async def test_a_stop_that_meets_a_wake_ends_the_clean_up() -> None:
         async def account_now(self) -> str:
             return "a"
 
-        async def due_deletions(self, account: str, at: object, limit: int) -> list[Deletion]:
+        @property
+        def deletions(self) -> Self:
+            return self
+
+        async def due(self, account: str, at: object, limit: int) -> list[Deletion]:
             return []
 
-        async def deletions_elsewhere(self, account: str) -> int:
+        async def elsewhere(self, account: str) -> int:
             return 0
 
-        async def next_deletion_due(self, account: str) -> None:
+        async def next_due(self, account: str) -> None:
             return None
 
         async def overview(self) -> StoreOverview:

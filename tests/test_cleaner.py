@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -41,18 +41,22 @@ class World:
             self.at += timedelta(seconds=self.takes)
             raise problem
 
-    async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
+    @property
+    def deletions(self) -> Self:
+        return self
+
+    async def due(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
         waiting = sorted(self.queue.items(), key=lambda item: item[1][1])
         is_due = [Deletion(chat, tries) for chat, (tries, due) in waiting if due <= at or due > at + timedelta(hours=1)]
         return is_due[:limit]
 
-    async def deletion_done(self, chat_id: str, at: datetime) -> None:
+    async def done(self, chat_id: str, at: datetime) -> None:
         del self.queue[chat_id]
 
-    async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
+    async def failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
         self.queue[chat_id] = (self.queue[chat_id][0] + 1, due)
 
-    async def deletions_elsewhere(self, account: str) -> int:
+    async def elsewhere(self, account: str) -> int:
         return 0
 
     async def overview(self) -> StoreOverview:

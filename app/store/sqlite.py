@@ -3,11 +3,10 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +16,6 @@ from app.core.history import TurnRead
 from app.core.ports import (
     Calling,
     CutAnswer,
-    Deletion,
     KeptAnswer,
     KnownChat,
     KnownNode,
@@ -33,7 +31,8 @@ from app.core.ports import (
 from app.core.window import Tail, TailTurn
 from app.store import statements
 from app.store.beginnings import Beginnings
-from app.store.connection import Database, Values
+from app.store.connection import Database
+from app.store.deletions import SqliteDeletionQueue
 from app.store.files import SqliteFileIndex
 from app.store.journal import Journal
 from app.store.opening import open_database
@@ -49,8 +48,8 @@ from app.store.rows import (
 )
 from app.store.tails import TailQuery
 from app.store.videos import SqliteVideoStore
+from app.store.writes import Writes
 
-_T = TypeVar("_T")
 BUSY_SECONDS = 5.0
 CHECK_SECONDS = 5.0
 _MOST_CUT = 64  # cut answers to one question in one place, the newest
@@ -86,12 +85,15 @@ async def open_sqlite(
 class SqliteSessionStore:
     """Implements `core.ports.SessionStore`. Every write is one transaction; one statement is one by itself.
 
-    `files` is the index of files in the same database, `videos` are those that its sessions hold.
+    `files` is the index of files in the same database, `videos` are those that its sessions hold, `deletions` their
+    chats that are to be deleted.
     """
 
     def __init__(self, database: Database, beginnings: Beginnings, *, store_text: bool) -> None:
         self.files = SqliteFileIndex(database)
         self.videos = SqliteVideoStore(database)
+        self._writes = Writes(database, beginnings)
+        self.deletions = SqliteDeletionQueue(database, self._writes)
         self._database = database
         self._beginnings = beginnings
         self._columns = Columns(store_text=store_text)
@@ -175,25 +177,7 @@ class SqliteSessionStore:
 
     async def saw_chat(self, chat_id: str, updated_at: datetime) -> None:
         """Note how new the site's copy of a stored chat was when it was read."""
-        await self._execute(statements.SAW_CHAT, (timestamp(updated_at), chat_id))
-
-    async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run `work` as one transaction, after all that began before it."""
-        self._beginnings.write_all()
-        return await self._database.write(work)
-
-    async def _execute(self, statement: str, values: Values) -> None:
-        self._beginnings.write_all()
-        await self._database.execute(statement, values)
-
-    async def _write_all(self, *steps: tuple[str, Values]) -> None:
-        """Run statements as one transaction."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            for statement, values in steps:
-                connection.execute(statement, values)
-
-        await self._write(work)
+        await self._writes.execute(statements.SAW_CHAT, (timestamp(updated_at), chat_id))
 
     async def _known_nodes(self, session_id: str) -> Mapping[str, KnownNode]:
         rows = await self._database.read(statements.KNOWN_NODES, (session_id,))
@@ -216,7 +200,7 @@ class SqliteSessionStore:
 
         An answer in a chat that is to be deleted is marked as failed instead.
         """
-        await self._write_all(
+        await self._writes.execute_all(
             (statements.FAIL_OPEN_NODES, (timestamp(at),)),
             (statements.RELEASE_ALL, (timestamp(at),)),
         )
@@ -227,66 +211,23 @@ class SqliteSessionStore:
 
     async def forget(self, session_id: str, reason: str, at: datetime) -> None:
         """Upstream lost this chat: nothing continues from it any more. Its history stays."""
-        await self._write_all(
+        await self._writes.execute_all(
             (statements.FORGET_KEYS, (session_id,)),
             (statements.FORGET_SESSION, (utf8(reason), timestamp(at), session_id)),
         )
 
     async def release(self, session_id: str, due: datetime) -> None:
         """Let a held deletion be tried from `due` on."""
-        await self._execute(statements.RELEASE_ONE, (timestamp(due), session_id))
+        await self._writes.execute(statements.RELEASE_ONE, (timestamp(due), session_id))
 
     async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
         """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
         doomed = {"id": session_id, "reason": utf8(reason), "at": timestamp(at), "due": timestamp(due)}
-        await self._write_all(
+        await self._writes.execute_all(
             (statements.DOOM_ONE, doomed),
             (statements.DOOM_KEYS, ()),
             (statements.DOOM_SESSIONS, (doomed["reason"], doomed["at"])),
         )
-
-    async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
-        """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
-        idle = {"at": timestamp(at), "before": timestamp(before), "limit": limit}
-
-        def work(connection: sqlite3.Connection) -> int:
-            doomed = connection.execute(statements.DOOM_IDLE, idle).rowcount
-            if doomed:
-                connection.execute(statements.DOOM_KEYS)
-                connection.execute(statements.DOOM_SESSIONS, ("retention", timestamp(at)))
-            return doomed
-
-        return await self._write(work)
-
-    async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
-        """Return deletions of this account's chats that are due, longest overdue first."""
-        times = {"now": timestamp(at), "in_an_hour": timestamp(at + timedelta(hours=1))}
-        rows = await self._database.read(statements.DUE_DELETIONS, {**times, "account": account, "limit": limit})
-        return [Deletion(row["chat_id"], row["attempts"]) for row in rows]
-
-    async def deletions_elsewhere(self, account: str) -> int:
-        """Count the deletions of other accounts' chats."""
-        rows = await self._database.read(statements.DELETIONS_ELSEWHERE, (account,))
-        return int(rows[0]["deletions"])
-
-    async def next_deletion_due(self, account: str) -> datetime | None:
-        """Return when the next deletion that is not held is due, None if there is none."""
-        rows = await self._database.read(statements.NEXT_DELETION, (account,))
-        due = rows[0]["due"]
-        return None if due is None else datetime.fromisoformat(due)
-
-    async def deletion_done(self, chat_id: str, at: datetime) -> None:
-        """The chat is gone upstream; its history stays."""
-        await self._write_all(
-            (statements.DROP_DELETION, (chat_id,)),
-            (statements.END_SESSION, (timestamp(at), chat_id)),
-            (statements.FORGET_ERASED, (chat_id,)),
-        )
-
-    async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
-        """A try failed: count it, and try again at `due`."""
-        said = f"{timestamp(at)} {utf8(error)}"
-        await self._execute(statements.PUT_OFF_DELETION, (said, timestamp(due), chat_id))
 
     async def overview(self) -> StoreOverview:
         """Count what is stored."""

@@ -63,10 +63,10 @@ class Cleaner:
         aged = 0
         if self._retention:
             now = self._clock.now()
-            while doomed := await self._store.doom_idle(now - self._retention, now, _BATCH):
+            while doomed := await self._store.deletions.doom_idle(now - self._retention, now, _BATCH):
                 aged += doomed
         deleted, failed, account = await self._delete_due(self._clock.now())
-        elsewhere = await self._store.deletions_elsewhere(account)
+        elsewhere = await self._store.deletions.elsewhere(account)
         waiting = (await self._store.overview()).pending_deletions - elsewhere
         return SweepReport(deleted, failed, aged, waiting, elsewhere)
 
@@ -80,7 +80,7 @@ class Cleaner:
         refused: UpstreamError | None = None
         while True:
             account = await self._upstream.account_now()
-            listed = await self._store.due_deletions(account, now, _BATCH)
+            listed = await self._store.deletions.due(account, now, _BATCH)
             due = [deletion for deletion in listed if deletion.chat_id not in tried]
             if not due:
                 return deleted, failed, account
@@ -102,7 +102,7 @@ class Cleaner:
             await self._upstream.delete_chat(deletion.chat_id, account)
         except UpstreamError as problem:
             return problem
-        await self._store.deletion_done(deletion.chat_id, self._clock.now())
+        await self._store.deletions.done(deletion.chat_id, self._clock.now())
         return None
 
     async def _put_off(self, deletion: Deletion, problem: UpstreamError, *, was_tried: bool) -> None:
@@ -116,7 +116,7 @@ class Cleaner:
             "Chat %s could not be deleted, next try in %.0f s: %s", deletion.chat_id, wait.total_seconds(), problem
         )
         now = self._clock.now()
-        await self._store.deletion_failed(deletion.chat_id, str(problem), now, now + wait)
+        await self._store.deletions.failed(deletion.chat_id, str(problem), now, now + wait)
 
     async def run(self) -> None:
         """Sweep whenever something is due, until cancelled."""
@@ -138,7 +138,7 @@ class Cleaner:
                     await self._wake.wait()
 
     async def _until_due(self) -> timedelta:
-        due = await self._store.next_deletion_due(await self._upstream.account_now())
+        due = await self._store.deletions.next_due(await self._upstream.account_now())
         if due is None:
             return _LOOK_EVERY
         return min(max(due - self._clock.now(), timedelta(milliseconds=10)), _LOOK_EVERY)

@@ -168,7 +168,7 @@ async def one_to_delete(folder: Path, emulator: Emulator, clock: StoppedClock) -
 async def due(program: Program, clock: StoppedClock) -> timedelta:
     """Return how long it is until the next deletion."""
     services = program.services
-    at = await services.store.next_deletion_due(services.upstream.account_name())
+    at = await services.store.deletions.next_due(services.upstream.account_name())
     assert at is not None
     return at - clock.at
 

@@ -137,7 +137,7 @@ async def tell_a_story(store: SessionStore) -> None:
     await store.open_turn(node("c1", "c", says="Find a title."), side, minute(9))
     await store.finish_turn(end("c1", says="Rivers and tides"), minute(10))
     await store.release("c", minute(11))
-    await store.deletion_failed("chat-of-c", "unreachable", minute(12), minute(13))
+    await store.deletions.failed("chat-of-c", "unreachable", minute(12), minute(13))
 
 
 def mode(path: Path) -> int:

@@ -203,25 +203,25 @@ async def test_a_side_call_is_never_found(store: SessionStore) -> None:
 
 async def test_a_held_deletion_is_not_due_until_it_is_released(store: SessionStore) -> None:
     await side_call(store)
-    assert await store.due_deletions(ACCOUNT, minute(100), 10) == []
-    assert await store.next_deletion_due(ACCOUNT) is None
+    assert await store.deletions.due(ACCOUNT, minute(100), 10) == []
+    assert await store.deletions.next_due(ACCOUNT) is None
     await store.release("s", minute(3))
-    assert await store.due_deletions(ACCOUNT, minute(2), 10) == []
-    assert await store.due_deletions(ACCOUNT, minute(3), 10) == [Deletion("chat-of-s", 0)]
-    assert await store.next_deletion_due(ACCOUNT) == minute(3)
+    assert await store.deletions.due(ACCOUNT, minute(2), 10) == []
+    assert await store.deletions.due(ACCOUNT, minute(3), 10) == [Deletion("chat-of-s", 0)]
+    assert await store.deletions.next_due(ACCOUNT) == minute(3)
 
 
 async def test_a_release_does_not_move_a_deletion_that_already_waits(store: SessionStore) -> None:
     await side_call(store)
     await store.release("s", minute(3))
     await store.release("s", minute(50))
-    assert await store.next_deletion_due(ACCOUNT) == minute(3)
+    assert await store.deletions.next_due(ACCOUNT) == minute(3)
 
 
 async def test_a_chat_that_stays_has_no_deletion_to_release(store: SessionStore) -> None:
     await conversation(store)
     await store.release("a", minute(1))
-    assert await store.due_deletions(ACCOUNT, minute(100), 10) == []
+    assert await store.deletions.due(ACCOUNT, minute(100), 10) == []
 
 
 async def test_a_restart_releases_what_was_held(open_store: OpenStore) -> None:
@@ -229,41 +229,41 @@ async def test_a_restart_releases_what_was_held(open_store: OpenStore) -> None:
         await store.open_turn(node("s1", "s"), session("s", delete_because="side call"), minute(0))
     async with open_store() as store:
         await store.interrupted(minute(5))
-        assert await store.due_deletions(ACCOUNT, minute(5), 10) == [Deletion("chat-of-s", 0)]
+        assert await store.deletions.due(ACCOUNT, minute(5), 10) == [Deletion("chat-of-s", 0)]
 
 
 async def test_a_failed_try_is_counted_and_put_off(store: SessionStore) -> None:
     await side_call(store)
     await store.release("s", minute(1))
-    await store.deletion_failed("chat-of-s", "unreachable", minute(2), minute(4))
-    assert await store.due_deletions(ACCOUNT, minute(3), 10) == []
-    await store.deletion_failed("chat-of-s", "unreachable", minute(5), minute(7))
-    assert await store.due_deletions(ACCOUNT, minute(7), 10) == [Deletion("chat-of-s", 2)]
+    await store.deletions.failed("chat-of-s", "unreachable", minute(2), minute(4))
+    assert await store.deletions.due(ACCOUNT, minute(3), 10) == []
+    await store.deletions.failed("chat-of-s", "unreachable", minute(5), minute(7))
+    assert await store.deletions.due(ACCOUNT, minute(7), 10) == [Deletion("chat-of-s", 2)]
 
 
 async def test_deletions_come_longest_overdue_first_and_no_more_than_asked(store: SessionStore) -> None:
     for name, due in (("r", 3), ("s", 1), ("t", 2)):
         await side_call(store, name)
         await store.release(name, minute(due))
-    due_now = await store.due_deletions(ACCOUNT, minute(9), 2)
+    due_now = await store.deletions.due(ACCOUNT, minute(9), 2)
     assert [deletion.chat_id for deletion in due_now] == ["chat-of-s", "chat-of-t"]
-    assert await store.next_deletion_due(ACCOUNT) == minute(1)
+    assert await store.deletions.next_due(ACCOUNT) == minute(1)
 
 
 async def test_deletions_of_another_account_wait_for_that_account(store: SessionStore) -> None:
     await side_call(store, account="someone else")
     await store.release("s", minute(1))
-    assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
-    assert await store.next_deletion_due(ACCOUNT) is None
-    assert await store.due_deletions("someone else", minute(9), 10) == [Deletion("chat-of-s", 0)]
-    assert (await store.deletions_elsewhere(ACCOUNT), await store.deletions_elsewhere("someone else")) == (1, 0)
+    assert await store.deletions.due(ACCOUNT, minute(9), 10) == []
+    assert await store.deletions.next_due(ACCOUNT) is None
+    assert await store.deletions.due("someone else", minute(9), 10) == [Deletion("chat-of-s", 0)]
+    assert (await store.deletions.elsewhere(ACCOUNT), await store.deletions.elsewhere("someone else")) == (1, 0)
 
 
 async def test_a_deletion_that_is_done_is_gone(store: SessionStore) -> None:
     await side_call(store)
     await store.release("s", minute(1))
-    await store.deletion_done("chat-of-s", minute(2))
-    assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
+    await store.deletions.done("chat-of-s", minute(2))
+    assert await store.deletions.due(ACCOUNT, minute(9), 10) == []
     assert await store.overview() == StoreOverview(sessions=1, nodes=1, pending_deletions=0)
 
 
@@ -274,8 +274,8 @@ async def test_a_doomed_session_is_not_found_and_its_deletion_waits_for_its_time
     await store.doom("a", "no answer", minute(1), minute(2))
     assert not await store.find_turn("key-a1")
     assert await store.find_turn("key-b1")
-    assert await store.due_deletions(ACCOUNT, minute(1), 5) == []
-    assert await store.due_deletions(ACCOUNT, minute(2), 5) == [Deletion("chat-of-a", 0)]
+    assert await store.deletions.due(ACCOUNT, minute(1), 5) == []
+    assert await store.deletions.due(ACCOUNT, minute(2), 5) == [Deletion("chat-of-a", 0)]
 
 
 async def test_an_answer_that_ends_after_its_session_was_doomed_is_not_found(store: SessionStore) -> None:
@@ -294,46 +294,46 @@ async def test_dooming_changes_nothing_where_no_chat_is_live(store: SessionStore
     await store.forget("a", "not found", minute(1))
     await conversation(store, "b")
     await store.doom("b", "no answer", minute(2), minute(3))
-    await store.deletion_done("chat-of-b", minute(4))
+    await store.deletions.done("chat-of-b", minute(4))
     for name in ("s", "a", "b", "nobody"):
         await store.doom(name, "no answer", minute(5), minute(6))
-    assert await store.due_deletions(ACCOUNT, minute(9), 10) == []
+    assert await store.deletions.due(ACCOUNT, minute(9), 10) == []
     assert (await store.overview()).pending_deletions == 1, "the side call's, which is still held"
 
 
 async def test_an_idle_session_is_doomed_and_its_deletion_is_due_at_once(store: SessionStore) -> None:
     await conversation(store, at=0)
-    assert await store.doom_idle(minute(10), minute(20), 5) == 1
+    assert await store.deletions.doom_idle(minute(10), minute(20), 5) == 1
     assert not await store.find_turn("key-a1")
     assert not await store.find_step("step-a1")
-    assert await store.due_deletions(ACCOUNT, minute(20), 5) == [Deletion("chat-of-a", 0)]
-    assert await store.doom_idle(minute(10), minute(20), 5) == 0
+    assert await store.deletions.due(ACCOUNT, minute(20), 5) == [Deletion("chat-of-a", 0)]
+    assert await store.deletions.doom_idle(minute(10), minute(20), 5) == 0
 
 
 async def test_a_session_in_use_is_not_idle(store: SessionStore) -> None:
     await conversation(store, at=0)
     await store.open_turn(node("a2", "a", parent="a1", depth=2), None, minute(5))
-    assert await store.doom_idle(minute(10), minute(20), 5) == 0, "an answer still runs"
+    assert await store.deletions.doom_idle(minute(10), minute(20), 5) == 0, "an answer still runs"
     await store.finish_turn(end("a2", turn_key="key-a2"), minute(10))
-    assert await store.doom_idle(minute(10), minute(20), 5) == 0, "its end was a use"
-    assert await store.doom_idle(minute(10) + timedelta(milliseconds=1), minute(20), 5) == 1
+    assert await store.deletions.doom_idle(minute(10), minute(20), 5) == 0, "its end was a use"
+    assert await store.deletions.doom_idle(minute(10) + timedelta(milliseconds=1), minute(20), 5) == 1
 
 
 async def test_of_idle_sessions_the_oldest_are_doomed_first_and_no_more_than_asked(store: SessionStore) -> None:
     for name, at in (("a", 3), ("b", 1), ("c", 2)):
         await conversation(store, name, at)
-    assert await store.doom_idle(minute(10), minute(20), 2) == 2
+    assert await store.deletions.doom_idle(minute(10), minute(20), 2) == 2
     assert await store.find_turn("key-a1")
     assert not await store.find_turn("key-b1")
     assert not await store.find_turn("key-c1")
-    assert await store.doom_idle(minute(10), minute(20), 2) == 1
+    assert await store.deletions.doom_idle(minute(10), minute(20), 2) == 1
 
 
 async def test_neither_side_calls_nor_forgotten_chats_are_doomed_for_their_age(store: SessionStore) -> None:
     await side_call(store)
     await conversation(store, "a")
     await store.forget("a", "not found", minute(1))
-    assert await store.doom_idle(minute(100), minute(100), 5) == 0
+    assert await store.deletions.doom_idle(minute(100), minute(100), 5) == 0
 
 
 async def test_the_overview_counts(store: SessionStore) -> None:
@@ -363,8 +363,8 @@ async def test_half_a_surrogate_pair_is_taken_everywhere(store: SessionStore) ->
     broken = "half \ud83d of it"
     await store.open_turn(node("a1", "a", says=broken), session("a", title=broken, delete_because=broken), minute(0))
     await store.finish_turn(end("a1", says=broken, error=broken), minute(1))
-    await store.deletion_failed("chat-of-a", broken, minute(2), minute(3))
-    assert await store.due_deletions(ACCOUNT, minute(3), 1) == [Deletion("chat-of-a", 1)]
+    await store.deletions.failed("chat-of-a", broken, minute(2), minute(3))
+    assert await store.deletions.due(ACCOUNT, minute(3), 1) == [Deletion("chat-of-a", 1)]
     await conversation(store, "b")
     await store.doom("b", broken, minute(4), minute(5))
     await conversation(store, "c")

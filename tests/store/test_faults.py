@@ -65,9 +65,9 @@ WRITES: dict[str, Callable[[SqliteSessionStore], Awaitable[object]]] = {
     "forget": lambda store: store.forget("a", "not found", minute(30)),
     "release": lambda store: store.release("c", minute(30)),
     "doom": lambda store: store.doom("a", "no answer", minute(30), minute(31)),
-    "doom_idle": lambda store: store.doom_idle(minute(30), minute(30), 5),
-    "deletion_done": lambda store: store.deletion_done("chat-of-c", minute(30)),
-    "deletion_failed": lambda store: store.deletion_failed("chat-of-c", "no", minute(30), minute(31)),
+    "doom_idle": lambda store: store.deletions.doom_idle(minute(30), minute(30), 5),
+    "deletion_done": lambda store: store.deletions.done("chat-of-c", minute(30)),
+    "deletion_failed": lambda store: store.deletions.failed("chat-of-c", "no", minute(30), minute(31)),
 }
 
 
@@ -407,5 +407,5 @@ async def test_many_at_once_while_some_leave(store: SqliteSessionStore, outside:
     assert outside.value("SELECT count(*) FROM nodes WHERE id GLOB 'kept*'") == 40
     assert outside.value("SELECT count(*) FROM sessions") == outside.value("SELECT count(*) FROM nodes")
     await store.interrupted(minute(40))
-    due = await store.due_deletions(ACCOUNT, minute(40), 1000)
+    due = await store.deletions.due(ACCOUNT, minute(40), 1000)
     assert len(due) == (await store.overview()).sessions

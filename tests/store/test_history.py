@@ -96,7 +96,7 @@ async def test_sessions_are_listed_last_used_first_with_their_shape(told: Sessio
 
 
 async def test_the_end_of_a_chat_is_no_use_of_it(told: SessionStore, outside: Outside) -> None:
-    await told.deletion_done("chat-of-c", minute(30))
+    await told.deletions.done("chat-of-c", minute(30))
     query = "SELECT state, state_reason, state_since, last_used_at FROM sessions WHERE id IN ('b', 'c') ORDER BY id"
     assert outside.rows(query) == [
         ("gone", "not found", "2026-11-22T09:08:00.000Z", "2026-11-22T09:07:00.000Z"),
@@ -227,7 +227,7 @@ async def test_where_nothing_may_continue_no_key_is_stored(store: SessionStore, 
 ENDINGS: dict[str, Callable[[SessionStore], Coroutine[Any, Any, object]]] = {
     "forget": lambda store: store.forget("a", "not found", minute(30)),
     "doom": lambda store: store.doom("a", "no answer", minute(30), minute(31)),
-    "doom_idle": lambda store: store.doom_idle(minute(10), minute(30), 5),
+    "doom_idle": lambda store: store.deletions.doom_idle(minute(10), minute(30), 5),
 }
 
 
@@ -334,7 +334,7 @@ async def test_what_was_counted_while_the_file_was_small_misleads_no_look_up(pat
     async with sqlite_store(path) as store:
         await store.open_turn(node("a1", "a"), session("a"), minute(0))
         await store.finish_turn(replace(end("a1", turn_key="k", step_key="s"), calls=("c",)), minute(1))
-        await store.doom_idle(minute(0), minute(2), 5)
+        await store.deletions.doom_idle(minute(0), minute(2), 5)
     change(path, "ANALYZE")
     async with sqlite_store(path):
         assert_goes_through(index, path)

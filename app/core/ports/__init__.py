@@ -5,6 +5,7 @@ Only `app/main.py` names one.
 
 from app.core.modes import Mode
 from app.core.ports.archive import Branch, Erased, Said, SessionArchive, SessionSummary
+from app.core.ports.deletions import DeletionQueue
 from app.core.ports.files import (
     Fetcher,
     FileIndex,
@@ -65,6 +66,7 @@ __all__ = [
     "ChatSummary",
     "CutAnswer",
     "Deletion",
+    "DeletionQueue",
     "Download",
     "Erased",
     "Fetcher",

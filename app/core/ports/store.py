@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from app.core.history import TurnRead
+from app.core.ports.deletions import DeletionQueue
 from app.core.ports.records import (
     Calling,
     CutAnswer,
-    Deletion,
     KeptAnswer,
     KnownChat,
     NamedAnswer,
@@ -25,10 +25,15 @@ from app.core.window import Tail
 
 
 class SessionStore(Protocol):
-    """Sessions, their nodes and the chats to delete. Each write is one transaction; only `StoreError` comes out.
+    """Sessions and their nodes. Each write is one transaction; only `StoreError` comes out.
 
     A write that was asked for is done, whether or not its caller still waits for it.
     """
+
+    @property
+    def deletions(self) -> DeletionQueue:
+        """The chats to delete."""
+        ...
 
     async def find_turn(self, *turn_keys: str) -> Sequence[Place]:
         """Return the newest nodes with these turn keys: those with the first key first, then the newest first."""
@@ -118,30 +123,6 @@ class SessionStore(Protocol):
 
     async def doom(self, session_id: str, reason: str, at: datetime, due: datetime) -> None:
         """Queue a live session's chat for deletion from `due` on; nothing continues from it any more."""
-        ...
-
-    async def doom_idle(self, before: datetime, at: datetime, limit: int) -> int:
-        """Doom up to `limit` sessions last used before that moment, without an open node; return how many."""
-        ...
-
-    async def due_deletions(self, account: str, at: datetime, limit: int) -> Sequence[Deletion]:
-        """Return deletions of this account's chats that are due, longest overdue first."""
-        ...
-
-    async def deletions_elsewhere(self, account: str) -> int:
-        """Count the deletions of other accounts' chats."""
-        ...
-
-    async def next_deletion_due(self, account: str) -> datetime | None:
-        """Return when the next deletion that is not held is due, None if there is none."""
-        ...
-
-    async def deletion_done(self, chat_id: str, at: datetime) -> None:
-        """The chat is gone upstream."""
-        ...
-
-    async def deletion_failed(self, chat_id: str, error: str, at: datetime, due: datetime) -> None:
-        """A try failed: count it, and try again at `due`."""
         ...
 
     async def overview(self) -> StoreOverview:
