@@ -53,11 +53,8 @@ class InputBlock(msgspec.Struct, gc=False):
 Content = str | list[InputBlock]
 
 
-class ContentReader:
+class ContentReader(Extent):
     """Reads the contents of one request's messages. Raises InvalidRequest, whose `param` names the place."""
-
-    def __init__(self) -> None:
-        self._extent = Extent()
 
     def system(self, content: Content, path: str) -> str:
         """Return a text of the system, its blocks as paragraphs."""
@@ -65,7 +62,7 @@ class ContentReader:
 
     def system_texts(self, blocks: Sequence[InputBlock], path: str) -> list[str]:
         """Return the texts of the system's blocks."""
-        self._extent.count(len(blocks), path)
+        self.count(len(blocks), path)
         for index, block in enumerate(blocks):
             if block.type != "text":
                 raise UnsupportedFeature(
@@ -77,7 +74,7 @@ class ContentReader:
         """Return an answer: its words and calls."""
         if isinstance(content, str):
             return Message("assistant", content)
-        self._extent.count(len(content), path)
+        self.count(len(content), path)
         texts: list[str] = []
         calls: list[ToolCall] = []
         for index, block in enumerate(content):
@@ -93,7 +90,7 @@ class ContentReader:
         """Return what a user's message says, in its order: results of tools, and words with files."""
         if isinstance(content, str):
             return [Message("user", content)]
-        self._extent.count(len(content), path)
+        self.count(len(content), path)
         messages: list[Message] = []
         texts: list[str] = []
         files: list[Attachment] = []
@@ -123,7 +120,7 @@ class ContentReader:
             raise InvalidRequest(f"'{path}' must be a text or a list.", param=path)
         if content is None or isinstance(content, str):
             return content or ""
-        self._extent.count(len(content), path)
+        self.count(len(content), path)
         return apart(
             [
                 self._words(block, f"{path}[{index}]")
@@ -139,13 +136,13 @@ class ContentReader:
         if block.type == "search_result":
             source = block.source if isinstance(block.source, str) else ""
             found = block.content if isinstance(block.content, list) else []
-            self._extent.count(len(found), f"{path}.content")
+            self.count(len(found), f"{path}.content")
             said = block.content if isinstance(block.content, str) else apart([each.text for each in found])
             return "\n".join(filter(None, (block.title, source, said)))
         raise _unknown(block, path, _OF_USERS)
 
     def _file(self, block: InputBlock, path: str) -> Attachment:
-        self._extent.count_file(path)
+        self.count_file(path)
         kind, name, source = _FILES[block.type], safe_name(block.title or ""), block.source
         where = f"{path}.source"
         if source is None:

@@ -42,7 +42,7 @@ class _Lasting(NamedTuple):
 
 
 _NO_PROMPT = _Prompt("", teaches=False)
-_NONE_LAST = _Lasting((), (), (), teach=False)
+_NO_LASTING = _Lasting((), (), (), teach=False)
 
 
 class Histories:
@@ -79,7 +79,7 @@ class Histories:
             keys = self._keys[owner, account] = Keys.of(owner, account)
         systems = [message.text for message in messages if message.role == "system"]
         spoken = tuple([message for message in messages if message.role != "system"]) if systems else messages
-        lasting = _NONE_LAST
+        lasting = _NO_LASTING
         if instructions is not None:
             lasting, systems = self._lasting(systems), [instructions]
         system = joined([*systems, taught]) if systems or taught else ""
@@ -124,7 +124,7 @@ class Histories:
     def _lasting(self, systems: Sequence[str]) -> _Lasting:
         texts = tuple([text for text in systems if text.strip()])
         if not texts:
-            return _NONE_LAST
+            return _NO_LASTING
         prompts = [self._prompt(text) for text in texts]
         digests = tuple([prompt.digest for prompt in prompts])
         teach = any(prompt.teaches for prompt in prompts)

@@ -98,11 +98,8 @@ class History(Struct, frozen=True, gc=False):
             return False
         if self.system_digest and is_in_parts(self.system_digest) != is_in_parts(known):
             return True
-        return is_in_parts(known) and parts_of(known)[0] not in {
-            "",
-            parts_of(self.system_digest)[0],
-            *self.lasting_chain,
-        }
+        told = parts_of(known)[0]
+        return is_in_parts(known) and told not in ("", parts_of(self.system_digest)[0], *self.lasting_chain)
 
     def changed_system(self, known: str) -> str | None:
         """Return the instructions that a chat has to be told, None where it knows them by this digest."""

@@ -69,15 +69,8 @@ def attachment(part: Part, path: str) -> Attachment:
     return read(part, path)
 
 
-class Contents:
+class Contents(Extent):
     """Reads the contents of one request's messages."""
-
-    def __init__(self) -> None:
-        self._extent = Extent()
-
-    def count(self, parts: int, path: str) -> None:
-        """Take note of parts or calls that are about to be read. Raises InvalidRequest above the limit."""
-        self._extent.count(parts, path)
 
     def read(self, content: str | list[Part] | None, role: str, path: str) -> tuple[str, tuple[Attachment, ...]]:
         """Join the text of the parts; other parts are a user's files, named in a tool's result, else ignored.
@@ -104,7 +97,7 @@ class Contents:
         return (apart(texts) if role in {"user", "tool", "function"} else "".join(texts)), tuple(files)
 
     def _file(self, part: Part, path: str) -> Attachment:
-        self._extent.count_file(path)
+        self.count_file(path)
         return attachment(part, path)
 
 
